@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Contract of xpv_evtchn: event channels (event_channel.h) as Linux irqs,
+ * each with a name and counts in /proc/interrupts and an affinity.
+ *
+ * A handler runs in hard irq context, irqs off, or in a thread of its own
+ * when it asked for that; the event was cleared before it runs, so events
+ * that come meanwhile make it run again. One channel's handler never runs on
+ * two CPUs at once. Errors are negative errno values.
+ */
+#ifndef XPV_EVTCHN_H
+#define XPV_EVTCHN_H
+
+#include "lib/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One end of an event channel that is bound to a handler. */
+struct xpv_event_channel;
+/* What the handler is about: each client has its own idea and casts. */
+struct xpv_event_context;
+typedef void xpv_event_handler(struct xpv_event_context *context);
+
+enum xpv_event_flags {
+	XPV_EVENT_HARD = 0, /* handler in hard irq context */
+	XPV_EVENT_THREADED = 1 << 0, /* handler in a thread: may sleep */
+};
+
+/*
+ * A new port that `remote` may bind to (EVTCHNOP_alloc_unbound). `name` shows
+ * in /proc/interrupts; it is copied. The handler may run before this returns.
+ * Closed with xpv_event_channel_close(). Sleeping context.
+ */
+int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const char *name, unsigned int flags,
+				    xpv_event_handler *handler, struct xpv_event_context *context,
+				    struct xpv_event_channel **channel);
+
+/*
+ * As above, over a port that the toolstack made for us (xenstore, console):
+ * closing gives up the handler but leaves the port open. -EBUSY when the
+ * port already has a handler, -ERANGE when there is no such port.
+ */
+int xpv_event_channel_adopt(struct xpv_port port, const char *name, unsigned int flags, xpv_event_handler *handler,
+			    struct xpv_event_context *context, struct xpv_event_channel **channel);
+
+/* As above, connected to `port` of `remote` (EVTCHNOP_bind_interdomain). */
+int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port, const char *name,
+				       unsigned int flags, xpv_event_handler *handler,
+				       struct xpv_event_context *context, struct xpv_event_channel **channel);
+
+/*
+ * No handler runs after this returns, and the port is closed
+ * (EVTCHNOP_close) unless it was adopted. Takes no lock that delivery needs.
+ * NULL is fine. Sleeping context; not from the channel's own handler.
+ */
+void xpv_event_channel_close(struct xpv_event_channel *channel);
+
+/* Our port's number, for the other end. Any context. */
+struct xpv_port xpv_event_channel_port(const struct xpv_event_channel *channel);
+/* Its Linux irq. Any context. */
+unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel);
+/* Send an event to the other end (EVTCHNOP_send). Any context. */
+int xpv_event_channel_notify(struct xpv_event_channel *channel);
+/*
+ * Stop and resume delivery; events that come while masked are delivered
+ * after unmasking. Nests as disable_irq_nosync(). Any context.
+ */
+void xpv_event_channel_mask(struct xpv_event_channel *channel);
+void xpv_event_channel_unmask(struct xpv_event_channel *channel);
+/* Wait until a handler that runs now has returned. Sleeping context; not from the handler. */
+void xpv_event_channel_synchronize(struct xpv_event_channel *channel);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

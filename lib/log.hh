@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Log lines with the module's name in front, as pr_err() and friends write them. */
+#pragma once
+
+#include "lib/shim.h"
+
+#define XPV_ERR(format, ...) xpv_log(XPV_LOG_ERR, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
+#define XPV_WARNING(format, ...) xpv_log(XPV_LOG_WARNING, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
+#define XPV_NOTICE(format, ...) xpv_log(XPV_LOG_NOTICE, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
+#define XPV_INFO(format, ...) xpv_log(XPV_LOG_INFO, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
+
+/* For whatever the other end can cause: it must not be able to flood the log. */
+#define XPV_ERR_LIMITED(format, ...)                                                                                   \
+	do {                                                                                                           \
+		static constinit xpv_log_limit xpv_limit = {};                                                         \
+		if (xpv_log_permitted(&xpv_limit))                                                                     \
+			XPV_ERR(format __VA_OPT__(, ) __VA_ARGS__);                                                    \
+	} while (0)

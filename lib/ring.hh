@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The front end of a request/response ring (xen/io/ring.h). The page has
+ * Xen's own layout; of it, this end owns the requests, req_prod and
+ * rsp_event, and believes nothing that it reads.
+ *
+ * Not locked: the owner serialises its calls.
+ */
+#pragma once
+
+#include <xen/xen.h>
+
+#include <xen/io/ring.h>
+
+#include "lib/ordering.hh"
+#include "lib/result.hh"
+#include "lib/untrusted.hh"
+
+namespace xpv {
+
+/* `Shared` is a struct from DEFINE_RING_TYPES, e.g. blkif_sring. */
+template <typename Shared, typename Request, typename Response>
+class FrontRing {
+public:
+	/* Formats the page (zeroed by the caller) for a ring of `bytes`. */
+	void init(void *page, unsigned int bytes)
+	{
+		shared_ = static_cast<Shared *>(page);
+		size_ = round_down_to_power_of_2((bytes - offset_of_entries()) / sizeof(shared_->ring[0]));
+		request_produced_ = 0;
+		response_consumed_ = 0;
+		write_once(shared_->req_prod, 0);
+		write_once(shared_->rsp_prod, 0);
+		write_once(shared_->req_event, 1);
+		write_once(shared_->rsp_event, 1);
+	}
+
+	[[nodiscard]] unsigned int size() const { return size_; }
+	[[nodiscard]] unsigned int free_requests() const { return size_ - (request_produced_ - response_consumed_); }
+	[[nodiscard]] bool full() const { return free_requests() == 0; }
+
+	/* Write one request into the next slot; the other end sees it after push(). Only when not full(). */
+	void put(const Request &request)
+	{
+		shared_->ring[request_produced_ & (size_ - 1)].req = request;
+		request_produced_++;
+	}
+
+	/* Publish what was put. True when the other end asked to be notified. */
+	[[nodiscard]] bool push()
+	{
+		RING_IDX old = shared_->req_prod;
+		store_release(shared_->req_prod, request_produced_);
+		/* The other end must see the requests before we look whether it sleeps. */
+		virt_mb();
+		return request_produced_ - read_once(shared_->req_event) < request_produced_ - old;
+	}
+
+	/*
+	 * How many responses there are to consume. EBADMSG when the other end's
+	 * index says more than was ever asked, or went backwards.
+	 */
+	[[nodiscard]] Result<unsigned int> responses() const
+	{
+		RING_IDX produced = read_once(shared_->rsp_prod);
+		virt_rmb();
+		RING_IDX count = produced - response_consumed_;
+		if (count > request_produced_ - response_consumed_)
+			return Error(XEN_EBADMSG);
+		return static_cast<unsigned int>(count);
+	}
+
+	/* The next response, copied. Only as often as responses() said. */
+	[[nodiscard]] Untrusted<Response> take()
+	{
+		auto response = Untrusted<Response>::copy_from(shared_->ring[response_consumed_ & (size_ - 1)].rsp);
+		response_consumed_++;
+		return response;
+	}
+
+	/* Ask to be notified of the next response; then whether there already is one. */
+	[[nodiscard]] Result<bool> more_after_asking()
+	{
+		write_once(shared_->rsp_event, response_consumed_ + 1);
+		virt_mb();
+		auto count = responses();
+		if (!count.ok())
+			return count.error();
+		return count.value() != 0;
+	}
+
+private:
+	static constexpr unsigned int offset_of_entries()
+	{
+		return static_cast<unsigned int>(__builtin_offsetof(Shared, ring));
+	}
+	static constexpr unsigned int round_down_to_power_of_2(unsigned int n)
+	{
+		return n ? 1u << (31 - __builtin_clz(n)) : 0;
+	}
+
+	Shared *shared_ = nullptr;
+	unsigned int size_ = 0;
+	RING_IDX request_produced_ = 0; /* private: the shared one may be scribbled over */
+	RING_IDX response_consumed_ = 0;
+};
+
+} // namespace xpv
