@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "lib/xen.hh"
+
 #include <xen/errno.h>
 
 namespace xpv {

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include <xen/xen.h>
+#include "lib/xen.hh"
 
 #include <xen/io/ring.h>
 

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "evtchn/two_level.hh"
+
+#include "hypervisor/hypercall.hh"
+#include "lib/log.hh"
+#include "lib/ordering.hh"
+
+namespace xpv {
+
+Status TwoLevel::start()
+{
+	shared_ = xpv_shared_info();
+	unsigned int cpus = xpv_cpu_limit();
+	mine_ = XPV_TRY(Array<Bitmap *>::make(cpus, XPV_MAY_SLEEP));
+	storage_ = XPV_TRY(Array<unsigned long>::make(cpus * (ports / 64), XPV_MAY_SLEEP));
+	for (unsigned int cpu = 0; cpu < cpus; cpu++)
+		mine_[cpu] = reinterpret_cast<Bitmap *>(&storage_[cpu * (ports / 64)]);
+	mask_all();
+	return {};
+}
+
+void TwoLevel::mask_all()
+{
+	for (unsigned long &word : shared_->evtchn_mask)
+		write_once(word, ~0ul);
+	virt_mb();
+}
+
+void TwoLevel::clear(Port port)
+{
+	clear_bit(port.value, shared_->evtchn_pending);
+}
+
+void TwoLevel::mask(Port port)
+{
+	set_bit(port.value, shared_->evtchn_mask);
+}
+
+void TwoLevel::unmask(Port port)
+{
+	/*
+	 * Clearing the bit is enough unless an event came while it was set:
+	 * Xen told nobody of that one. Then Xen must do the unmasking. It came
+	 * either before our locked clear, so that we see it now, or after, and
+	 * then Xen found the port unmasked.
+	 */
+	clear_bit(port.value, shared_->evtchn_mask);
+	if (!test_bit(port.value, shared_->evtchn_pending))
+		return;
+	set_bit(port.value, shared_->evtchn_mask);
+	if (Status unmasked = evtchn_unmask(port); !unmasked.ok())
+		XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
+}
+
+Status TwoLevel::move(Port port, unsigned int cpu)
+{
+	/* While masked, no CPU handles it; unmask() finds what came meanwhile and raises it on the new vCPU. */
+	bool was_masked = test_and_set_bit(port.value, shared_->evtchn_mask);
+	Status bound = evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu));
+	if (bound.ok()) {
+		for (std::size_t other = 0; other < mine_.size(); other++) {
+			if (other != cpu && test_bit(port.value, *mine_[other]))
+				clear_bit(port.value, *mine_[other]);
+		}
+		set_bit(port.value, *mine_[cpu]);
+	}
+	if (!was_masked)
+		unmask(port);
+	return bound;
+}
+
+} // namespace xpv

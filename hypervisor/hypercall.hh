@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Typed hypercalls: one function for each that xpv makes, named as in Xen's headers. */
+#pragma once
+
+#include "lib/xen.hh"
+
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/hvm/hvm_op.h>
+#include <xen/hvm/params.h>
+#include <xen/memory.h>
+#include <xen/vcpu.h>
+#include <xen/version.h>
+
+#include "hypervisor/hypervisor.h"
+#include "lib/result.hh"
+
+namespace xpv {
+
+static_assert(sizeof(evtchn_alloc_unbound) == 8);
+static_assert(sizeof(xen_add_to_physmap) == 24);
+static_assert(sizeof(xen_hvm_param) == 16);
+static_assert(sizeof(vcpu_info) == 64);
+static_assert(sizeof(shared_info) <= 4096);
+
+namespace detail {
+
+template <typename T>
+inline Status hypercall_with(unsigned int number, unsigned int command, T &argument, unsigned long count = 0)
+{
+	return status(static_cast<int>(
+		xpv_hypercall(number, command, reinterpret_cast<unsigned long>(&argument), count, 0)));
+}
+
+} // namespace detail
+
+/* ---- event_channel.h ---- */
+
+[[nodiscard]] inline Result<Port> evtchn_alloc_unbound(Domid remote)
+{
+	::evtchn_alloc_unbound operation = { .dom = DOMID_SELF, .remote_dom = remote.value, .port = 0 };
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, operation));
+	return Port{ operation.port };
+}
+
+[[nodiscard]] inline Result<Port> evtchn_bind_interdomain(Domid remote, Port remote_port)
+{
+	::evtchn_bind_interdomain operation = { .remote_dom = remote.value,
+						.remote_port = remote_port.value,
+						.local_port = 0 };
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_interdomain, operation));
+	return Port{ operation.local_port };
+}
+
+[[nodiscard]] inline Status evtchn_close(Port port)
+{
+	::evtchn_close operation = { .port = port.value };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_close, operation);
+}
+
+[[nodiscard]] inline Status evtchn_send(Port port)
+{
+	::evtchn_send operation = { .port = port.value };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_send, operation);
+}
+
+[[nodiscard]] inline Status evtchn_unmask(Port port)
+{
+	::evtchn_unmask operation = { .port = port.value };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_unmask, operation);
+}
+
+[[nodiscard]] inline Status evtchn_bind_vcpu(Port port, Vcpu vcpu)
+{
+	::evtchn_bind_vcpu operation = { .port = port.value, .vcpu = vcpu.value };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu, operation);
+}
+
+/* One of EVTCHNSTAT_*; ERANGE-like errors past the last port. */
+[[nodiscard]] inline Result<unsigned int> evtchn_status(Port port)
+{
+	::evtchn_status operation = {};
+	operation.dom = DOMID_SELF;
+	operation.port = port.value;
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_status, operation));
+	return static_cast<unsigned int>(operation.status);
+}
+
+/* ---- memory.h ---- */
+
+[[nodiscard]] inline Status add_to_physmap(unsigned int space, unsigned long index, Gfn frame)
+{
+	xen_add_to_physmap operation = {};
+	operation.domid = DOMID_SELF;
+	operation.space = space;
+	operation.idx = index;
+	operation.gpfn = frame.value;
+	return detail::hypercall_with(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, operation);
+}
+
+[[nodiscard]] inline Status remove_from_physmap(Gfn frame)
+{
+	xen_remove_from_physmap operation = { .domid = DOMID_SELF, .gpfn = frame.value };
+	return detail::hypercall_with(__HYPERVISOR_memory_op, XENMEM_remove_from_physmap, operation);
+}
+
+/* ---- grant_table.h ---- */
+
+struct GrantTableSize {
+	unsigned int frames;
+	unsigned int max_frames;
+};
+
+[[nodiscard]] inline Result<GrantTableSize> grant_table_query_size()
+{
+	gnttab_query_size operation = {};
+	operation.dom = DOMID_SELF;
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_query_size, operation, 1));
+	if (operation.status != GNTST_okay)
+		return Error(XEN_EIO);
+	return GrantTableSize{ operation.nr_frames, operation.max_nr_frames };
+}
+
+/* ---- hvm/hvm_op.h ---- */
+
+[[nodiscard]] inline Result<uint64_t> hvm_get_param(unsigned int index)
+{
+	xen_hvm_param operation = {};
+	operation.domid = DOMID_SELF;
+	operation.index = index;
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_hvm_op, HVMOP_get_param, operation));
+	return static_cast<uint64_t>(operation.value);
+}
+
+[[nodiscard]] inline Status hvm_set_param(unsigned int index, uint64_t value)
+{
+	xen_hvm_param operation = {};
+	operation.domid = DOMID_SELF;
+	operation.index = index;
+	operation.value = value;
+	return detail::hypercall_with(__HYPERVISOR_hvm_op, HVMOP_set_param, operation);
+}
+
+[[nodiscard]] inline Status hvm_set_evtchn_upcall_vector(Vcpu vcpu, unsigned int vector)
+{
+	xen_hvm_evtchn_upcall_vector operation = {};
+	operation.vcpu = vcpu.value;
+	operation.vector = static_cast<uint8_t>(vector);
+	return detail::hypercall_with(__HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, operation);
+}
+
+/* ---- vcpu.h ---- */
+
+/* Only for the vCPU that runs this: Xen 4.17 refuses for another that is up. */
+[[nodiscard]] inline Status vcpu_register_vcpu_info(Vcpu vcpu, Gfn frame, unsigned int offset)
+{
+	vcpu_register_vcpu_info_t operation = {};
+	operation.mfn = frame.value;
+	operation.offset = offset;
+	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, vcpu.value,
+						     reinterpret_cast<unsigned long>(&operation), 0)));
+}
+
+/* ---- version.h ---- */
+
+[[nodiscard]] inline Result<xen_extraversion_t *> xen_extraversion(xen_extraversion_t *text)
+{
+	long code = xpv_hypercall(__HYPERVISOR_xen_version, XENVER_extraversion, reinterpret_cast<unsigned long>(text),
+				  0, 0);
+	if (code < 0)
+		return Error(static_cast<int>(code));
+	(*text)[sizeof(*text) - 1] = '\0';
+	return text;
+}
+
+} // namespace xpv

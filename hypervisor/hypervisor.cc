@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The shared info page, and what is known of each vCPU. */
+#include "hypervisor/hypervisor.h"
+
+#include "hypervisor/detect.hh"
+#include "hypervisor/hypercall.hh"
+#include "hypervisor/linux.h"
+#include "hypervisor/vcpu_info.hh"
+#include "hypervisor/window.h"
+#include "lib/log.hh"
+#include "lib/memory.hh"
+
+namespace xpv {
+
+namespace {
+
+struct State {
+	Gfn shared_info_frame;
+	xpv_window *window;
+	::shared_info *shared_info;
+	Array<Vcpu> vcpus; /* by Linux's CPU number */
+	Array<vcpu_info *> infos; /* likewise */
+	VcpuInfoPages loaned;
+};
+
+constinit XenPresence presence = {};
+constinit State *state = nullptr;
+
+void release(State *old)
+{
+	if (!old)
+		return;
+	if (old->window)
+		xpv_window_destroy(old->window);
+	if (old->shared_info_frame.value) {
+		if (Status removed = remove_from_physmap(old->shared_info_frame); !removed.ok())
+			XPV_WARNING("the shared info page stays in the physmap: error %d", removed.error().number());
+		xpv_frames_release(old->shared_info_frame, 1);
+	}
+	old->~State();
+	xpv_free(old);
+}
+
+Status map_shared_info(State &made)
+{
+	Gfn frame;
+	XPV_TRY(status(xpv_frames_claim(1, &frame)));
+	if (Status added = add_to_physmap(XENMAPSPACE_shared_info, 0, frame); !added.ok()) {
+		xpv_frames_release(frame, 1);
+		return added.error();
+	}
+	made.shared_info_frame = frame;
+	made.window = xpv_window_create(1);
+	if (!made.window)
+		return Error(XEN_ENOMEM);
+	XPV_TRY(status(xpv_window_map(made.window, 0, Pfn{ frame.value }, XPV_WINDOW_READ_WRITE)));
+	made.shared_info = static_cast<::shared_info *>(xpv_window_address(made.window));
+	return {};
+}
+
+Status start()
+{
+	auto owned = make<State>(XPV_MAY_SLEEP);
+	if (!owned.ok())
+		return owned.error();
+	State *made = owned.value().release();
+	OnExit undo([&] { release(made); });
+
+	made->vcpus = XPV_TRY(Array<Vcpu>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
+	made->infos = XPV_TRY(Array<vcpu_info *>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
+	XPV_TRY(map_shared_info(*made));
+	undo.dismiss();
+	state = made;
+	return {};
+}
+
+/* Runs on the vCPU in question, so that Xen lets it register its own info. */
+Status vcpu_online(unsigned int cpu)
+{
+	Vcpu vcpu = this_vcpu(presence, cpu);
+	if (vcpu.value < XEN_LEGACY_MAX_VCPUS) {
+		state->infos[cpu] = &state->shared_info->vcpu_info[vcpu.value];
+	} else {
+		state->infos[cpu] = XPV_TRY(state->loaned.register_vcpu(*state->shared_info, vcpu));
+	}
+	state->vcpus[cpu] = vcpu;
+	return {};
+}
+
+} // namespace
+
+} // namespace xpv
+
+extern "C" {
+
+int xpv_hypervisor_detect(void)
+{
+	auto found = xpv::detect_xen();
+	if (!found.ok())
+		return found.code();
+	xpv::presence = found.value();
+	xpv::choose_hypercall(found.value());
+	return 0;
+}
+
+int xpv_hypervisor_start(void)
+{
+	return xpv::start().code();
+}
+
+void xpv_hypervisor_stop(void)
+{
+	xpv::release(xpv::state);
+	xpv::state = nullptr;
+}
+
+int xpv_hypervisor_vcpu_online(unsigned int cpu)
+{
+	return xpv::vcpu_online(cpu).code();
+}
+
+unsigned int xpv_hypervisor_version(void)
+{
+	return xpv::presence.version;
+}
+
+struct shared_info *xpv_shared_info(void)
+{
+	return xpv::state->shared_info;
+}
+
+struct xpv_vcpu xpv_vcpu_of_cpu(unsigned int cpu)
+{
+	return xpv::state->vcpus[cpu];
+}
+
+struct vcpu_info *xpv_vcpu_info(unsigned int cpu)
+{
+	return xpv::state->infos[cpu];
+}
+
+} /* extern "C" */

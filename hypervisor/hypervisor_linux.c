@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The module: whose Xen is it, the platform PCI device, and each CPU as it comes online. */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cpuhotplug.h>
+#include <linux/export.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <xen/xen.h>
+
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/linux.h"
+#include "hypervisor/window.h"
+
+/* hvm/params.h: how HVM_PARAM_CALLBACK_IRQ names a PCI interrupt line. */
+#define CALLBACK_VIA_PCI_INTX (1ULL << 56)
+
+static bool ready;
+static int cpuhp_state;
+static struct pci_dev *platform_device;
+
+int xpv_hypervisor_ready(void)
+{
+	return ready ? 0 : -ENODEV;
+}
+EXPORT_SYMBOL_GPL(xpv_hypervisor_ready);
+
+int xpv_platform_interrupt(unsigned int *irq, uint64_t *callback_via)
+{
+	struct pci_dev *device = platform_device;
+	u8 pin = 0;
+
+	if (!device || !device->irq)
+		return -ENODEV;
+	pci_read_config_byte(device, PCI_INTERRUPT_PIN, &pin);
+	if (!pin)
+		return -ENODEV;
+	*irq = device->irq;
+	*callback_via = CALLBACK_VIA_PCI_INTX | (u64)pci_domain_nr(device->bus) << 32 |
+			(u64)device->bus->number << 16 | (u64)device->devfn << 8 | (pin - 1);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(xpv_platform_interrupt);
+
+static int platform_probe(struct pci_dev *device, const struct pci_device_id *id)
+{
+	int error = pci_enable_device(device);
+
+	if (error)
+		return error;
+	platform_device = device;
+	return 0;
+}
+
+static void platform_remove(struct pci_dev *device)
+{
+	platform_device = NULL;
+	pci_disable_device(device);
+}
+
+/* "XS" 0x5853; 2 is the same device as some toolstacks number it. */
+static const struct pci_device_id platform_ids[] = {
+	{ PCI_DEVICE(0x5853, 0x0001) },
+	{ PCI_DEVICE(0x5853, 0x0002) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, platform_ids);
+
+static struct pci_driver platform_driver = {
+	.name = "xpv_hypervisor",
+	.id_table = platform_ids,
+	.probe = platform_probe,
+	.remove = platform_remove,
+	.driver = {
+		/* Everything of xpv hangs on it; it goes when the module goes. */
+		.suppress_bind_attrs = true,
+	},
+};
+
+static int cpu_online(unsigned int cpu)
+{
+	return xpv_hypervisor_vcpu_online(cpu);
+}
+
+static int __init hypervisor_init(void)
+{
+	unsigned int version;
+	int error;
+
+	if (xen_domain()) {
+		pr_notice("this kernel's own Xen support is active and keeps Xen; an HVM guest booted with xen_nopv leaves it to xpv\n");
+		return -ENODEV;
+	}
+	error = xpv_hypervisor_detect();
+	if (error) {
+		pr_notice("no Xen hypervisor here\n");
+		return error;
+	}
+
+	error = xpv_hypervisor_start();
+	if (error) {
+		pr_err("cannot set up Xen's shared info page: error %d\n", error);
+		return error;
+	}
+	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/hypervisor:online", cpu_online, NULL);
+	if (error < 0) {
+		pr_err("cannot set up the vCPUs: error %d\n", error);
+		goto stop;
+	}
+	cpuhp_state = error;
+	error = pci_register_driver(&platform_driver);
+	if (error)
+		goto remove_cpuhp;
+
+	version = xpv_hypervisor_version();
+	ready = true;
+	pr_info("Xen %u.%u, %u vCPUs%s\n", version >> 16, version & 0xffff, num_online_cpus(),
+		platform_device ? "" : ", no platform PCI device");
+	return 0;
+
+remove_cpuhp:
+	cpuhp_remove_state_nocalls(cpuhp_state);
+stop:
+	xpv_hypervisor_stop();
+	return error;
+}
+
+static void __exit hypervisor_exit(void)
+{
+	pci_unregister_driver(&platform_driver);
+	cpuhp_remove_state_nocalls(cpuhp_state);
+	xpv_hypervisor_stop();
+}
+
+module_init(hypervisor_init);
+module_exit(hypervisor_exit);
+
+EXPORT_SYMBOL_GPL(xpv_hypercall);
+EXPORT_SYMBOL_GPL(xpv_hypervisor_version);
+EXPORT_SYMBOL_GPL(xpv_shared_info);
+EXPORT_SYMBOL_GPL(xpv_vcpu_of_cpu);
+EXPORT_SYMBOL_GPL(xpv_vcpu_info);
+EXPORT_SYMBOL_GPL(xpv_frames_claim);
+EXPORT_SYMBOL_GPL(xpv_frames_release);
+EXPORT_SYMBOL_GPL(xpv_window_create);
+EXPORT_SYMBOL_GPL(xpv_window_destroy);
+EXPORT_SYMBOL_GPL(xpv_window_address);
+EXPORT_SYMBOL_GPL(xpv_window_map);
+EXPORT_SYMBOL_GPL(xpv_window_unmap);
+
+MODULE_DESCRIPTION("xpv: Xen detection, hypercalls, shared info and page table windows");
+MODULE_AUTHOR("The xpv authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

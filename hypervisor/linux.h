@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between this module's C++ and its Linux side; nobody else includes it. */
+#ifndef XPV_HYPERVISOR_LINUX_H
+#define XPV_HYPERVISOR_LINUX_H
+
+#include "lib/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Called by hypervisor_linux.c ---- */
+
+/* Find Xen and choose how to call it. 0 or -ENODEV. */
+int xpv_hypervisor_detect(void);
+/* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
+int xpv_hypervisor_start(void);
+void xpv_hypervisor_stop(void);
+/* Make Xen's number and info of the running vCPU known. On that CPU, in a thread bound to it. */
+int xpv_hypervisor_vcpu_online(unsigned int cpu);
+
+/* ---- Called by the C++ code ---- */
+
+/*
+ * Pages that Xen keeps writing to for the life of the domain, so they stay
+ * allocated, and marked, when the module goes.
+ */
+void *xpv_loan_pages(unsigned int order);
+/* The kernel address of pages that were loaned by an earlier load in this boot, NULL if these are none. */
+void *xpv_loan_find(struct xpv_gfn frame, unsigned int order);
+
+/* The PTE (4 KiB level) of a kernel address in a window, NULL if there is none. */
+struct xpv_pte;
+struct xpv_pte *xpv_pte_lookup(const void *address);
+/* PTE bits that this machine and kernel allow. */
+uint64_t xpv_pte_supported_mask(void);
+/* Kernel address space with page tables all present, every page a placeholder. NULL, or: */
+struct xpv_address_range {
+	void *address;
+	void *placeholder;
+};
+bool xpv_address_range_make(unsigned int pages, struct xpv_address_range *range);
+void xpv_address_range_free(const struct xpv_address_range *range);
+/* No CPU uses a stale translation of kernel memory after this. Sleeping context. */
+void xpv_flush_tlb_everywhere(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

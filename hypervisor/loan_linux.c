@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Pages that outlive this module, because Xen keeps writing to them. */
+
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+
+#include "hypervisor/linux.h"
+
+void *xpv_loan_pages(unsigned int order)
+{
+	void *pages = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, order);
+	unsigned int i;
+
+	if (!pages)
+		return NULL;
+	/* How the next load tells pages that are still on loan from any others. */
+	for (i = 0; i < 1u << order; i++)
+		SetPageReserved(virt_to_page(pages) + i);
+	return pages;
+}
+
+void *xpv_loan_find(struct xpv_gfn frame, unsigned int order)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1u << order; i++) {
+		if (!pfn_valid(frame.value + i) || !PageReserved(pfn_to_page(frame.value + i)))
+			return NULL;
+	}
+	return phys_to_virt(frame.value << PAGE_SHIFT);
+}

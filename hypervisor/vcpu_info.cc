@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hypervisor/vcpu_info.hh"
+
+#include "hypervisor/linux.h"
+#include "lib/log.hh"
+#include "lib/memory.hh"
+#include "lib/ordering.hh"
+
+namespace xpv {
+
+namespace {
+
+/* HVM guests have at most 128 vCPUs (HVM_MAX_VCPUS), 32 of them in the shared info page. */
+constexpr unsigned int slots = 128 - XEN_LEGACY_MAX_VCPUS;
+constexpr unsigned int order = 1;
+static_assert(slots * sizeof(vcpu_info) <= page_size << order);
+
+struct Note {
+	uint64_t magic;
+	uint64_t frame;
+	uint64_t check; /* of the two above */
+};
+
+constexpr uint64_t magic = 0x6f666e6975706376; /* "vcpuinfo" */
+
+Note &note_in(::shared_info &shared)
+{
+	static_assert(sizeof(::shared_info) <= page_size - sizeof(Note));
+	return *reinterpret_cast<Note *>(reinterpret_cast<char *>(&shared) + page_size - sizeof(Note));
+}
+
+constinit xpv_lock_class mutex_class = {};
+
+} // namespace
+
+VcpuInfoPages::VcpuInfoPages()
+{
+	mutex_.init("xpv vcpu_info pages", mutex_class);
+}
+
+Status VcpuInfoPages::find_or_make(::shared_info &shared)
+{
+	if (base_)
+		return {};
+	Note &note = note_in(shared);
+	if (note.magic == magic && note.check == (note.magic ^ note.frame)) {
+		base_ = static_cast<vcpu_info *>(xpv_loan_find(Gfn{ note.frame }, order));
+		if (base_) {
+			found_ = true;
+			return {};
+		}
+		/* Another kernel's, before a kexec: its pages are somebody else's by now. */
+	}
+	base_ = static_cast<vcpu_info *>(xpv_loan_pages(order));
+	if (!base_)
+		return Error(XEN_ENOMEM);
+	note.frame = xpv_pages_gfn(base_).value;
+	note.magic = magic;
+	note.check = note.magic ^ note.frame;
+	return {};
+}
+
+Result<vcpu_info *> VcpuInfoPages::register_vcpu(::shared_info &shared, Vcpu vcpu)
+{
+	MutexGuard guard(mutex_);
+	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
+	if (slot >= slots) {
+		XPV_ERR("vCPU %u: xpv knows HVM guests of at most %u vCPUs", vcpu.value,
+			slots + XEN_LEGACY_MAX_VCPUS);
+		return Error(XEN_ENOSPC);
+	}
+	XPV_TRY(find_or_make(shared));
+
+	auto offset = static_cast<unsigned int>(slot * sizeof(vcpu_info));
+	Gfn frame = { xpv_pages_gfn(base_).value + offset / page_size };
+	Status registered = vcpu_register_vcpu_info(vcpu, frame, offset % page_size);
+	/* EINVAL says that it is registered already: right if at this very place. */
+	bool ours = found_ || test_bit(slot, registered_);
+	if (!registered.ok() && !(registered.error() == XEN_EINVAL && ours)) {
+		XPV_ERR("vCPU %u: Xen refuses its info: error %d", vcpu.value, registered.error().number());
+		return registered.error();
+	}
+	set_bit(slot, registered_);
+	return base_ + slot;
+}
+
+} // namespace xpv

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Xen's public headers expect the fixed-width types to be there, and give a
+ * guest that names no interface version the oldest. Include this before any
+ * other <xen/...> header.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include <xen/xen-compat.h>
+#undef __XEN_INTERFACE_VERSION__
+#define __XEN_INTERFACE_VERSION__ __XEN_LATEST_INTERFACE_VERSION__
+
+#include <xen/xen.h>
