@@ -25,12 +25,17 @@ enum xpv_grant_access {
 
 /* ---- Single grants, from per-CPU free lists. Any context but NMI. ---- */
 
-/* Let `remote` map or copy the frame. -ENOSPC when the table is full and at its maximum. */
+/*
+ * Let `remote` map or copy the frame. -ENOSPC when no reference is free now
+ * (more are made in the background until the table is at its maximum);
+ * -ERANGE for a frame number that version 1 cannot express.
+ */
 int xpv_grant_page(struct xpv_domid remote, struct xpv_gfn frame, enum xpv_grant_access access,
 		   struct xpv_gref *reference);
 /*
  * Take the right away. 0: the reference is free again, and the other end no
  * longer has access. -EBUSY: it still maps the frame, and nothing has changed.
+ * -EINVAL: nothing is granted with this reference.
  */
 int xpv_grant_try_revoke(struct xpv_gref reference);
 /*
@@ -52,39 +57,35 @@ struct xpv_grant_pool;
 
 /* Sleeping context. -ENOSPC, -ENOMEM. */
 int xpv_grant_pool_create(unsigned int capacity, struct xpv_grant_pool **pool);
-/* Every reference must have been revoked or parked. NULL is fine. Sleeping context. */
+/* Every reference must have been revoked or parked; others are lost. NULL is fine. Sleeping context. */
 void xpv_grant_pool_destroy(struct xpv_grant_pool *pool);
 /* How many references can be issued now. */
 unsigned int xpv_grant_pool_available(const struct xpv_grant_pool *pool);
 
 /*
- * Grant `count` frames in one go. -ENOSPC, with nothing granted, when the
- * pool has fewer. Atomic context.
+ * Grant `count` frames in one go. With nothing granted: -ENOSPC when the pool
+ * has fewer references, -ERANGE as xpv_grant_page(). Atomic context.
  */
 int xpv_grant_pool_issue(struct xpv_grant_pool *pool, struct xpv_domid remote, enum xpv_grant_access access,
 			 const struct xpv_gfn *frames, unsigned int count, struct xpv_gref *references);
 /*
  * Revoke `count` references; those that could be revoked are back in the
  * pool. Returns how many the other end still maps; they are moved to the
- * front of `references` and stay the caller's: it must park them. Atomic context.
+ * front of `references` and are no longer the pool's, which is smaller from
+ * now on: the caller must park them. Atomic context.
  */
 unsigned int xpv_grant_pool_revoke(struct xpv_grant_pool *pool, struct xpv_gref *references, unsigned int count);
 
 /*
- * Called once all references of a parked set are revoked. Process context.
- */
-struct xpv_grant_parked_context;
-typedef void xpv_grant_released(struct xpv_grant_parked_context *context);
-/*
  * Park references (from a pool or single) that the other end still maps.
- * They are retried with growing intervals, then belong to the table, not to
- * the pool they came from; `released` (may be NULL) is called at the end and
- * may free what was granted. Copies the references. -ENOMEM: then the
- * references are left out of use for good, which is counted, and `released`
- * is never called. Any context but NMI.
+ * They are retried with growing intervals, then belong to the table. Until
+ * then this module holds a reference on the page behind each (get_page()), so
+ * that nobody gets that memory however soon the caller lets go of it: the
+ * frames must be ordinary pages, of no slab. -ENOMEM: references and pages
+ * are left out of use for good, which is counted; the caller has nothing more
+ * to do. Any context but NMI.
  */
-int xpv_grant_park(const struct xpv_gref *references, unsigned int count, xpv_grant_released *released,
-		   struct xpv_grant_parked_context *context);
+int xpv_grant_park(const struct xpv_gref *references, unsigned int count);
 
 /* ---- Seeing ---- */
 
@@ -98,7 +99,7 @@ struct xpv_grant_counts {
 	unsigned int lost; /* out of use for good */
 };
 /* A snapshot, exact when nothing is going on. Any context. */
-void xpv_grant_counts(struct xpv_grant_counts *counts);
+void xpv_grant_get_counts(struct xpv_grant_counts *counts);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The contract's functions, and the table's life. */
+#include "gnttab/gnttab.h"
+
+#include "gnttab/linux.h"
+#include "gnttab/pool.hh"
+#include "gnttab/table.hh"
+#include "hypervisor/hypervisor.h"
+#include "lib/log.hh"
+
+using namespace xpv;
+
+int xpv_gnttab_load()
+{
+	int ready = xpv_hypervisor_ready();
+	if (ready < 0)
+		return ready;
+	auto table = Table::make();
+	if (!table.ok()) {
+		XPV_ERR("cannot use the grant table: %d", table.code());
+		return table.code();
+	}
+	the_table = table.value().release();
+	return 0;
+}
+
+void xpv_gnttab_unload()
+{
+	Owned<Table> freed_here(the_table);
+	the_table = nullptr;
+}
+
+int xpv_grant_page(xpv_domid remote, xpv_gfn frame, xpv_grant_access access, xpv_gref *reference)
+{
+	if (!grantable(frame))
+		return -XEN_ERANGE;
+	auto taken = the_table->take();
+	if (!taken.ok())
+		return taken.code();
+	*reference = taken.value();
+	permit_access(the_table->own_entry(*reference), remote, frame, access);
+	return 0;
+}
+
+int xpv_grant_try_revoke(xpv_gref reference)
+{
+	grant_entry_v1 *entry = the_table->entry(reference);
+	switch (entry ? revoke(*entry) : Revocation::NothingGranted) {
+	case Revocation::Done:
+		the_table->give_back(reference);
+		return 0;
+	case Revocation::StillMapped:
+		return -XEN_EBUSY;
+	case Revocation::NothingGranted:
+		break;
+	}
+	return -XEN_EINVAL;
+}
+
+void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, void *pages, unsigned int order)
+{
+	/* One set for all that is left, as the pages can only go together. */
+	constexpr unsigned int most = 64;
+	xpv_gref left[most];
+	unsigned int still_mapped = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		int code = xpv_grant_try_revoke(references[i]);
+		if (code == -XEN_EINVAL)
+			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", references[i].value);
+		if (code != -XEN_EBUSY)
+			continue;
+		if (still_mapped < most)
+			left[still_mapped] = references[i];
+		still_mapped++;
+	}
+	if (still_mapped == 0) {
+		xpv_pages_free(pages, order);
+		return;
+	}
+	if (still_mapped > most) {
+		/* More pages than a ring can have. Not to be reused is what counts. */
+		the_table->lost(still_mapped);
+		XPV_ERR_LIMITED("%u references of one allocation are still mapped: lost", still_mapped);
+		return;
+	}
+	ParkedPages parked = {};
+	parked.pages = pages;
+	parked.order = order;
+	ignore(the_table->parking().park(left, still_mapped, parked)); /* then lost: logged and counted there */
+}
+
+int xpv_grant_park(const xpv_gref *references, unsigned int count)
+{
+	return the_table->parking().park(references, count, {}).code();
+}
+
+int xpv_grant_pool_create(unsigned int capacity, xpv_grant_pool **pool)
+{
+	auto made = xpv_grant_pool::make(*the_table, capacity);
+	if (!made.ok())
+		return made.code();
+	*pool = made.value().release();
+	return 0;
+}
+
+void xpv_grant_pool_destroy(xpv_grant_pool *pool)
+{
+	Owned<xpv_grant_pool> freed_here(pool);
+}
+
+unsigned int xpv_grant_pool_available(const xpv_grant_pool *pool)
+{
+	return pool->available();
+}
+
+int xpv_grant_pool_issue(xpv_grant_pool *pool, xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames,
+			 unsigned int count, xpv_gref *references)
+{
+	return pool->issue(remote, access, frames, count, references).code();
+}
+
+unsigned int xpv_grant_pool_revoke(xpv_grant_pool *pool, xpv_gref *references, unsigned int count)
+{
+	return pool->revoke(references, count);
+}
+
+void xpv_grant_get_counts(xpv_grant_counts *counts)
+{
+	*counts = the_table->counts();
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Linux's side of the grant table: the module, its exports, and the table of counts in debugfs. */
+
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+#include "gnttab/gnttab.h"
+#include "gnttab/linux.h"
+
+void xpv_gnttab_hold_module(void)
+{
+	/* The caller uses our exports, so there is a reference already. */
+	__module_get(THIS_MODULE);
+}
+
+void xpv_gnttab_release_module(void)
+{
+	module_put(THIS_MODULE);
+}
+
+void xpv_gnttab_hold_frame(struct xpv_gfn frame)
+{
+	if (pfn_valid(frame.value))
+		get_page(pfn_to_page(frame.value));
+}
+
+void xpv_gnttab_release_frame(struct xpv_gfn frame)
+{
+	if (pfn_valid(frame.value))
+		put_page(pfn_to_page(frame.value));
+}
+
+static int gnttab_show(struct seq_file *seq, void *unused)
+{
+	struct xpv_grant_counts counts;
+
+	xpv_grant_get_counts(&counts);
+	seq_printf(seq, "frames        %u\n", counts.frames);
+	seq_printf(seq, "frames limit  %u\n", counts.frames_limit);
+	seq_printf(seq, "references    %u\n", counts.total);
+	seq_printf(seq, "free          %u\n", counts.free);
+	seq_printf(seq, "in pools      %u\n", counts.pooled);
+	seq_printf(seq, "parked        %u\n", counts.parked);
+	seq_printf(seq, "lost          %u\n", counts.lost);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(gnttab);
+
+static struct dentry *counts_file;
+
+/* The directory is every xpv module's: made by the first that comes. */
+static void debugfs_add(void)
+{
+	struct dentry *directory = debugfs_lookup("xpv", NULL);
+
+	if (directory) {
+		counts_file = debugfs_create_file("gnttab", 0400, directory, NULL, &gnttab_fops);
+		dput(directory);
+		return;
+	}
+	directory = debugfs_create_dir("xpv", NULL);
+	counts_file = debugfs_create_file("gnttab", 0400, directory, NULL, &gnttab_fops);
+}
+
+/* And removed by the last that goes. */
+static void debugfs_drop(void)
+{
+	struct dentry *directory;
+
+	debugfs_remove(counts_file);
+	directory = debugfs_lookup("xpv", NULL);
+	if (!directory)
+		return;
+	if (simple_empty(directory))
+		debugfs_remove(directory);
+	dput(directory);
+}
+
+static int __init gnttab_module_init(void)
+{
+	int code = xpv_gnttab_load();
+
+	if (code)
+		return code;
+	debugfs_add();
+	return 0;
+}
+module_init(gnttab_module_init);
+
+static void __exit gnttab_module_exit(void)
+{
+	debugfs_drop();
+	xpv_gnttab_unload();
+}
+module_exit(gnttab_module_exit);
+
+EXPORT_SYMBOL_GPL(xpv_grant_page);
+EXPORT_SYMBOL_GPL(xpv_grant_try_revoke);
+EXPORT_SYMBOL_GPL(xpv_grant_revoke_and_free);
+EXPORT_SYMBOL_GPL(xpv_grant_pool_create);
+EXPORT_SYMBOL_GPL(xpv_grant_pool_destroy);
+EXPORT_SYMBOL_GPL(xpv_grant_pool_available);
+EXPORT_SYMBOL_GPL(xpv_grant_pool_issue);
+EXPORT_SYMBOL_GPL(xpv_grant_pool_revoke);
+EXPORT_SYMBOL_GPL(xpv_grant_park);
+EXPORT_SYMBOL_GPL(xpv_grant_get_counts);
+
+MODULE_DESCRIPTION("xpv: Xen grant tables");
+MODULE_AUTHOR("The xpv authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What gnttab's C++ and C files have to say to each other. */
+#ifndef XPV_GNTTAB_LINUX_H
+#define XPV_GNTTAB_LINUX_H
+
+#include "lib/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- In C: gnttab_linux.c ---- */
+
+/* Keep this module loaded, for a caller that depends on it already; and no longer. Any context. */
+void xpv_gnttab_hold_module(void);
+void xpv_gnttab_release_module(void);
+
+/* get_page() and put_page() on the page behind a frame; a frame that is no page of Linux's is left alone. Any context. */
+void xpv_gnttab_hold_frame(struct xpv_gfn frame);
+void xpv_gnttab_release_frame(struct xpv_gfn frame);
+
+/* ---- In C++: gnttab.cc ---- */
+
+/* Module load and unload. Sleeping context. */
+int xpv_gnttab_load(void);
+void xpv_gnttab_unload(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

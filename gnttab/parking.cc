@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "gnttab/parking.hh"
+
+#include "gnttab/linux.h"
+#include "gnttab/table.hh"
+#include "lib/log.hh"
+
+namespace xpv {
+
+namespace {
+
+constinit xpv_lock_class lock_class = {};
+
+} // namespace
+
+void Parking::init()
+{
+	lock_.init("xpv_gnttab_parking", lock_class);
+	xpv_work_init(&work_, run, reinterpret_cast<xpv_work_context *>(this));
+	ready_ = true;
+}
+
+void Parking::stop()
+{
+	if (ready_)
+		xpv_work_cancel(&work_);
+}
+
+Status Parking::park(const Gref *references, unsigned int count, ParkedPages pages)
+{
+	if (count == 0)
+		return {};
+
+	/* Before anything can fail: these pages must not be reused even when they cannot be tracked. */
+	if (!pages.pages) {
+		for (unsigned int i = 0; i < count; i++)
+			xpv_gnttab_hold_frame(Gfn{ table_.own_entry(references[i]).frame });
+	}
+
+	auto new_set = make<Set>(XPV_ATOMIC);
+	auto entries = Array<Parked>::make(count, XPV_ATOMIC);
+	if (!new_set.ok() || !entries.ok()) {
+		table_.lost(count);
+		XPV_ERR_LIMITED("no memory to track %u references that the other end still maps: lost", count);
+		return Error(XEN_ENOMEM);
+	}
+	Set *set = new_set.value().release();
+	set->entries = entries.take();
+	for (unsigned int i = 0; i < count; i++)
+		set->entries[i] = { references[i], Gfn{ table_.own_entry(references[i]).frame } };
+	set->waiting = count;
+	set->pages = pages;
+	set->interval_ms = first_interval_ms;
+	set->due_ms = xpv_now_ms() + first_interval_ms;
+
+	fetch_add(count_, count);
+	{
+		SpinGuard guard(lock_);
+		sets_.push_back(*set);
+		if (!holds_module_) {
+			holds_module_ = true;
+			xpv_gnttab_hold_module();
+		}
+	}
+	xpv_work_reschedule(&work_, first_interval_ms);
+	return {};
+}
+
+/* Leaves in the set what is still mapped. */
+void Parking::retry(Set &set)
+{
+	unsigned int still_mapped = 0;
+	for (unsigned int i = 0; i < set.waiting; i++) {
+		Parked parked = set.entries[i];
+		switch (revoke(table_.own_entry(parked.reference))) {
+		case Revocation::StillMapped:
+			set.entries[still_mapped++] = parked;
+			continue;
+		case Revocation::NothingGranted:
+			/* Somebody revoked it behind our back, and so it is not ours to give back. */
+			XPV_ERR_LIMITED("parked reference %u was revoked by another", parked.reference.value);
+			break;
+		case Revocation::Done:
+			table_.give_back(parked.reference);
+			break;
+		}
+		if (!set.pages.pages)
+			xpv_gnttab_release_frame(parked.frame);
+	}
+	fetch_add(count_, still_mapped - set.waiting);
+	set.waiting = still_mapped;
+}
+
+void Parking::run(xpv_work_context *context)
+{
+	reinterpret_cast<Parking *>(context)->retry_all();
+}
+
+void Parking::retry_all()
+{
+	List<Set> sets;
+	{
+		SpinGuard guard(lock_);
+		sets.take_all(sets_);
+	}
+
+	uint64_t now = xpv_now_ms();
+	for (Set &set : sets) {
+		if (set.due_ms > now)
+			continue;
+		retry(set);
+		if (set.waiting != 0) {
+			set.interval_ms = set.interval_ms * 2 < longest_interval_ms ? set.interval_ms * 2 :
+										      longest_interval_ms;
+			set.due_ms = now + set.interval_ms;
+			continue;
+		}
+		set.unlink();
+		if (set.pages.pages)
+			xpv_pages_free(set.pages.pages, set.pages.order);
+		Owned<Set> freed_here(&set);
+	}
+
+	bool release_module = false;
+	uint64_t next_ms = now + longest_interval_ms;
+	bool more;
+	{
+		SpinGuard guard(lock_);
+		sets_.take_all(sets);
+		for (Set &set : sets_) {
+			if (set.due_ms < next_ms)
+				next_ms = set.due_ms;
+		}
+		more = !sets_.empty();
+		if (!more && holds_module_) {
+			holds_module_ = false;
+			release_module = true;
+		}
+	}
+	if (more)
+		xpv_work_schedule(&work_, next_ms > now ? static_cast<unsigned int>(next_ms - now) : 0);
+	/* Unloading waits for this work to end before the code goes. */
+	if (release_module)
+		xpv_gnttab_release_module();
+}
+
+} // namespace xpv

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * References that the other end still maps, with the pages behind them. They
+ * wait here until it lets go; nothing tells us when, so they are retried.
+ */
+#pragma once
+
+#include "lib/guard.hh"
+#include "lib/list.hh"
+#include "lib/memory.hh"
+#include "lib/ordering.hh"
+#include "lib/shim.h"
+
+namespace xpv {
+
+class Table;
+
+/* What is to be freed when the last reference of a set is revoked. */
+struct ParkedPages {
+	void *pages = nullptr; /* an allocation of 2^order pages, */
+	unsigned int order = 0;
+	/* or, where pages is null, one get_page() on the frame behind each reference. */
+};
+
+class Parking {
+public:
+	explicit Parking(Table &table) : table_(table) {}
+	Parking(const Parking &) = delete;
+	Parking &operator=(const Parking &) = delete;
+
+	void init();
+	/* Only when nothing is parked. Sleeping context. */
+	void stop();
+
+	/*
+	 * ENOMEM: references and pages are lost, and counted so. With nothing
+	 * in `pages` the frames get their get_page() here. Any context but NMI.
+	 */
+	[[nodiscard]] Status park(const Gref *references, unsigned int count, ParkedPages pages);
+
+	/* References that wait. Any context. */
+	[[nodiscard]] unsigned int count() const { return read_once(count_); }
+
+private:
+	struct Parked {
+		Gref reference;
+		Gfn frame;
+	};
+	struct Set : ListLink<> {
+		Array<Parked> entries; /* the first `waiting` are still mapped */
+		unsigned int waiting = 0;
+		ParkedPages pages;
+		unsigned int interval_ms = 0;
+		uint64_t due_ms = 0;
+	};
+
+	static constexpr unsigned int first_interval_ms = 10;
+	static constexpr unsigned int longest_interval_ms = 5000;
+
+	static void run(xpv_work_context *context);
+	void retry_all();
+	void retry(Set &set);
+
+	Table &table_;
+	xpv_work work_;
+	bool ready_ = false;
+
+	Spinlock lock_; /* sets_, holds_module_ */
+	List<Set> sets_;
+	/* Somebody's memory depends on us: the module stays loaded. */
+	bool holds_module_ = false;
+	unsigned int count_ = 0;
+};
+
+} // namespace xpv

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* References of one user's own. */
+#pragma once
+
+#include "gnttab/table.hh"
+
+struct xpv_grant_pool {
+public:
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_pool>> make(xpv::Table &table, unsigned int capacity);
+	explicit xpv_grant_pool(xpv::Table &table) : table_(table) {}
+	~xpv_grant_pool();
+	xpv_grant_pool(const xpv_grant_pool &) = delete;
+	xpv_grant_pool &operator=(const xpv_grant_pool &) = delete;
+
+	[[nodiscard]] unsigned int available() const { return available_; }
+	[[nodiscard]] xpv::Status issue(xpv::Domid remote, xpv_grant_access access, const xpv::Gfn *frames,
+					unsigned int count, xpv::Gref *references);
+	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
+
+private:
+	xpv::Table &table_;
+	xpv::Array<xpv::Gref> free_; /* the first available_ */
+	unsigned int available_ = 0;
+	unsigned int owned_ = 0; /* available or issued */
+};
