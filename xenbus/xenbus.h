@@ -46,18 +46,25 @@ struct xpv_frontend_driver {
 	/*
 	 * The other end waits for our details (its state is InitWait, or a
 	 * later one that implies it): read what it offers, make ring and
-	 * channel, publish them. On 0 the bus switches us to Initialised.
+	 * channel, publish them. On 0 the bus switches us to Initialised. An
+	 * error fails the device as xpv_device_fail() does; what was made must
+	 * be gone then, disconnect() is not called.
 	 */
 	int (*negotiate)(struct xpv_device *device);
-	/* The other end is Connected: read its description and go to work. On 0 the bus switches us to Connected. */
+	/*
+	 * The other end is Connected: read its description and go to work. On 0
+	 * the bus switches us to Connected. An error fails the device.
+	 */
 	int (*connect)(struct xpv_device *device);
 	/* The other end said Connected again while we are: look whether something changed. May be NULL. */
 	void (*backend_changed)(struct xpv_device *device);
 	/*
-	 * The other end is closing, gone, or broke the protocol: fail what is
-	 * in flight, take back ring, channel and grants. After it the bus
-	 * switches us to Closed. Called only after negotiate() succeeded, and
-	 * once for it; negotiate() may follow again.
+	 * The connection is over: fail what is in flight, take back ring,
+	 * channel and grants. In an orderly close the other end was told
+	 * before (we are Closed) and had a few seconds to let go of them; when
+	 * it broke the protocol or vanished, this is called at once, and it may
+	 * still hold grants. Called only after negotiate() succeeded, and once
+	 * for it; negotiate() may follow again.
 	 */
 	void (*disconnect)(struct xpv_device *device);
 	/* The last call, after disconnect() where that was due: free the context. */
@@ -72,7 +79,7 @@ void xpv_frontend_driver_unregister(const struct xpv_frontend_driver *driver);
 /* ---- What a driver may ask of a device; any context unless noted ---- */
 
 void xpv_device_set_context(struct xpv_device *device, struct xpv_device_context *context);
-struct xpv_device_context *xpv_device_context(const struct xpv_device *device);
+struct xpv_device_context *xpv_device_get_context(const struct xpv_device *device);
 /* Linux's device, the parent for disks and network interfaces. */
 struct device *xpv_device_linux(struct xpv_device *device);
 /* Path in the store, e.g. "device/vbd/51712", and its last part ("51712"). */

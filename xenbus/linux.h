@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Between xenbus_linux.c and the C++ of this module; nobody else's business. */
+#ifndef XPV_XENBUS_LINUX_H
+#define XPV_XENBUS_LINUX_H
+
+#include "lib/types.h"
+#include "xenbus/xenbus.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- C++, called from C ---- */
+
+struct xpv_store_counts {
+	uint64_t sent; /* requests written to the ring */
+	uint64_t answered;
+	uint64_t timed_out;
+	uint64_t dropped; /* answers nobody waits for, and malformed events */
+	uint64_t watch_events;
+	uint32_t in_flight;
+	uint32_t queued; /* waiting for their turn */
+	uint32_t watches;
+	bool dead; /* the connection is given up */
+};
+
+/* Connect to the store; -ENODEV where there is none. Sleeping context. */
+int xpv_store_start(unsigned int timeout_ms);
+/* No calls are under way. Sleeping context. */
+void xpv_store_stop(void);
+void xpv_store_get_counts(struct xpv_store_counts *counts);
+
+/* Discover devices until stopped. Sleeping context. */
+int xpv_bus_start(void);
+/* All devices are gone when this returns. Sleeping context. */
+void xpv_bus_stop(void);
+
+/* Linux matched the device with a driver; or takes it away. Under Linux's lock of the device. */
+int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver);
+void xpv_device_unbind(struct xpv_device *device);
+/* A driver is going: all its devices may start to close at once, without waiting for one another. */
+void xpv_bus_prepare_unregister(const struct xpv_frontend_driver *driver);
+
+/* As xpv_device_fail(). */
+void xpv_device_fail_text(struct xpv_device *device, int error, const char *text);
+/* "vbd". Any context. */
+const char *xpv_device_type(const struct xpv_device *device);
+
+/* ---- C, called from C++. Sleeping context. ---- */
+
+struct xpv_linux_device;
+/* Make Linux's device; a driver may be bound, and more called, before this returns. */
+int xpv_linux_device_create(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
+/* Unbinds the driver; nothing of Linux calls for the device once this has returned. */
+void xpv_linux_device_destroy(struct xpv_linux_device *linux_device);
+struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

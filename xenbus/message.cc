@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "xenbus/message.hh"
+
+#include "lib/untrusted.hh"
+
+namespace xpv {
+
+namespace {
+
+bool plausible(const xsd_sockmsg &header)
+{
+	return header.type < XS_TYPE_COUNT && header.len <= XENSTORE_PAYLOAD_MAX;
+}
+
+struct NamedError {
+	std::string_view name;
+	int number;
+};
+
+/* io/xs_wire.h: xsd_errors, whose numbers a freestanding build does not have. */
+constexpr NamedError named_errors[] = {
+	{ "EINVAL", XEN_EINVAL }, { "EACCES", XEN_EACCES }, { "EEXIST", XEN_EEXIST },
+	{ "EISDIR", XEN_EISDIR }, { "ENOENT", XEN_ENOENT }, { "ENOMEM", XEN_ENOMEM },
+	{ "ENOSPC", XEN_ENOSPC }, { "EIO", XEN_EIO },	    { "ENOTEMPTY", XEN_ENOTEMPTY },
+	{ "ENOSYS", XEN_ENOSYS }, { "EROFS", XEN_EROFS },   { "EBUSY", XEN_EBUSY },
+	{ "EAGAIN", XEN_EAGAIN }, { "EISCONN", XEN_EISCONN }, { "E2BIG", XEN_E2BIG },
+	{ "EPERM", XEN_EPERM },
+};
+
+} // namespace
+
+Result<bool> MessageReader::read(StoreRing &ring, bool &was_full)
+{
+	if (whole_)
+		reset();
+	for (;;) {
+		char *target;
+		std::size_t wanted;
+		if (received_ < sizeof(header_)) {
+			target = reinterpret_cast<char *>(&header_) + received_;
+			wanted = sizeof(header_) - received_;
+		} else {
+			std::size_t have = received_ - sizeof(header_);
+			target = payload_ + have;
+			wanted = header_.len - have;
+		}
+		if (wanted != 0) {
+			auto taken = XPV_TRY(ring.read(target, wanted));
+			was_full |= taken.was_full;
+			if (taken.size == 0)
+				return false;
+			received_ += taken.size;
+			if (received_ < sizeof(header_))
+				continue;
+			if (received_ == sizeof(header_)) {
+				auto checked = Untrusted<xsd_sockmsg>::from_copy(header_).validate(plausible, XEN_EBADMSG);
+				if (!checked.ok()) {
+					reset();
+					return checked.error();
+				}
+			}
+		}
+		if (received_ == sizeof(header_) + header_.len) {
+			whole_ = true;
+			return true;
+		}
+	}
+}
+
+void MessageReader::reset()
+{
+	received_ = 0;
+	whole_ = false;
+}
+
+Error store_error(std::string_view payload)
+{
+	if (payload.empty() || payload.back() != 0)
+		return Error(XEN_EIO);
+	payload.remove_suffix(1);
+	for (const NamedError &candidate : named_errors)
+		if (payload == candidate.name)
+			return Error(candidate.number);
+	return Error(XEN_EIO);
+}
+
+Result<WatchEvent> parse_watch_event(std::string_view payload)
+{
+	std::size_t end_of_path = payload.find('\0');
+	if (end_of_path == payload.npos)
+		return Error(XEN_EBADMSG);
+	std::string_view path(payload.data(), end_of_path);
+	std::string_view rest(payload.data() + end_of_path + 1, payload.size() - end_of_path - 1);
+	if (rest.empty() || rest.find('\0') != rest.size() - 1)
+		return Error(XEN_EBADMSG);
+	return WatchEvent{ path, std::string_view(rest.data(), rest.size() - 1) };
+}
+
+} // namespace xpv

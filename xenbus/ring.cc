@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "xenbus/ring.hh"
+
+#include "lib/ordering.hh"
+
+namespace xpv {
+
+namespace {
+
+constexpr std::size_t smaller(std::size_t a, std::size_t b)
+{
+	return a < b ? a : b;
+}
+
+} // namespace
+
+Status StoreRing::attach(xenstore_domain_interface *shared)
+{
+	shared_ = shared;
+	request_produced_ = read_once(shared_->req_prod);
+	response_consumed_ = read_once(shared_->rsp_cons);
+	if (request_produced_ - read_once(shared_->req_cons) > XENSTORE_RING_SIZE)
+		return Error(XEN_EIO);
+	if (read_once(shared_->rsp_prod) - response_consumed_ > XENSTORE_RING_SIZE)
+		return Error(XEN_EIO);
+	return {};
+}
+
+bool StoreRing::quiescent() const
+{
+	return read_once(shared_->req_cons) == request_produced_ && read_once(shared_->rsp_prod) == response_consumed_;
+}
+
+void StoreRing::discard_responses()
+{
+	response_consumed_ = read_once(shared_->rsp_prod);
+	virt_mb();
+	write_once(shared_->rsp_cons, response_consumed_);
+}
+
+Result<std::size_t> StoreRing::write(const void *bytes, std::size_t size)
+{
+	XENSTORE_RING_IDX used = request_produced_ - read_once(shared_->req_cons);
+	if (used > XENSTORE_RING_SIZE)
+		return Error(XEN_EIO);
+	/* The room may be written to only after the index that gave it was seen. */
+	virt_mb();
+
+	std::size_t count = smaller(size, XENSTORE_RING_SIZE - used);
+	std::size_t at = MASK_XENSTORE_IDX(request_produced_);
+	std::size_t to_end = smaller(count, XENSTORE_RING_SIZE - at);
+	__builtin_memcpy(shared_->req + at, bytes, to_end);
+	__builtin_memcpy(shared_->req, static_cast<const char *>(bytes) + to_end, count - to_end);
+
+	request_produced_ += static_cast<XENSTORE_RING_IDX>(count);
+	store_release(shared_->req_prod, request_produced_);
+	return count;
+}
+
+Result<StoreRing::Taken> StoreRing::read(void *bytes, std::size_t size)
+{
+	XENSTORE_RING_IDX before = response_consumed_;
+	XENSTORE_RING_IDX available = load_acquire(shared_->rsp_prod) - before;
+	if (available > XENSTORE_RING_SIZE)
+		return Error(XEN_EIO);
+
+	std::size_t count = smaller(size, available);
+	std::size_t at = MASK_XENSTORE_IDX(before);
+	std::size_t to_end = smaller(count, XENSTORE_RING_SIZE - at);
+	__builtin_memcpy(bytes, shared_->rsp + at, to_end);
+	__builtin_memcpy(static_cast<char *>(bytes) + to_end, shared_->rsp, count - to_end);
+	if (count == 0)
+		return Taken{ 0, false };
+
+	response_consumed_ += static_cast<XENSTORE_RING_IDX>(count);
+	virt_mb();
+	write_once(shared_->rsp_cons, response_consumed_);
+	/*
+	 * Either the store sees the new index when it looks for room, or its
+	 * last byte is visible here: measured from the old index, as it did.
+	 */
+	virt_mb();
+	return Taken{ count, read_once(shared_->rsp_prod) - before >= XENSTORE_RING_SIZE };
+}
+
+std::uint32_t StoreRing::error() const
+{
+	return read_once(shared_->error);
+}
+
+bool StoreRing::can_reconnect() const
+{
+	return read_once(shared_->server_features) & XENSTORE_SERVER_FEATURE_RECONNECTION;
+}
+
+void StoreRing::request_reconnect()
+{
+	write_once(shared_->connection, XENSTORE_RECONNECT);
+}
+
+bool StoreRing::reconnecting() const
+{
+	return read_once(shared_->connection) != XENSTORE_CONNECTED;
+}
+
+} // namespace xpv

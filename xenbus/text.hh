@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Strings of bounded size, and numbers read from strings that somebody else wrote. */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string_view>
+
+#include "lib/result.hh"
+
+namespace xpv {
+
+/* Up to Capacity - 1 bytes and a NUL. */
+template <std::size_t Capacity>
+class FixedText {
+public:
+	[[nodiscard]] const char *get() const { return bytes_; }
+	[[nodiscard]] std::size_t size() const { return size_; }
+	[[nodiscard]] std::string_view view() const { return { bytes_, size_ }; }
+
+	/* The parts one after another; E2BIG, and empty, when they do not fit. */
+	[[nodiscard]] Status assign(std::initializer_list<std::string_view> parts)
+	{
+		size_ = 0;
+		for (std::string_view part : parts) {
+			if (part.size() >= Capacity - size_) {
+				size_ = 0;
+				bytes_[0] = 0;
+				return Error(XEN_E2BIG);
+			}
+			__builtin_memcpy(bytes_ + size_, part.data(), part.size());
+			size_ += part.size();
+		}
+		bytes_[size_] = 0;
+		return {};
+	}
+
+	/* As much of `text` as fits. */
+	void assign_cut(std::string_view text)
+	{
+		size_ = text.size() < Capacity ? text.size() : Capacity - 1;
+		__builtin_memcpy(bytes_, text.data(), size_);
+		bytes_[size_] = 0;
+	}
+
+private:
+	char bytes_[Capacity] = {};
+	std::size_t size_ = 0;
+};
+
+/* An unsigned decimal number and nothing else; EINVAL, or ERANGE above `most`. */
+[[nodiscard]] constexpr Result<std::uint32_t> parse_decimal(std::string_view text, std::uint32_t most = UINT32_MAX)
+{
+	if (text.empty())
+		return Error(XEN_EINVAL);
+	std::uint64_t number = 0;
+	for (char c : text) {
+		if (c < '0' || c > '9')
+			return Error(XEN_EINVAL);
+		number = number * 10 + static_cast<std::uint64_t>(c - '0');
+		if (number > most)
+			return Error(XEN_ERANGE);
+	}
+	return static_cast<std::uint32_t>(number);
+}
+
+/* The same in lower-case hexadecimal. */
+[[nodiscard]] constexpr Result<std::uint32_t> parse_hexadecimal(std::string_view text)
+{
+	if (text.empty() || text.size() > 8)
+		return Error(XEN_EINVAL);
+	std::uint32_t number = 0;
+	for (char c : text) {
+		std::uint32_t digit;
+		if (c >= '0' && c <= '9')
+			digit = static_cast<std::uint32_t>(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			digit = static_cast<std::uint32_t>(c - 'a' + 10);
+		else
+			return Error(XEN_EINVAL);
+		number = number << 4 | digit;
+	}
+	return number;
+}
+
+} // namespace xpv
