@@ -7,6 +7,7 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
@@ -104,7 +105,7 @@ static int vector_make(unsigned int cpu)
 	return 0;
 }
 
-static int cpu_online(unsigned int cpu)
+static int bring_up(unsigned int cpu)
 {
 	struct irq_cfg *config;
 	int error;
@@ -124,14 +125,20 @@ static int cpu_online(unsigned int cpu)
 static void nothing(struct work_struct *unused)
 {
 }
+static DECLARE_WORK(visit, nothing);
 
 static void vectors_free(void)
 {
 	unsigned int cpu;
 
 	/* Every interrupt that is on its way to a CPU has arrived when the CPU ran a task. */
-	if (schedule_on_each_cpu(nothing))
-		pr_warn("no memory to wait for the last upcalls\n");
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		schedule_work_on(cpu, &visit);
+		flush_work(&visit);
+	}
+	cpus_read_unlock();
+
 	for_each_possible_cpu(cpu) {
 		unsigned int irq = per_cpu(vector_irq_of, cpu);
 
@@ -147,9 +154,11 @@ static void vectors_free(void)
 
 static void silence(void)
 {
+	int error = xpv_upcall_set_via(0);
 	unsigned int cpu;
 
-	xpv_upcall_set_via(0);
+	if (error)
+		pr_warn("HVM_PARAM_CALLBACK_IRQ stays set: error %d\n", error);
 	for_each_online_cpu(cpu)
 		xpv_upcall_silence(cpu);
 }
@@ -166,7 +175,7 @@ static int vectors_start(void)
 		irq_domain_free_fwnode(node);
 		return -ENOMEM;
 	}
-	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/evtchn:online", cpu_online, NULL);
+	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/evtchn:online", bring_up, NULL);
 	if (error < 0)
 		goto free;
 	cpuhp_state = error;

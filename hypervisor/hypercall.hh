@@ -83,7 +83,7 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 	operation.dom = DOMID_SELF;
 	operation.port = port.value;
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_status, operation));
-	return static_cast<unsigned int>(operation.status);
+	return operation.status;
 }
 
 /* ---- memory.h ---- */
@@ -129,7 +129,7 @@ struct GrantTableSize {
 	operation.domid = DOMID_SELF;
 	operation.index = index;
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_hvm_op, HVMOP_get_param, operation));
-	return static_cast<uint64_t>(operation.value);
+	return operation.value;
 }
 
 [[nodiscard]] inline Status hvm_set_param(unsigned int index, uint64_t value)

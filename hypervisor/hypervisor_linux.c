@@ -78,7 +78,7 @@ static struct pci_driver platform_driver = {
 	},
 };
 
-static int cpu_online(unsigned int cpu)
+static int bring_up(unsigned int cpu)
 {
 	return xpv_hypervisor_vcpu_online(cpu);
 }
@@ -103,7 +103,7 @@ static int __init hypervisor_init(void)
 		pr_err("cannot set up Xen's shared info page: error %d\n", error);
 		return error;
 	}
-	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/hypervisor:online", cpu_online, NULL);
+	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/hypervisor:online", bring_up, NULL);
 	if (error < 0) {
 		pr_err("cannot set up the vCPUs: error %d\n", error);
 		goto stop;

@@ -25,8 +25,8 @@ constexpr uint64_t magic = 0x6f666e6975706376; /* "vcpuinfo" */
 
 Note &note_in(::shared_info &shared)
 {
-	static_assert(sizeof(::shared_info) <= page_size - sizeof(Note));
-	return *reinterpret_cast<Note *>(reinterpret_cast<char *>(&shared) + page_size - sizeof(Note));
+	static_assert(sizeof(::shared_info) <= (page_size / sizeof(Note) - 1) * sizeof(Note));
+	return reinterpret_cast<Note *>(&shared)[page_size / sizeof(Note) - 1];
 }
 
 constinit xpv_lock_class mutex_class = {};

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tests/fake/fake_hypervisor.h"
+
+#include "hypervisor/detect.hh"
+#include "hypervisor/hypercall.hh"
+#include "lib/guard.hh"
+#include "lib/log.hh"
+#include "lib/memory.hh"
+#include "lib/ordering.hh"
+
+namespace xpv {
+
+namespace {
+
+constexpr unsigned int max_ports = 256;
+constexpr unsigned int max_vcpus = 8;
+constexpr unsigned int max_claims = 16;
+constexpr unsigned int grant_frames_room = 8;
+constexpr unsigned int toolstack_ports = 4; /* 1..4 are made by the toolstack */
+constexpr unsigned int grants_per_frame = page_size / sizeof(grant_entry_v1_t);
+
+struct FakePort {
+	unsigned int status; /* EVTCHNSTAT_* */
+	uint32_t vcpu;
+	unsigned int sent;
+	void (*peer)(xpv_fake_peer_context *context);
+	xpv_fake_peer_context *peer_context;
+};
+
+struct Claim {
+	void *memory;
+	unsigned int order;
+};
+
+struct Failure {
+	unsigned int number, command, skip;
+	int error; /* 0: none */
+};
+
+struct Domain {
+	bool started;
+	Spinlock lock;
+	Claim claims[max_claims];
+	::shared_info *shared;
+	grant_entry_v1_t *grants[grant_frames_room];
+	unsigned int grant_frames;
+	FakePort ports[max_ports];
+	uint8_t vectors[max_vcpus];
+	vcpu_info *infos[max_vcpus];
+	uint64_t params[HVM_NR_PARAMS];
+	Failure failure;
+	unsigned int max_grant_frames;
+};
+
+constinit xpv_lock_class lock_class = {};
+constinit Domain domain = {};
+constinit unsigned int next_max_grant_frames = 4;
+
+/* The first hypercall or test call, single-threaded, finds it not started. */
+void ensure_started()
+{
+	if (domain.started)
+		return;
+	domain.started = true;
+	domain.lock.init("fake hypervisor", lock_class);
+	domain.grant_frames = 1;
+	domain.max_grant_frames = next_max_grant_frames;
+	for (unsigned int port = 1; port <= toolstack_ports; port++)
+		domain.ports[port].status = EVTCHNSTAT_interdomain;
+	domain.params[HVM_PARAM_STORE_EVTCHN] = 1;
+	domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
+}
+
+void *memory_of(Gfn frame)
+{
+	for (Claim &claim : domain.claims) {
+		if (!claim.memory)
+			continue;
+		uint64_t first = xpv_pages_gfn(claim.memory).value;
+		if (frame.value >= first && frame.value < first + (1u << claim.order))
+			return static_cast<char *>(claim.memory) + (frame.value - first) * page_size;
+	}
+	return nullptr;
+}
+
+vcpu_info *info_of(uint32_t vcpu)
+{
+	if (vcpu < max_vcpus && domain.infos[vcpu])
+		return domain.infos[vcpu];
+	return domain.shared && vcpu < XEN_LEGACY_MAX_VCPUS ? &domain.shared->vcpu_info[vcpu] : nullptr;
+}
+
+/* True when the vCPU has to be told. */
+bool mark(uint32_t port)
+{
+	vcpu_info *info = info_of(domain.ports[port].vcpu);
+	if (!info || test_bit(port, domain.shared->evtchn_mask))
+		return false;
+	if (test_and_set_bit(port / 64, &info->evtchn_pending_sel))
+		return false;
+	return exchange(info->evtchn_upcall_pending, static_cast<uint8_t>(1)) == 0;
+}
+
+void interrupt(uint32_t vcpu)
+{
+	xpv_fake_interrupt(Vcpu{ vcpu }, domain.vectors[vcpu]);
+}
+
+bool is_open(uint32_t port)
+{
+	return port > 0 && port < max_ports && domain.ports[port].status != EVTCHNSTAT_closed;
+}
+
+long event_channel_op(unsigned int command, unsigned long argument)
+{
+	switch (command) {
+	case EVTCHNOP_alloc_unbound:
+	case EVTCHNOP_bind_interdomain: {
+		SpinGuard guard(domain.lock);
+		uint32_t port = toolstack_ports + 1;
+		while (port < max_ports && is_open(port))
+			port++;
+		if (port == max_ports)
+			return -XEN_ENOSPC;
+		domain.ports[port] = {};
+		if (command == EVTCHNOP_alloc_unbound) {
+			domain.ports[port].status = EVTCHNSTAT_unbound;
+			reinterpret_cast<::evtchn_alloc_unbound *>(argument)->port = port;
+		} else {
+			domain.ports[port].status = EVTCHNSTAT_interdomain;
+			reinterpret_cast<::evtchn_bind_interdomain *>(argument)->local_port = port;
+		}
+		return 0;
+	}
+	case EVTCHNOP_close: {
+		SpinGuard guard(domain.lock);
+		uint32_t port = reinterpret_cast<::evtchn_close *>(argument)->port;
+		if (!is_open(port))
+			return -XEN_EINVAL;
+		domain.ports[port] = {};
+		if (domain.shared)
+			clear_bit(port, domain.shared->evtchn_pending);
+		return 0;
+	}
+	case EVTCHNOP_send: {
+		uint32_t port = reinterpret_cast<::evtchn_send *>(argument)->port;
+		if (!is_open(port))
+			return -XEN_EINVAL;
+		fetch_add(domain.ports[port].sent, 1u);
+		if (domain.ports[port].peer)
+			domain.ports[port].peer(domain.ports[port].peer_context);
+		return 0;
+	}
+	case EVTCHNOP_status: {
+		auto *status = reinterpret_cast<::evtchn_status *>(argument);
+		if (status->port >= max_ports)
+			return -XEN_EINVAL;
+		status->status = domain.ports[status->port].status;
+		status->vcpu = domain.ports[status->port].vcpu;
+		return 0;
+	}
+	case EVTCHNOP_bind_vcpu: {
+		auto *bind = reinterpret_cast<::evtchn_bind_vcpu *>(argument);
+		if (!is_open(bind->port))
+			return -XEN_EINVAL;
+		if (bind->vcpu >= max_vcpus)
+			return -XEN_ENOENT;
+		domain.ports[bind->port].vcpu = bind->vcpu;
+		return 0;
+	}
+	case EVTCHNOP_unmask: {
+		uint32_t port = reinterpret_cast<::evtchn_unmask *>(argument)->port;
+		if (!is_open(port))
+			return -XEN_EINVAL;
+		clear_bit(port, domain.shared->evtchn_mask);
+		if (test_bit(port, domain.shared->evtchn_pending) && mark(port))
+			interrupt(domain.ports[port].vcpu);
+		return 0;
+	}
+	}
+	return -XEN_ENOSYS;
+}
+
+long memory_op(unsigned int command, unsigned long argument)
+{
+	switch (command) {
+	case XENMEM_add_to_physmap: {
+		auto *add = reinterpret_cast<xen_add_to_physmap *>(argument);
+		void *memory = memory_of(Gfn{ add->gpfn });
+		if (!memory)
+			return -XEN_EINVAL;
+		if (add->space == XENMAPSPACE_shared_info) {
+			domain.shared = static_cast<::shared_info *>(memory);
+			return 0;
+		}
+		if (add->space != XENMAPSPACE_grant_table || add->idx >= domain.max_grant_frames)
+			return -XEN_EINVAL;
+		domain.grants[add->idx] = static_cast<grant_entry_v1_t *>(memory);
+		if (add->idx >= domain.grant_frames)
+			domain.grant_frames = static_cast<unsigned int>(add->idx) + 1;
+		return 0;
+	}
+	case XENMEM_remove_from_physmap: {
+		void *memory = memory_of(Gfn{ reinterpret_cast<xen_remove_from_physmap *>(argument)->gpfn });
+		if (!memory)
+			return -XEN_EINVAL;
+		if (memory == domain.shared)
+			domain.shared = nullptr;
+		for (grant_entry_v1_t *&frame : domain.grants) {
+			if (memory == frame)
+				frame = nullptr;
+		}
+		return 0;
+	}
+	}
+	return -XEN_ENOSYS;
+}
+
+long hvm_op(unsigned int command, unsigned long argument)
+{
+	switch (command) {
+	case HVMOP_get_param:
+	case HVMOP_set_param: {
+		auto *param = reinterpret_cast<xen_hvm_param *>(argument);
+		if (param->index >= HVM_NR_PARAMS)
+			return -XEN_EINVAL;
+		if (command == HVMOP_get_param)
+			param->value = domain.params[param->index];
+		else
+			domain.params[param->index] = param->value;
+		return 0;
+	}
+	case HVMOP_set_evtchn_upcall_vector: {
+		auto *set = reinterpret_cast<xen_hvm_evtchn_upcall_vector *>(argument);
+		if (set->vector < 0x10)
+			return -XEN_EINVAL;
+		if (set->vcpu >= max_vcpus)
+			return -XEN_ENOENT;
+		domain.vectors[set->vcpu] = set->vector;
+		return 0;
+	}
+	}
+	return -XEN_ENOSYS;
+}
+
+long grant_table_op(unsigned int command, unsigned long argument)
+{
+	if (command != GNTTABOP_query_size)
+		return -XEN_ENOSYS;
+	auto *query = reinterpret_cast<gnttab_query_size *>(argument);
+	query->nr_frames = domain.grant_frames;
+	query->max_nr_frames = domain.max_grant_frames;
+	query->status = GNTST_okay;
+	return 0;
+}
+
+long vcpu_op(unsigned int command, unsigned long vcpu, unsigned long argument)
+{
+	if (command != VCPUOP_register_vcpu_info || vcpu >= max_vcpus)
+		return -XEN_EINVAL;
+	if (domain.infos[vcpu])
+		return -XEN_EINVAL;
+	auto *info = reinterpret_cast<vcpu_register_vcpu_info_t *>(argument);
+	void *memory = memory_of(Gfn{ info->mfn });
+	if (!memory)
+		return -XEN_EINVAL;
+	domain.infos[vcpu] = reinterpret_cast<vcpu_info *>(static_cast<char *>(memory) + info->offset);
+	return 0;
+}
+
+int failure_of(unsigned int number, unsigned int command)
+{
+	SpinGuard guard(domain.lock);
+	Failure &failure = domain.failure;
+	if (!failure.error || failure.number != number || failure.command != command)
+		return 0;
+	if (failure.skip) {
+		failure.skip--;
+		return 0;
+	}
+	int error = failure.error;
+	failure = {};
+	return error;
+}
+
+grant_entry_v1_t *entry_of(Gref reference)
+{
+	unsigned int frame = reference.value / grants_per_frame;
+	if (frame >= grant_frames_room || !domain.grants[frame])
+		return nullptr;
+	return &domain.grants[frame][reference.value % grants_per_frame];
+}
+
+} // namespace
+
+Result<XenPresence> detect_xen()
+{
+	ensure_started();
+	return XenPresence{ 0, (4u << 16) | 17, false };
+}
+
+Vcpu this_vcpu(const XenPresence &, uint32_t fallback)
+{
+	return Vcpu{ fallback };
+}
+
+void choose_hypercall(const XenPresence &)
+{
+}
+
+} // namespace xpv
+
+extern "C" {
+
+long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsigned long a3, unsigned long)
+{
+	using namespace xpv;
+
+	ensure_started();
+	auto command = static_cast<unsigned int>(a1);
+	if (int error = failure_of(number, command))
+		return -error;
+	switch (number) {
+	case __HYPERVISOR_event_channel_op:
+		return event_channel_op(command, a2);
+	case __HYPERVISOR_memory_op:
+		return memory_op(command, a2);
+	case __HYPERVISOR_hvm_op:
+		return hvm_op(command, a2);
+	case __HYPERVISOR_grant_table_op:
+		return grant_table_op(command, a2);
+	case __HYPERVISOR_vcpu_op:
+		return vcpu_op(command, a2, a3);
+	}
+	return -XEN_ENOSYS;
+}
+
+int xpv_frames_claim(unsigned int count, struct xpv_gfn *first)
+{
+	unsigned int order = 0;
+	while (1u << order < count)
+		order++;
+	for (xpv::Claim &claim : xpv::domain.claims) {
+		if (claim.memory)
+			continue;
+		claim.memory = xpv_pages_alloc(order, XPV_MAY_SLEEP);
+		if (!claim.memory)
+			return -XEN_ENOMEM;
+		claim.order = order;
+		*first = xpv_pages_gfn(claim.memory);
+		return 0;
+	}
+	return -XEN_ENOSPC;
+}
+
+void xpv_frames_release(struct xpv_gfn first, unsigned int)
+{
+	for (xpv::Claim &claim : xpv::domain.claims) {
+		if (claim.memory && xpv_pages_gfn(claim.memory) == first) {
+			xpv_pages_free(claim.memory, claim.order);
+			claim = {};
+			return;
+		}
+	}
+}
+
+void xpv_fake_reset(void)
+{
+	for (xpv::Claim &claim : xpv::domain.claims) {
+		if (claim.memory)
+			xpv_pages_free(claim.memory, claim.order);
+	}
+	__builtin_memset(static_cast<void *>(&xpv::domain), 0, sizeof(xpv::domain));
+	xpv::ensure_started();
+}
+
+void xpv_fake_event(struct xpv_port port)
+{
+	if (!xpv::is_open(port.value) || xpv::test_and_set_bit(port.value, xpv::domain.shared->evtchn_pending))
+		return;
+	if (xpv::mark(port.value))
+		xpv::interrupt(xpv::domain.ports[port.value].vcpu);
+}
+
+unsigned int xpv_fake_sent(struct xpv_port port)
+{
+	return xpv::exchange(xpv::domain.ports[port.value].sent, 0u);
+}
+
+unsigned int xpv_fake_open_ports(void)
+{
+	unsigned int open = 0;
+	for (uint32_t port = xpv::toolstack_ports + 1; port < xpv::max_ports; port++)
+		open += xpv::is_open(port);
+	return open;
+}
+
+struct xpv_vcpu xpv_fake_port_vcpu(struct xpv_port port)
+{
+	return { xpv::domain.ports[port.value].vcpu };
+}
+
+struct xpv_port xpv_fake_toolstack_port(void)
+{
+	return { xpv::toolstack_ports };
+}
+
+void xpv_fake_peer(struct xpv_port port, void (*peer)(struct xpv_fake_peer_context *context),
+		   struct xpv_fake_peer_context *context)
+{
+	xpv::domain.ports[port.value].peer_context = context;
+	xpv::store_release(xpv::domain.ports[port.value].peer, peer);
+}
+
+int xpv_fake_map_grant(struct xpv_domid remote, struct xpv_gref reference, bool writable, struct xpv_gfn *frame)
+{
+	grant_entry_v1_t *entry = xpv::entry_of(reference);
+	if (!entry)
+		return -XEN_EINVAL;
+	uint16_t flags = xpv::read_once(entry->flags);
+	for (;;) {
+		if ((flags & GTF_type_mask) != GTF_permit_access || entry->domid != remote.value ||
+		    (writable && (flags & GTF_readonly)))
+			return -XEN_EACCES;
+		auto mapped = static_cast<uint16_t>(flags | GTF_reading | (writable ? GTF_writing : 0));
+		if (xpv::compare_exchange(entry->flags, flags, mapped))
+			break;
+	}
+	frame->value = entry->frame;
+	return 0;
+}
+
+void xpv_fake_unmap_grant(struct xpv_gref reference)
+{
+	grant_entry_v1_t *entry = xpv::entry_of(reference);
+	if (!entry)
+		return;
+	uint16_t flags = xpv::read_once(entry->flags);
+	while (!xpv::compare_exchange(entry->flags, flags,
+				      static_cast<uint16_t>(flags & ~(GTF_reading | GTF_writing))))
+		;
+}
+
+unsigned int xpv_fake_active_grants(void)
+{
+	unsigned int active = 0;
+	for (grant_entry_v1_t *frame : xpv::domain.grants) {
+		for (unsigned int i = 0; frame && i < xpv::grants_per_frame; i++)
+			active += (xpv::read_once(frame[i].flags) & GTF_type_mask) != GTF_invalid;
+	}
+	return active;
+}
+
+void xpv_fake_set_param(unsigned int index, uint64_t value)
+{
+	xpv::ensure_started();
+	xpv::domain.params[index] = value;
+}
+
+uint64_t xpv_fake_param(unsigned int index)
+{
+	return xpv::domain.params[index];
+}
+
+void xpv_fake_fail(unsigned int number, unsigned int command, unsigned int skip, int error)
+{
+	xpv::ensure_started();
+	xpv::SpinGuard guard(xpv::domain.lock);
+	xpv::domain.failure = { number, command, skip, error };
+}
+
+void xpv_fake_set_max_grant_frames(unsigned int frames)
+{
+	xpv::next_max_grant_frames = frames < xpv::grant_frames_room ? frames : xpv::grant_frames_room;
+}
+
+} /* extern "C" */

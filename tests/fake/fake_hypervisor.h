@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A Xen in a box for unit tests: it answers the hypercalls that xpv makes,
+ * holds one domain's event channels, grant table and parameters, and lets
+ * the test play the other domains. It stands in for hypervisor/detect.cc,
+ * hypercall.cc and frames_linux.c, in the kernel (KUnit) and on the host.
+ *
+ * All functions: any context, serialised inside.
+ */
+#ifndef XPV_TESTS_FAKE_HYPERVISOR_H
+#define XPV_TESTS_FAKE_HYPERVISOR_H
+
+#include "lib/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Back to the state of a new domain; the caller's modules must hold nothing. */
+void xpv_fake_reset(void);
+
+/* ---- Event channels ---- */
+
+/* The other end sends an event to our port: sets it pending and makes the upcall, as Xen would. */
+void xpv_fake_event(struct xpv_port port);
+/* How often we sent an event through the port since the last call. */
+unsigned int xpv_fake_sent(struct xpv_port port);
+/* Ports that are open, those the "toolstack" made left out. */
+unsigned int xpv_fake_open_ports(void);
+/* The vCPU that a port is bound to. */
+struct xpv_vcpu xpv_fake_port_vcpu(struct xpv_port port);
+/* A port made by the toolstack, as xenstore's and the console's are. */
+struct xpv_port xpv_fake_toolstack_port(void);
+/* What we send through the port comes to this function (in the sender's context); NULL to stop. */
+struct xpv_fake_peer_context;
+void xpv_fake_peer(struct xpv_port port, void (*peer)(struct xpv_fake_peer_context *context),
+		   struct xpv_fake_peer_context *context);
+
+/* ---- Grants ---- */
+
+/*
+ * The other end maps a grant: its frame and whether it is writable, with the
+ * reading/writing flags set until unmapped. -EACCES as Xen decides it.
+ */
+int xpv_fake_map_grant(struct xpv_domid domain, struct xpv_gref reference, bool writable, struct xpv_gfn *frame);
+void xpv_fake_unmap_grant(struct xpv_gref reference);
+/* Entries of the table that permit access now. */
+unsigned int xpv_fake_active_grants(void);
+
+/* ---- Parameters and failures ---- */
+
+/* HVM_PARAM_*: what hvm_get_param finds, and what hvm_set_param left. */
+void xpv_fake_set_param(unsigned int index, uint64_t value);
+uint64_t xpv_fake_param(unsigned int index);
+/*
+ * The `skip`-th next hypercall `number` with this first argument (its
+ * command) fails with -`error`, once. `error` 0 takes that back.
+ */
+void xpv_fake_fail(unsigned int number, unsigned int command, unsigned int skip, int error);
+/* Maximum of grant table frames for domains after the next xpv_fake_reset(). */
+void xpv_fake_set_max_grant_frames(unsigned int frames);
+
+/* ---- Wanted from whoever embeds the fake ---- */
+
+/* Raise the vCPU's upcall vector (0 before one was set). Any context. */
+void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The fake hypervisor in a kernel: upcalls are real interrupts on the vector that was set. */
+
+#include <linux/export.h>
+#include <linux/smp.h>
+#include <asm/apic.h>
+
+#include "tests/fake/fake_hypervisor.h"
+
+void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector)
+{
+	/* The fake numbers vCPUs as Linux does. */
+	if (vector && cpu_online(vcpu.value))
+		apic->send_IPI(vcpu.value, vector);
+}
+
+EXPORT_SYMBOL_GPL(xpv_fake_event);
+EXPORT_SYMBOL_GPL(xpv_fake_sent);
+EXPORT_SYMBOL_GPL(xpv_fake_open_ports);
+EXPORT_SYMBOL_GPL(xpv_fake_port_vcpu);
+EXPORT_SYMBOL_GPL(xpv_fake_toolstack_port);
+EXPORT_SYMBOL_GPL(xpv_fake_peer);
+EXPORT_SYMBOL_GPL(xpv_fake_map_grant);
+EXPORT_SYMBOL_GPL(xpv_fake_unmap_grant);
+EXPORT_SYMBOL_GPL(xpv_fake_active_grants);
+EXPORT_SYMBOL_GPL(xpv_fake_set_param);
+EXPORT_SYMBOL_GPL(xpv_fake_param);
+EXPORT_SYMBOL_GPL(xpv_fake_fail);
+EXPORT_SYMBOL_GPL(xpv_fake_set_max_grant_frames);
