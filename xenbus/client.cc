@@ -137,7 +137,8 @@ bool Client::idle()
 {
 	MutexGuard receiving(receive_mutex_);
 	SpinGuard guard(lock_);
-	return dead_ || (queue_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
+	return !running_ || dead_ ||
+	       (queue_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
 }
 
 void Client::stop()

@@ -3,10 +3,11 @@
  * Contract of the xenstore client in xpv_xenbus (io/xs_wire.h,
  * docs/misc/xenstore.txt and xenstore-ring.txt of Xen).
  *
- * Paths are absolute, or relative to this domain's own directory; at most
- * 2048 and 256 bytes. Values are given and taken as NUL-terminated strings.
+ * Paths are absolute, or relative to this domain's own directory, of at most
+ * 3072 or 2048 bytes (-EINVAL past that, or when empty). Values are given and taken as NUL-terminated strings.
  * Every call has a deadline (parameter store_timeout_ms, 60 s by default):
- * past it the call returns -ETIMEDOUT and a late answer is dropped. Besides
+ * past it the call returns -ETIMEDOUT and a late answer is dropped (a request
+ * that was sent may still take effect). Besides
  * its own errors each call passes on what the store says (-ENOENT, -EACCES,
  * -EAGAIN, -ENOSPC for a quota, ...), and returns -EIO when the store's ring
  * is broken, -ENOMEM, -E2BIG for a request that the protocol cannot carry.
@@ -83,7 +84,10 @@ typedef void xpv_store_watch_callback(struct xpv_store_watch_context *context, c
 /* XS_WATCH. The callback is called once soon after, as the store always does. */
 int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callback,
 			     struct xpv_store_watch_context *context, struct xpv_store_watch **watch);
-/* XS_UNWATCH. No callback runs after this returns, whatever the store says. NULL is fine. */
+/*
+ * XS_UNWATCH. No callback runs after this returns, whatever the store says,
+ * and it does not wait for the store to say it. NULL is fine.
+ */
 void xpv_store_watch_unregister(struct xpv_store_watch *watch);
 
 #ifdef __cplusplus

@@ -50,7 +50,7 @@ private:
 };
 
 /* An unsigned decimal number and nothing else; EINVAL, or ERANGE above `most`. */
-[[nodiscard]] constexpr Result<std::uint32_t> parse_decimal(std::string_view text, std::uint32_t most = UINT32_MAX)
+[[nodiscard]] inline Result<std::uint32_t> parse_decimal(std::string_view text, std::uint32_t most = UINT32_MAX)
 {
 	if (text.empty())
 		return Error(XEN_EINVAL);
@@ -66,7 +66,7 @@ private:
 }
 
 /* The same in lower-case hexadecimal. */
-[[nodiscard]] constexpr Result<std::uint32_t> parse_hexadecimal(std::string_view text)
+[[nodiscard]] inline Result<std::uint32_t> parse_hexadecimal(std::string_view text)
 {
 	if (text.empty() || text.size() > 8)
 		return Error(XEN_EINVAL);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The store's page and port in this domain, and what runs over them from load to unload. */
+#include "hypervisor/hypercall.hh"
+
+#include <xen/hvm/params.h>
+
+#include "evtchn/evtchn.h"
+#include "hypervisor/window.h"
+#include "lib/log.hh"
+#include "xenbus/store.hh"
+
+namespace xpv {
+
+namespace {
+
+struct Connection {
+	Connection() = default;
+	Connection(const Connection &) = delete;
+	Connection &operator=(const Connection &) = delete;
+	~Connection();
+
+	[[nodiscard]] Status open(unsigned int timeout_ms);
+
+	xpv_window *window = nullptr;
+	xpv_event_channel *channel = nullptr;
+	Store store;
+};
+
+constinit Connection *the_connection;
+
+/* What another kernel, or an earlier load, left registered with the store. */
+void reset_watches()
+{
+	/* Xen before 4.0 answers this request badly; the toolstack says where it does not. */
+	char offered[8];
+	int length = xpv_store_read(XPV_STORE_NO_TRANSACTION, "control/platform-feature-xs_reset_watches", offered,
+				    sizeof(offered));
+	if (length <= 0 || offered[0] != '1')
+		return;
+	const std::string_view parts[] = { std::string_view("", 1) };
+	Status reset = the_connection->store.client.perform(XS_RESET_WATCHES, XPV_STORE_NO_TRANSACTION, parts);
+	/* They only cost: their events are dropped by their tokens. */
+	if (!reset.ok())
+		XPV_NOTICE("old watches stay in the store (error %d)", reset.error().number());
+}
+
+void ring(Doorbell::Context *context)
+{
+	/* Fails only when Xen knows no such port any more; then the request's deadline tells. */
+	ignore(status(xpv_event_channel_notify(reinterpret_cast<Connection *>(context)->channel)));
+}
+
+void on_event(xpv_event_context *context)
+{
+	reinterpret_cast<Connection *>(context)->store.client.on_event();
+}
+
+Status Connection::open(unsigned int timeout_ms)
+{
+	std::uint64_t frame = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_PFN));
+	std::uint64_t port = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_EVTCHN));
+	if (frame == 0 || frame == ~std::uint64_t{ 0 } || port == 0 || port > UINT32_MAX) {
+		XPV_ERR("this domain has no connection to the store");
+		return Error(XEN_ENODEV);
+	}
+	window = xpv_window_create(1);
+	if (!window)
+		return Error(XEN_ENOMEM);
+	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
+	/* Events that come before the client is started find it not running. */
+	XPV_TRY(status(xpv_event_channel_adopt(Port{ static_cast<std::uint32_t>(port) }, "xenstore", XPV_EVENT_THREADED,
+					       on_event, reinterpret_cast<xpv_event_context *>(this), &channel)));
+	store.client.set_timeout(timeout_ms);
+	XPV_TRY(store.watches.start());
+	return store.client.start(static_cast<xenstore_domain_interface *>(xpv_window_address(window)),
+				  Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) }, store.watches.sink());
+}
+
+Connection::~Connection()
+{
+	store.client.stop();
+	xpv_event_channel_close(channel);
+	store.watches.stop();
+	xpv_window_destroy(window);
+}
+
+} // namespace
+
+} // namespace xpv
+
+using namespace xpv;
+
+int xpv_store_start(unsigned int timeout_ms)
+{
+	auto made = make<Connection>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	Owned<Connection> connection = made.take();
+	Status opened = connection->open(timeout_ms);
+	if (!opened.ok())
+		return opened.code();
+	set_store(&connection->store);
+	the_connection = connection.release();
+	reset_watches();
+	return 0;
+}
+
+void xpv_store_stop(void)
+{
+	Owned<Connection> connection(std::exchange(the_connection, nullptr));
+	connection.reset();
+	set_store(nullptr);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Transactions that cannot be forgotten, and those that are tried again. */
+#pragma once
+
+#include "lib/result.hh"
+#include "xenbus/store.h"
+
+namespace xpv {
+
+/* Dropped at the end of the scope unless committed. */
+class [[nodiscard]] Transaction {
+public:
+	Transaction(Transaction &&other) : id_(other.id_), open_(std::exchange(other.open_, false)) {}
+	Transaction(const Transaction &) = delete;
+	Transaction &operator=(const Transaction &) = delete;
+	Transaction &operator=(Transaction &&) = delete;
+	~Transaction()
+	{
+		/* The store ends a transaction that it does not let us end. */
+		if (open_)
+			ignore(status(xpv_store_transaction_end(id_, false)));
+	}
+
+	[[nodiscard]] static Result<Transaction> start()
+	{
+		xpv_store_transaction id;
+		XPV_TRY(status(xpv_store_transaction_start(&id)));
+		return Transaction(id);
+	}
+	[[nodiscard]] xpv_store_transaction id() const { return id_; }
+	/* EAGAIN: somebody interfered, nothing was changed. */
+	[[nodiscard]] Status commit()
+	{
+		open_ = false;
+		return status(xpv_store_transaction_end(id_, true));
+	}
+
+private:
+	explicit Transaction(xpv_store_transaction id) : id_(id) {}
+
+	xpv_store_transaction id_;
+	bool open_ = true;
+};
+
+inline constexpr unsigned int transaction_attempts = 8;
+
+/*
+ * Run `body(transaction)`, a Status, and commit; all of it again when
+ * somebody interfered, but not for ever: EAGAIN past transaction_attempts.
+ */
+template <typename Body>
+[[nodiscard]] Status in_transaction(Body body)
+{
+	Status last = Error(XEN_EAGAIN);
+	for (unsigned int attempt = 0; attempt < transaction_attempts; attempt++) {
+		auto started = Transaction::start();
+		if (!started.ok()) {
+			last = started.error();
+		} else {
+			last = body(started.value().id());
+			if (last.ok())
+				last = started.value().commit();
+		}
+		if (last.ok() || !(last.error() == XEN_EAGAIN))
+			break;
+	}
+	return last;
+}
+
+} // namespace xpv
