@@ -79,7 +79,7 @@ private:
 			target[i] = source[i];
 	}
 
-	T value_;
+	T value_ = {};
 };
 
 } // namespace xpv
