@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "blkfront/offer.hh"
+
+#include <iterator>
+
+#include "lib/xen.hh"
+
+#include <xen/io/blkif.h>
+
+#include "lib/log.hh"
+#include "lib/untrusted.hh"
+#include "xenbus/xenbus.h"
+
+namespace xpv {
+
+namespace {
+
+constexpr bool power_of_2(uint64_t number)
+{
+	return number != 0 && (number & (number - 1)) == 0;
+}
+
+/* Byte offsets in the disk are signed 64-bit numbers in Linux. */
+constexpr uint64_t most_sectors = INT64_MAX >> 9;
+constexpr uint64_t least_sector_size = 512;
+constexpr uint64_t most_sector_size = 4096;
+constexpr uint64_t most_physical_sector_size = 65536;
+
+Result<uint64_t> required(const char *text)
+{
+	if (!text)
+		return Error(XEN_ENOENT);
+	return parse_number(text);
+}
+
+/* Features are switches: a text that is no number is not on. */
+bool is_on(const char *text)
+{
+	return text && parse_number(text).value_or(0) != 0;
+}
+
+} // namespace
+
+Result<uint64_t> parse_number(const char *text)
+{
+	unsigned int base = 10;
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+		base = 16;
+		text += 2;
+	}
+	if (*text == '\0')
+		return Error(XEN_EINVAL);
+	uint64_t number = 0;
+	for (; *text != '\0'; text++) {
+		char c = *text;
+		unsigned int digit;
+		if (c >= '0' && c <= '9')
+			digit = static_cast<unsigned int>(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			digit = static_cast<unsigned int>(c - 'a' + 10);
+		else if (c >= 'A' && c <= 'F')
+			digit = static_cast<unsigned int>(c - 'A' + 10);
+		else
+			return Error(XEN_EINVAL);
+		if (digit >= base)
+			return Error(XEN_EINVAL);
+		if (__builtin_mul_overflow(number, base, &number) || __builtin_add_overflow(number, digit, &number))
+			return Error(XEN_ERANGE);
+	}
+	return number;
+}
+
+Result<uint64_t> check_sectors(const char *text)
+{
+	uint64_t sectors = XPV_TRY(required(text));
+	return Untrusted<uint64_t>::from_copy(sectors).between(0, most_sectors);
+}
+
+Result<Offer> check_offer(const OfferTexts &texts, const char *device)
+{
+	Offer offer = {};
+
+	auto sectors = check_sectors(texts.sectors);
+	if (!sectors.ok()) {
+		XPV_ERR_LIMITED("%s: the backend's number of sectors is none: \"%.32s\"", device,
+				texts.sectors ? texts.sectors : "");
+		return sectors.error();
+	}
+	offer.sectors = sectors.value();
+
+	auto sector_size = required(texts.sector_size);
+	if (!sector_size.ok() || !power_of_2(sector_size.value()) || sector_size.value() < least_sector_size ||
+	    sector_size.value() > most_sector_size) {
+		XPV_ERR_LIMITED("%s: the backend's sector size is none: \"%.32s\"", device,
+				texts.sector_size ? texts.sector_size : "");
+		return Error(XEN_EINVAL);
+	}
+	offer.sector_size = static_cast<unsigned int>(sector_size.value());
+
+	/* A hint only: what makes no sense says nothing. */
+	offer.physical_sector_size = offer.sector_size;
+	if (texts.physical_sector_size) {
+		uint64_t physical = parse_number(texts.physical_sector_size).value_or(0);
+		if (power_of_2(physical) && physical > offer.sector_size && physical <= most_physical_sector_size)
+			offer.physical_sector_size = static_cast<unsigned int>(physical);
+	}
+
+	uint64_t info = texts.info ? parse_number(texts.info).value_or(0) : 0;
+	offer.read_only = (info & VDISK_READONLY) || (texts.mode && texts.mode[0] == 'r');
+	offer.removable = info & VDISK_REMOVABLE;
+
+	if (is_on(texts.flush_cache))
+		offer.flush = Flush::Cache;
+	else if (is_on(texts.barrier))
+		offer.flush = Flush::Barrier;
+	return offer;
+}
+
+Result<Offer> read_offer(xpv_device *device)
+{
+	enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache, Keys };
+	static constexpr const char *keys[Keys] = { "sectors", "sector-size",	  "physical-sector-size", "info",
+						    "mode",    "feature-barrier", "feature-flush-cache" };
+	char values[Keys][32];
+	xpv_store_read_item items[Keys];
+	for (unsigned int i = 0; i < Keys; i++)
+		items[i] = { .path = keys[i], .value = values[i], .size = sizeof(values[i]), .result = 0 };
+	XPV_TRY(status(xpv_device_read_backend(device, items, Keys)));
+
+	auto text = [&items](unsigned int i) -> const char * { return items[i].result >= 0 ? items[i].value : nullptr; };
+	return check_offer({ .sectors = text(Sectors),
+			     .sector_size = text(SectorSize),
+			     .physical_sector_size = text(PhysicalSectorSize),
+			     .info = text(Info),
+			     .mode = text(Mode),
+			     .barrier = text(Barrier),
+			     .flush_cache = text(FlushCache) },
+			   xpv_device_id(device));
+}
+
+Result<uint64_t> read_sectors(xpv_device *device)
+{
+	char value[32];
+	xpv_store_read_item item = { .path = "sectors", .value = value, .size = sizeof(value), .result = 0 };
+	XPV_TRY(status(xpv_device_read_backend(device, &item, 1)));
+	return check_sectors(item.result >= 0 ? value : nullptr);
+}
+
+} // namespace xpv

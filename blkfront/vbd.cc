@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "blkfront/vbd.hh"
+
+#include "lib/log.hh"
+#include "xenbus/xenbus.h"
+
+using namespace xpv;
+
+namespace {
+
+xpv_vbd *vbd_of(const xpv_device *device)
+{
+	return reinterpret_cast<xpv_vbd *>(xpv_device_get_context(device));
+}
+
+} // namespace
+
+/* ---- Handshake ---- */
+
+Status xpv_vbd::negotiate()
+{
+	/* What fails half way is undone by disconnect(), as everything else is. */
+	auto ring = XPV_TRY(Ring::make(xpv_device_backend_domain(device_), handle_));
+	ring_ = static_cast<Owned<Ring> &&>(ring);
+	xpv_event_channel *channel = nullptr;
+	auto done = status(xpv_event_channel_alloc_unbound(xpv_device_backend_domain(device_), identity_.name,
+							   XPV_EVENT_HARD, on_event,
+							   reinterpret_cast<xpv_event_context *>(this), &channel));
+	if (done.ok()) {
+		write_once(channel_, channel);
+		done = publish();
+	}
+	if (!done.ok())
+		disconnect();
+	return done;
+}
+
+Status xpv_vbd::publish()
+{
+	char reference[16];
+	char port[16];
+	xpv_format(reference, sizeof(reference), "%u", ring_->reference().value);
+	xpv_format(port, sizeof(port), "%u", xpv_event_channel_port(channel_).value);
+	xpv_store_write_item items[] = {
+		{ .path = "ring-ref", .value = reference, .result = 0 },
+		{ .path = "event-channel", .value = port, .result = 0 },
+		{ .path = "protocol", .value = "x86_64-abi", .result = 0 },
+	};
+	return status(xpv_device_publish(device_, items, sizeof(items) / sizeof(items[0])));
+}
+
+Status xpv_vbd::connect()
+{
+	auto offer = XPV_TRY(read_offer(device_));
+	ring_->set_flush(offer.flush);
+
+	xpv_disk_shape shape = {};
+	static_assert(sizeof(shape.name) == sizeof(identity_.name));
+	__builtin_memcpy(shape.name, identity_.name, sizeof(shape.name));
+	shape.first_minor = identity_.first_minor;
+	shape.minors = identity_.minors;
+	shape.sectors = offer.sectors;
+	shape.logical_block_size = offer.sector_size;
+	shape.physical_block_size = offer.physical_sector_size;
+	shape.queue_depth = Ring::slots;
+	shape.write_cache = offer.flush != Flush::None;
+	shape.write_through = offer.flush == Flush::Barrier;
+	shape.read_only = offer.read_only;
+	shape.removable = offer.removable;
+	XPV_TRY(status(xpv_disk_create(xpv_device_linux(device_), &shape, this, &disk_)));
+	sectors_ = offer.sectors;
+	XPV_INFO("%s: %s, %llu sectors, block size %u (physical %u), %s%s", xpv_device_path(device_), identity_.name,
+		 static_cast<unsigned long long>(offer.sectors), offer.sector_size, offer.physical_sector_size,
+		 offer.flush == Flush::Cache   ? "flush cache" :
+		 offer.flush == Flush::Barrier ? "barriers" :
+						 "no write cache",
+		 offer.read_only ? ", read-only" : "");
+	xpv_disk_add(disk_);
+	return {};
+}
+
+void xpv_vbd::backend_changed()
+{
+	if (!disk_)
+		return;
+	auto sectors = read_sectors(device_);
+	/* It may be busy writing; the size stays as it is. */
+	if (!sectors.ok() || sectors.value() == sectors_)
+		return;
+	sectors_ = sectors.value();
+	static constinit xpv_log_limit limit = {};
+	if (xpv_log_permitted(&limit))
+		XPV_INFO("%s: now %llu sectors", identity_.name, static_cast<unsigned long long>(sectors_));
+	xpv_disk_resize(disk_, sectors_);
+}
+
+/* Also undoes a negotiate() that failed, so any part may be missing. */
+void xpv_vbd::disconnect()
+{
+	/* From here requests are refused and events ignored; those on their way are waited for. */
+	ring_->shut();
+	if (disk_)
+		xpv_disk_stop(disk_);
+	xpv_event_channel_close(channel_);
+	channel_ = nullptr;
+
+	Ring::Completions completions;
+	ring_->abort(completions);
+	xpv_disk_complete(completions.items, completions.count);
+
+	if (disk_) {
+		xpv_disk_start(disk_);
+		xpv_disk_remove(disk_);
+		disk_ = nullptr;
+	}
+	ring_.reset();
+}
+
+xpv_vbd::~xpv_vbd()
+{
+	if (ring_)
+		disconnect();
+}
+
+void xpv_vbd::add_failed(int error)
+{
+	xpv_device_fail(device_, error, "cannot add disk %s", identity_.name);
+}
+
+/* ---- Requests and events ---- */
+
+/* The channel cannot go meanwhile: disconnect() stops the queue before. */
+void xpv_vbd::notify()
+{
+	int code = xpv_event_channel_notify(channel_);
+	if (code < 0)
+		XPV_ERR_LIMITED("%s: cannot notify the backend: %d", identity_.name, code);
+}
+
+xpv_block_submitted xpv_vbd::submit(request *owner, xpv_block_operation operation, uint64_t sector,
+				    const xpv_block_segments &segments, bool last)
+{
+	bool wanted = false;
+	auto submitted = ring_->submit(owner, operation, sector, segments, last, wanted);
+	if (wanted)
+		notify();
+	return submitted;
+}
+
+void xpv_vbd::commit()
+{
+	if (ring_->commit())
+		notify();
+}
+
+void xpv_vbd::on_event(xpv_event_context *context)
+{
+	reinterpret_cast<xpv_vbd *>(context)->respond();
+}
+
+void xpv_vbd::respond()
+{
+	Ring::Completions completions;
+	auto violation = ring_->collect(completions);
+	xpv_disk_complete(completions.items, completions.count);
+	if (!violation)
+		return;
+	/*
+	 * Asynchronous: the bus calls disconnect() soon, which ends what is in
+	 * flight. Until then further events would be for nothing.
+	 */
+	xpv_device_fail(device_, -XEN_EIO, "%s %llu", violation.what, static_cast<unsigned long long>(violation.number));
+	if (auto *channel = read_once(channel_))
+		xpv_event_channel_mask(channel);
+}
+
+/* ---- For the C files ---- */
+
+xpv_block_submitted xpv_vbd_submit(xpv_vbd *vbd, request *request, xpv_block_operation operation, uint64_t sector,
+				   const xpv_block_segments *segments, bool last)
+{
+	return vbd->submit(request, operation, sector, *segments, last);
+}
+
+void xpv_vbd_commit(xpv_vbd *vbd)
+{
+	vbd->commit();
+}
+
+void xpv_vbd_poll(xpv_vbd *vbd)
+{
+	vbd->respond();
+}
+
+void xpv_vbd_add_failed(xpv_vbd *vbd, int error)
+{
+	vbd->add_failed(error);
+}
+
+int xpv_vbd_probe(xpv_device *device)
+{
+	enum { VirtualDevice, VirtualDeviceExt, DeviceType, Keys };
+	char values[Keys][32];
+	xpv_store_read_item items[Keys] = {
+		{ .path = "virtual-device", .value = values[VirtualDevice], .size = sizeof(values[0]), .result = 0 },
+		{ .path = "virtual-device-ext", .value = values[VirtualDeviceExt], .size = sizeof(values[0]), .result = 0 },
+		{ .path = "device-type", .value = values[DeviceType], .size = sizeof(values[0]), .result = 0 },
+	};
+	int code = xpv_device_read_own(device, items, Keys);
+	if (code < 0)
+		return code;
+
+	if (items[DeviceType].result >= 0 && __builtin_strncmp(values[DeviceType], "cdrom", 5) == 0) {
+		XPV_INFO("%s: a CD-ROM drive: left to the emulated one", xpv_device_path(device));
+		return -XEN_ENODEV;
+	}
+
+	const char *text = items[VirtualDevice].result >= 0    ? values[VirtualDevice] :
+			   items[VirtualDeviceExt].result >= 0 ? values[VirtualDeviceExt] :
+								 xpv_device_id(device);
+	auto number = parse_number(text);
+	if (!number.ok()) {
+		XPV_ERR("%s: its virtual device number is none: \"%s\"", xpv_device_path(device), text);
+		return number.code();
+	}
+	auto identity = identify(number.value());
+	if (!identity.ok()) {
+		XPV_ERR("%s: virtual device number %#llx is of no disk; use an xvd name in the domain's configuration",
+			xpv_device_path(device), static_cast<unsigned long long>(number.value()));
+		return identity.code();
+	}
+
+	/* The backend ignores the handle; it is the device's id, cut to the field's 16 bits. */
+	auto handle = static_cast<uint16_t>(parse_number(xpv_device_id(device)).value_or(0));
+	auto vbd = make<xpv_vbd>(XPV_MAY_SLEEP, device, identity.value(), handle);
+	if (!vbd.ok())
+		return vbd.code();
+	xpv_device_set_context(device, reinterpret_cast<xpv_device_context *>(vbd.value().release()));
+	return 0;
+}
+
+int xpv_vbd_negotiate(xpv_device *device)
+{
+	return vbd_of(device)->negotiate().code();
+}
+
+int xpv_vbd_connect(xpv_device *device)
+{
+	return vbd_of(device)->connect().code();
+}
+
+void xpv_vbd_backend_changed(xpv_device *device)
+{
+	vbd_of(device)->backend_changed();
+}
+
+void xpv_vbd_disconnect(xpv_device *device)
+{
+	vbd_of(device)->disconnect();
+}
+
+void xpv_vbd_remove(xpv_device *device)
+{
+	Owned<xpv_vbd> freed_here(vbd_of(device));
+	xpv_device_set_context(device, nullptr);
+}

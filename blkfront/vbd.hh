@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One vbd from probe to removal: what the bus tells us becomes a ring, an
+ * event channel and a disk, and goes again.
+ *
+ * The bus calls one function of a device at a time. Requests and events come
+ * at any moment between; they reach only the ring, which has a lock of its
+ * own, and which lives until the disk and the channel are gone.
+ */
+#pragma once
+
+#include "blkfront/ring.hh"
+#include "blkfront/vdev.hh"
+#include "evtchn/evtchn.h"
+
+struct xpv_vbd {
+public:
+	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity, uint16_t handle)
+		: device_(device), identity_(identity), handle_(handle)
+	{
+	}
+	~xpv_vbd();
+	xpv_vbd(const xpv_vbd &) = delete;
+	xpv_vbd &operator=(const xpv_vbd &) = delete;
+
+	/* Each as the bus has it. */
+	[[nodiscard]] xpv::Status negotiate();
+	[[nodiscard]] xpv::Status connect();
+	void backend_changed();
+	void disconnect();
+
+	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
+						 const xpv_block_segments &segments, bool last);
+	void commit();
+	/* The backend may have responded. Any context but NMI. */
+	void respond();
+	void add_failed(int error);
+
+private:
+	[[nodiscard]] xpv::Status publish();
+	static void on_event(xpv_event_context *context);
+	void notify();
+
+	xpv_device *const device_;
+	const xpv::DiskIdentity identity_;
+	const uint16_t handle_;
+
+	xpv::Owned<xpv::Ring> ring_;
+	xpv_event_channel *channel_ = nullptr;
+	xpv_disk *disk_ = nullptr;
+	uint64_t sectors_ = 0;
+};
