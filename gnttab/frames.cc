@@ -35,7 +35,6 @@ Status TableFrames::init()
 		return Error(XEN_ENOMEM);
 	}
 	window_ = window;
-	entries_ = static_cast<grant_entry_v1 *>(xpv_window_address(window));
 	first_ = first;
 	limit_ = limit;
 	return {};
@@ -54,6 +53,7 @@ Status TableFrames::add()
 			XPV_ERR("cannot take grant table frame %u out of the physmap: %d", count_, removed.code());
 		return mapped;
 	}
+	entries_ = static_cast<grant_entry_v1 *>(xpv_window_address(window_));
 	count_++;
 	return {};
 }

@@ -32,7 +32,7 @@ public:
 
 	[[nodiscard]] unsigned int count() const { return count_; }
 	[[nodiscard]] unsigned int limit() const { return limit_; }
-	/* All entries in one array, of which count() * entries_per_frame are there. */
+	/* All entries in one array, of which count() * entries_per_frame are there; after the first add(). */
 	[[nodiscard]] grant_entry_v1 *entries() const { return entries_; }
 
 private:

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "gnttab_fakes.hh"
+
+#include <mutex>
+
+#include "gnttab/linux.h"
+
+namespace {
+
+std::mutex mutex;
+std::map<uint64_t, unsigned int> frames;
+unsigned int module_count;
+
+} // namespace
+
+namespace xpv_test {
+
+unsigned int held_frames()
+{
+	std::lock_guard guard(mutex);
+	unsigned int held = 0;
+	for (auto &[frame, count] : frames)
+		held += count;
+	return held;
+}
+
+unsigned int held_module()
+{
+	std::lock_guard guard(mutex);
+	return module_count;
+}
+
+xpv_gfn frame_number(unsigned int i)
+{
+	return { 0x1000u + i };
+}
+
+} // namespace xpv_test
+
+void xpv_gnttab_hold_module()
+{
+	std::lock_guard guard(mutex);
+	module_count++;
+}
+
+void xpv_gnttab_release_module()
+{
+	std::lock_guard guard(mutex);
+	module_count--;
+}
+
+void xpv_gnttab_hold_frame(xpv_gfn frame)
+{
+	std::lock_guard guard(mutex);
+	frames[frame.value]++;
+}
+
+void xpv_gnttab_release_frame(xpv_gfn frame)
+{
+	std::lock_guard guard(mutex);
+	frames[frame.value]--;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Linux's side of gnttab on the host, and helpers of the tests that use grants. */
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "gnttab/gnttab.h"
+#include "lib/shim.h"
+
+namespace xpv_test {
+
+/* get_page() counts by frame, and how often the module is held. */
+unsigned int held_frames();
+unsigned int held_module();
+
+inline constexpr xpv_domid backend = { 3 };
+
+/* An address as a frame number that a version 1 entry can hold, as guests' frames are; and back. */
+xpv_gfn frame_number(unsigned int i);
+
+inline xpv_grant_counts grant_counts()
+{
+	xpv_grant_counts counts;
+	xpv_grant_get_counts(&counts);
+	return counts;
+}
+
+/* For what happens in the background. */
+template <typename Condition>
+bool eventually(Condition condition)
+{
+	for (int i = 0; i < 2000; i++) {
+		if (condition())
+			return true;
+		std::this_thread::sleep_for(std::chrono::milliseconds(5));
+	}
+	return false;
+}
+
+} // namespace xpv_test

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Grants through the contract, with the fake hypervisor as Xen and the other domain. */
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <vector>
+
+#include "gnttab/gnttab.h"
+#include "gnttab/linux.h"
+#include "gnttab_fakes.hh"
+#include "lib/result.hh"
+#include "lib/xen.hh"
+#include "tests/fake/fake_hypervisor.h"
+
+#include <xen/grant_table.h>
+#include <xen/memory.h>
+
+namespace {
+
+using namespace xpv_test;
+
+constexpr unsigned int max_frames = 4;
+constexpr unsigned int max_references = max_frames * 512 - GNTTAB_NR_RESERVED_ENTRIES;
+
+bool nothing_in_use(const xpv_grant_counts &counts)
+{
+	return counts.free == counts.total && counts.pooled == 0 && counts.parked == 0 && counts.lost == 0;
+}
+
+class Gnttab : public testing::Test {
+protected:
+	void SetUp() override
+	{
+		xpv_fake_set_max_grant_frames(max_frames);
+		xpv_fake_reset();
+		ASSERT_EQ(xpv_gnttab_load(), 0);
+	}
+	void TearDown() override
+	{
+		EXPECT_TRUE(nothing_in_use(grant_counts()));
+		EXPECT_EQ(xpv_fake_active_grants(), 0u);
+		xpv_gnttab_unload();
+		EXPECT_EQ(held_module(), 0u);
+		EXPECT_EQ(held_frames(), 0u);
+	}
+
+	static std::vector<xpv_gfn> frame_numbers(unsigned int count)
+	{
+		std::vector<xpv_gfn> frames;
+		for (unsigned int i = 0; i < count; i++)
+			frames.push_back(frame_number(i));
+		return frames;
+	}
+};
+
+TEST_F(Gnttab, GivesAccessAndTakesItAway)
+{
+	xpv_gref reference;
+	xpv_gfn seen;
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, &reference), 0);
+	EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
+	EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
+	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+	EXPECT_EQ(seen, frame_number(7));
+	xpv_fake_unmap_grant(reference);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
+}
+
+TEST_F(Gnttab, ReadOnlyIsReadOnly)
+{
+	xpv_gref reference;
+	xpv_gfn seen;
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_ONLY, &reference), 0);
+	EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), -XEN_EACCES);
+	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
+	xpv_fake_unmap_grant(reference);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+}
+
+TEST_F(Gnttab, RevokeOfMappedIsBusyAndChangesNothing)
+{
+	xpv_gref reference;
+	xpv_gfn seen;
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
+	EXPECT_EQ(xpv_fake_active_grants(), 1u);
+	xpv_fake_unmap_grant(reference);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+}
+
+TEST_F(Gnttab, RevokeOfWhatIsNotGrantedIsRefused)
+{
+	xpv_gref reference;
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_try_revoke(reference), 0);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EINVAL);
+	EXPECT_EQ(xpv_grant_try_revoke({ 0 }), -XEN_EINVAL);
+	EXPECT_EQ(xpv_grant_try_revoke({ 7 }), -XEN_EINVAL);
+	EXPECT_EQ(xpv_grant_try_revoke({ 512 * max_frames }), -XEN_EINVAL);
+	EXPECT_EQ(xpv_grant_try_revoke({ UINT32_MAX }), -XEN_EINVAL);
+}
+
+TEST_F(Gnttab, FrameNumbersAreNotCut)
+{
+	xpv_gref reference;
+	EXPECT_EQ(xpv_grant_page(backend, { 1ull << 32 }, XPV_GRANT_READ_WRITE, &reference), -XEN_ERANGE);
+	ASSERT_EQ(xpv_grant_page(backend, { UINT32_MAX }, XPV_GRANT_READ_WRITE, &reference), 0);
+	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+
+	xpv_grant_pool *pool;
+	ASSERT_EQ(xpv_grant_pool_create(4, &pool), 0);
+	xpv_gfn frames[3] = { { 1 }, { 1ull << 32 }, { 2 } };
+	xpv_gref references[3];
+	EXPECT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames, 3, references), -XEN_ERANGE);
+	EXPECT_EQ(xpv_grant_pool_available(pool), 4u);
+	EXPECT_EQ(xpv_fake_active_grants(), 0u);
+	xpv_grant_pool_destroy(pool);
+}
+
+TEST_F(Gnttab, SinglesUseTheWholeTableAndNoMore)
+{
+	std::vector<xpv_gref> references;
+	EXPECT_TRUE(eventually([&] {
+		xpv_gref reference;
+		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+			references.push_back(reference);
+		return references.size() >= max_references;
+	}));
+	EXPECT_EQ(references.size(), max_references);
+	EXPECT_EQ(xpv_fake_active_grants(), max_references);
+	xpv_gref one_more;
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &one_more), -XEN_ENOSPC);
+	EXPECT_EQ(grant_counts().free, 0u);
+	EXPECT_EQ(grant_counts().frames, max_frames);
+
+	std::vector<bool> seen(max_frames * 512);
+	for (xpv_gref reference : references) {
+		EXPECT_FALSE(seen[reference.value]);
+		seen[reference.value] = true;
+		EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+	}
+	EXPECT_EQ(grant_counts().free, max_references);
+}
+
+TEST_F(Gnttab, GrowsBeforeReferencesAreGone)
+{
+	/* Never asked to wait while Xen has more, as long as the work item gets to run. */
+	std::vector<xpv_gref> references;
+	for (unsigned int i = 0; i < 1200; i++) {
+		xpv_gref reference;
+		ASSERT_TRUE(eventually([] { return grant_counts().free >= 32; }));
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &reference), 0);
+		references.push_back(reference);
+	}
+	for (xpv_gref reference : references)
+		EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+}
+
+TEST_F(Gnttab, PoolIssuesWhatItHas)
+{
+	xpv_grant_pool *pool;
+	ASSERT_EQ(xpv_grant_pool_create(700, &pool), 0); /* more than the first frame has */
+	EXPECT_EQ(grant_counts().pooled, 700u);
+	EXPECT_EQ(grant_counts().frames, 2u);
+	auto frames = frame_numbers(701);
+	std::vector<xpv_gref> references(701);
+	EXPECT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames.data(), 701, references.data()),
+		  -XEN_ENOSPC);
+	EXPECT_EQ(xpv_fake_active_grants(), 0u);
+	ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames.data(), 700, references.data()), 0);
+	EXPECT_EQ(xpv_grant_pool_available(pool), 0u);
+	EXPECT_EQ(xpv_fake_active_grants(), 700u);
+	for (unsigned int i = 0; i < 700; i++) {
+		xpv_gfn seen;
+		ASSERT_EQ(xpv_fake_map_grant(backend, references[i], true, &seen), 0);
+		EXPECT_EQ(seen, frames[i]);
+		xpv_fake_unmap_grant(references[i]);
+	}
+	EXPECT_EQ(xpv_grant_pool_revoke(pool, references.data(), 700), 0u);
+	EXPECT_EQ(xpv_grant_pool_available(pool), 700u);
+	xpv_grant_pool_destroy(pool);
+}
+
+TEST_F(Gnttab, PoolLargerThanTheTableIsRefusedWhole)
+{
+	xpv_grant_pool *pool;
+	EXPECT_EQ(xpv_grant_pool_create(max_references + 1, &pool), -XEN_ENOSPC);
+	EXPECT_TRUE(nothing_in_use(grant_counts()));
+	ASSERT_EQ(xpv_grant_pool_create(max_references, &pool), 0);
+	xpv_grant_pool_destroy(pool);
+}
+
+TEST_F(Gnttab, FailureToGrowIsOvercomeLater)
+{
+	xpv_grant_pool *pool;
+	xpv_fake_fail(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, 0, XEN_ENOMEM);
+	EXPECT_EQ(xpv_grant_pool_create(700, &pool), -XEN_ENOSPC);
+	EXPECT_TRUE(nothing_in_use(grant_counts()));
+	ASSERT_EQ(xpv_grant_pool_create(700, &pool), 0);
+	xpv_grant_pool_destroy(pool);
+}
+
+/* Hostile cases 12 and 13. */
+TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
+{
+	xpv_grant_pool *pool;
+	ASSERT_EQ(xpv_grant_pool_create(8, &pool), 0);
+	auto frames = frame_numbers(8);
+	xpv_gref references[8], mapped[2];
+	ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames.data(), 8, references), 0);
+	mapped[0] = references[2];
+	mapped[1] = references[5];
+	xpv_gfn seen;
+	for (xpv_gref reference : mapped)
+		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+
+	ASSERT_EQ(xpv_grant_pool_revoke(pool, references, 8), 2u);
+	EXPECT_EQ(references[0], mapped[0]);
+	EXPECT_EQ(references[1], mapped[1]);
+	EXPECT_EQ(xpv_grant_pool_available(pool), 6u);
+	ASSERT_EQ(xpv_grant_park(references, 2), 0);
+	EXPECT_EQ(grant_counts().parked, 2u);
+	EXPECT_EQ(held_frames(), 2u);
+	EXPECT_EQ(held_module(), 1u);
+	/* Its references are not the pool's any more, so it may go. */
+	xpv_grant_pool_destroy(pool);
+	EXPECT_EQ(grant_counts().pooled, 0u);
+	EXPECT_EQ(grant_counts().free, grant_counts().total - 2);
+
+	xpv_fake_unmap_grant(mapped[0]);
+	EXPECT_TRUE(eventually([] { return grant_counts().parked == 1; }));
+	EXPECT_TRUE(eventually([] { return held_frames() == 1; }));
+	EXPECT_EQ(held_module(), 1u);
+	xpv_fake_unmap_grant(mapped[1]);
+	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+}
+
+TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
+{
+	void *pages = xpv_pages_alloc(1, XPV_MAY_SLEEP);
+	ASSERT_NE(pages, nullptr);
+	xpv_gref references[2];
+	for (unsigned int i = 0; i < 2; i++)
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &references[i]), 0);
+	xpv_gfn seen;
+	ASSERT_EQ(xpv_fake_map_grant(backend, references[1], true, &seen), 0);
+	xpv_grant_revoke_and_free(references, 2, pages, 1);
+	EXPECT_EQ(grant_counts().parked, 1u);
+	/* The address sanitizer complains when it was freed. */
+	static_cast<volatile char *>(pages)[4096] = 1;
+	xpv_fake_unmap_grant(references[1]);
+	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+}
+
+/* Hostile case 14: whoever wins, it is one or the other. */
+TEST_F(Gnttab, RevokeAgainstMapHasOneWinner)
+{
+	xpv_gref reference = {};
+	std::atomic<bool> stop = false;
+	std::atomic<uint32_t> target = 0;
+	std::thread mapper([&] {
+		while (!stop) {
+			uint32_t current = target;
+			xpv_gfn seen;
+			if (current && xpv_fake_map_grant(backend, { current }, true, &seen) == 0)
+				xpv_fake_unmap_grant({ current });
+		}
+	});
+	unsigned int busy = 0;
+	for (unsigned int i = 0; i < 20000; i++) {
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &reference), 0);
+		target = reference.value;
+		int code;
+		while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY)
+			busy++;
+		ASSERT_EQ(code, 0);
+	}
+	stop = true;
+	mapper.join();
+	RecordProperty("busy", static_cast<int>(busy));
+}
+
+TEST_F(Gnttab, ReloadsManyTimes)
+{
+	for (unsigned int i = 0; i < 10; i++) {
+		xpv_grant_pool *pool;
+		ASSERT_EQ(xpv_grant_pool_create(1000, &pool), 0);
+		xpv_grant_pool_destroy(pool);
+		xpv_gref reference;
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_try_revoke(reference), 0);
+		xpv_gnttab_unload();
+		ASSERT_EQ(xpv_gnttab_load(), 0);
+	}
+}
+
+TEST(GnttabLoad, FailsCleanly)
+{
+	const struct {
+		unsigned int number, command;
+	} calls[] = { { __HYPERVISOR_grant_table_op, GNTTABOP_query_size },
+		      { __HYPERVISOR_memory_op, XENMEM_add_to_physmap } };
+	for (auto &call : calls) {
+		xpv_fake_reset();
+		xpv_fake_fail(call.number, call.command, 0, XEN_EPERM);
+		EXPECT_EQ(xpv_gnttab_load(), -XEN_EPERM);
+	}
+}
+
+} // namespace
