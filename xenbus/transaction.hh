@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/result.hh"
+#include "lib/shim.h"
 #include "xenbus/store.h"
 
 namespace xpv {
@@ -43,19 +44,29 @@ private:
 };
 
 inline constexpr unsigned int transaction_attempts = 8;
+/* The quota is 10 at a time for the whole domain: wait for others to end theirs. */
+inline constexpr unsigned int transaction_room_attempts = 50;
+inline constexpr unsigned int transaction_room_wait_ms = 20;
 
 /*
  * Run `body(transaction)`, a Status, and commit; all of it again when
- * somebody interfered, but not for ever: EAGAIN past transaction_attempts.
+ * somebody interfered, but not for ever: EAGAIN past transaction_attempts,
+ * ENOSPC when there never was room for one more transaction. Sleeping context.
  */
 template <typename Body>
 [[nodiscard]] Status in_transaction(Body body)
 {
 	Status last = Error(XEN_EAGAIN);
+	unsigned int no_room = 0;
 	for (unsigned int attempt = 0; attempt < transaction_attempts; attempt++) {
 		auto started = Transaction::start();
 		if (!started.ok()) {
 			last = started.error();
+			if (last.error() == XEN_ENOSPC && ++no_room < transaction_room_attempts) {
+				xpv_sleep_ms(transaction_room_wait_ms);
+				attempt--;
+				continue;
+			}
 		} else {
 			last = body(started.value().id());
 			if (last.ok())

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "xenbus/bus.hh"
+
+#include "lib/log.hh"
+#include "lib/ordering.hh"
+#include "xenbus/store.hh"
+
+namespace xpv {
+
+namespace {
+
+constinit xpv_lock_class bus_class;
+constinit xpv_lock_class bus_queue_class;
+
+constexpr unsigned int retry_ms = 5000;
+constexpr unsigned int wait_slice_ms = 10000;
+
+/* The names in a directory of the store; none when there is no such directory. */
+class Directory {
+public:
+	Directory(const Directory &) = delete;
+	Directory &operator=(const Directory &) = delete;
+	Directory(Directory &&other)
+		: names_(std::exchange(other.names_, nullptr)), left_(other.left_), at_(other.at_)
+	{
+	}
+	Directory &operator=(Directory &&) = delete;
+	~Directory() { xpv_free(names_); }
+
+	[[nodiscard]] static Result<Directory> read(const char *path)
+	{
+		char *names = nullptr;
+		std::size_t length = 0;
+		Status read = status(xpv_store_directory(XPV_STORE_NO_TRANSACTION, path, &names, &length));
+		if (!read.ok() && !(read.error() == XEN_ENOENT))
+			return read.error();
+		return Directory(names, length);
+	}
+	/* The next name; empty past the last. */
+	[[nodiscard]] std::string_view next()
+	{
+		if (left_ == 0)
+			return {};
+		std::string_view name(at_);
+		at_ += name.size() + 1;
+		left_ -= name.size() + 1;
+		return name;
+	}
+
+private:
+	Directory(char *names, std::size_t length) : names_(names), left_(length), at_(names) {}
+
+	char *names_;
+	std::size_t left_;
+	const char *at_;
+};
+
+} // namespace
+
+bool may_be_device_change(const char *path)
+{
+	/* "device", "device/vbd", "device/vbd/51712", and in the last only what identifies the backend. */
+	std::string_view rest(path);
+	for (unsigned int part = 0; part < 3; part++) {
+		std::size_t slash = rest.find('/');
+		if (slash == rest.npos)
+			return true;
+		rest = std::string_view(rest.data() + slash + 1, rest.size() - slash - 1);
+	}
+	return rest == "backend" || rest == "backend-id";
+}
+
+Bus::Bus()
+{
+	mutex_.init("xpv bus", bus_class);
+	xpv_wait_queue_init(&wait_queue_, "xpv bus thread", &bus_queue_class);
+}
+
+Status Bus::start()
+{
+	thread_ = xpv_thread_run([](xpv_thread_context *bus) { reinterpret_cast<Bus *>(bus)->run(); },
+				 reinterpret_cast<xpv_thread_context *>(this), "xpv-bus");
+	if (!thread_)
+		return Error(XEN_ENOMEM);
+	/* The first event comes by itself, and is the first look. */
+	watch_ = XPV_TRY(store().watches.add(
+		"device",
+		[](xpv_store_watch_context *context, const char *) {
+			auto *bus = reinterpret_cast<Bus *>(context);
+			write_once(bus->wanted_, true);
+			xpv_wake_up_all(&bus->wait_queue_);
+		},
+		reinterpret_cast<xpv_store_watch_context *>(this), may_be_device_change));
+	return {};
+}
+
+Bus::~Bus()
+{
+	xpv_store_watch_unregister(watch_);
+	if (thread_) {
+		write_once(stopping_, true);
+		xpv_wake_up_all(&wait_queue_);
+		xpv_thread_stop(thread_);
+	}
+	while (Device *device = devices_.front())
+		remove(*device);
+}
+
+bool Bus::has_work()
+{
+	return read_once(stopping_) || read_once(wanted_);
+}
+
+void Bus::run()
+{
+	auto has_work = [](xpv_wait_context *bus) { return reinterpret_cast<Bus *>(bus)->has_work(); };
+	auto stopping = [](xpv_wait_context *bus) { return read_once(reinterpret_cast<Bus *>(bus)->stopping_); };
+	auto *self = reinterpret_cast<xpv_wait_context *>(this);
+
+	while (!read_once(stopping_)) {
+		if (!xpv_wait_event(&wait_queue_, has_work, self, wait_slice_ms))
+			continue;
+		if (read_once(stopping_) || !exchange(wanted_, false))
+			continue;
+		Status looked = scan();
+		if (looked.ok())
+			continue;
+		XPV_ERR_LIMITED("cannot read the list of devices (error %d), trying again", looked.error().number());
+		write_once(wanted_, true);
+		/* The outcome does not matter: the loop looks by itself. */
+		static_cast<void>(xpv_wait_event(&wait_queue_, stopping, self, retry_ms));
+	}
+}
+
+struct Bus::Found {
+	FixedText<DeviceIdentity::name_capacity> id;
+	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_key;
+	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_id_key;
+	char backend[256];
+	char backend_id[8];
+};
+
+/* Compare what the store has with the list. An error leaves devices as they are. */
+Status Bus::scan()
+{
+	for (Device &device : devices_)
+		device.seen = false;
+	auto types = XPV_TRY(Directory::read("device"));
+	for (std::string_view type = types.next(); !type.empty(); type = types.next())
+		if (acceptable_name(type))
+			XPV_TRY(scan_type(type));
+	for (Device &device : devices_)
+		if (!device.seen)
+			remove(device);
+	return {};
+}
+
+Status Bus::scan_type(std::string_view type)
+{
+	FixedText<DeviceIdentity::name_capacity + 8> path;
+	XPV_TRY(path.assign({ "device/", type }));
+	auto ids = XPV_TRY(Directory::read(path.get()));
+	auto found = XPV_TRY(Array<Found>::make(devices_limit, XPV_MAY_SLEEP));
+	unsigned int count = 0;
+	for (std::string_view id = ids.next(); !id.empty(); id = ids.next()) {
+		if (!acceptable_name(id))
+			continue;
+		if (count == devices_limit) {
+			XPV_ERR_LIMITED("more than %u devices in %s, ignoring the rest", devices_limit, path.get());
+			break;
+		}
+		Found &device = found[count++];
+		XPV_TRY(device.id.assign({ id }));
+		XPV_TRY(device.backend_key.assign({ path.view(), "/", id, "/backend" }));
+		XPV_TRY(device.backend_id_key.assign({ path.view(), "/", id, "/backend-id" }));
+	}
+	return scan_devices(type, found, count);
+}
+
+/* Where each device's backend is: one round trip for all. */
+Status Bus::scan_devices(std::string_view type, Array<Found> &found, unsigned int count)
+{
+	auto items = XPV_TRY(Array<xpv_store_read_item>::make(2 * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
+	for (unsigned int i = 0; i < count; i++) {
+		Found &device = found[i];
+		items[2 * i] = { device.backend_key.get(), device.backend, sizeof(device.backend), 0 };
+		items[2 * i + 1] = { device.backend_id_key.get(), device.backend_id, sizeof(device.backend_id), 0 };
+	}
+	XPV_TRY(status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items.data(), 2 * count)));
+
+	for (unsigned int i = 0; i < count; i++) {
+		int path_length = items[2 * i].result;
+		int domain_length = items[2 * i + 1].result;
+		/* Half made or half removed; or no device at all, as device/suspend. */
+		if (path_length < 0 || domain_length < 0)
+			continue;
+		DeviceIdentity identity;
+		XPV_TRY(identity.type.assign({ type }));
+		identity.id = found[i].id;
+		std::string_view path(found[i].backend, static_cast<std::size_t>(path_length));
+		auto domain = parse_decimal({ found[i].backend_id, static_cast<std::size_t>(domain_length) }, 0x7fef);
+		if (domain.ok())
+			identity.backend = Domid{ static_cast<std::uint16_t>(domain.value()) };
+		if (!domain.ok() || !acceptable_backend_path(path, identity.backend) ||
+		    !identity.backend_path.assign({ path }).ok()) {
+			XPV_ERR_LIMITED("%s: no such backend can be", found[i].backend_key.get());
+			continue;
+		}
+		consider(identity);
+	}
+	return {};
+}
+
+Device *Bus::find(std::string_view type, std::string_view id)
+{
+	for (Device &device : devices_)
+		if (device.identity().same_place(type, id))
+			return &device;
+	return nullptr;
+}
+
+void Bus::consider(const DeviceIdentity &identity)
+{
+	if (Device *known = find(identity.type.view(), identity.id.view())) {
+		if (known->identity().same_backend(identity)) {
+			known->seen = true;
+			return;
+		}
+		/* Another device in the same place. */
+		remove(*known);
+	}
+	auto made = make<Device>(XPV_MAY_SLEEP, identity);
+	if (!made.ok()) {
+		XPV_ERR_LIMITED("no memory for device %s/%s", identity.type.get(), identity.id.get());
+		return;
+	}
+	Owned<Device> device = made.take();
+	device->seen = true;
+	Device *added = device.get();
+	{
+		MutexGuard guard(mutex_);
+		devices_.push_back(*device.release());
+	}
+	Status created = added->create();
+	if (!created.ok()) {
+		XPV_ERR_LIMITED("cannot create device %s/%s (error %d)", identity.type.get(), identity.id.get(),
+				created.error().number());
+		MutexGuard guard(mutex_);
+		added->unlink();
+		device.reset(added);
+	}
+}
+
+void Bus::remove(Device &device)
+{
+	{
+		MutexGuard guard(mutex_);
+		device.unlink();
+	}
+	device.destroy();
+	Owned<Device> last(&device);
+}
+
+void Bus::prepare_unregister(const xpv_frontend_driver &driver)
+{
+	MutexGuard guard(mutex_);
+	for (Device &device : devices_)
+		device.prepare_unbind(driver);
+}
+
+namespace {
+
+constinit Bus *the_bus;
+
+} // namespace
+
+} // namespace xpv
+
+using namespace xpv;
+
+int xpv_bus_start(void)
+{
+	auto made = make<Bus>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	Owned<Bus> bus = made.take();
+	Status started = bus->start();
+	if (!started.ok())
+		return started.code();
+	write_once(the_bus, bus.release());
+	return 0;
+}
+
+void xpv_bus_stop(void)
+{
+	Owned<Bus> bus(std::exchange(the_bus, nullptr));
+}
+
+void xpv_bus_prepare_unregister(const struct xpv_frontend_driver *driver)
+{
+	if (Bus *bus = read_once(the_bus))
+		bus->prepare_unregister(*driver);
+}

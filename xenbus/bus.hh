@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Discovery: the store's directory device/ and the list of devices made
+ * from it.
+ *
+ * One thread looks at the directory and is the only one to change the list;
+ * mutex_ guards the list for everybody else, and is never held across a
+ * request to the store.
+ */
+#pragma once
+
+#include "xenbus/device.hh"
+#include "xenbus/watch.hh"
+
+namespace xpv {
+
+class Bus {
+public:
+	/* More devices of one type than any toolstack gives, and a bound on what we do for it. */
+	static constexpr unsigned int devices_limit = 512;
+
+	Bus();
+	~Bus();
+	Bus(const Bus &) = delete;
+	Bus &operator=(const Bus &) = delete;
+
+	/* Sleeping context. */
+	[[nodiscard]] Status start();
+	/* As xpv_bus_prepare_unregister(). */
+	void prepare_unregister(const xpv_frontend_driver &driver);
+
+private:
+	struct Found;
+
+	void run();
+	[[nodiscard]] bool has_work();
+	[[nodiscard]] Status scan();
+	[[nodiscard]] Status scan_type(std::string_view type);
+	[[nodiscard]] Status scan_devices(std::string_view type, Array<Found> &found, unsigned int count);
+	void consider(const DeviceIdentity &identity);
+	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
+	void remove(Device &device);
+
+	Mutex mutex_;
+	List<Device> devices_;
+	Watch *watch_ = nullptr;
+	bool wanted_ = false;
+	bool stopping_ = false;
+	xpv_wait_queue wait_queue_;
+	xpv_thread *thread_ = nullptr;
+};
+
+/* Whether a change at `path`, below device/, may be the coming or going of a device. */
+[[nodiscard]] bool may_be_device_change(const char *path);
+
+} // namespace xpv

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The functions of xenbus.h that drivers call for a device. */
+#include "xenbus/device.hh"
+
+#include "lib/memory.hh"
+
+using namespace xpv;
+
+namespace {
+
+/* The items' paths below `directory`, for as long as this lives; then the caller's again. */
+template <typename Item>
+class [[nodiscard]] Below {
+public:
+	Below(Item *items, unsigned int count) : items_(items), count_(count) {}
+	Below(const Below &) = delete;
+	Below &operator=(const Below &) = delete;
+	~Below()
+	{
+		for (std::size_t i = 0; i < originals_.size(); i++)
+			items_[i].path = originals_[i];
+	}
+
+	[[nodiscard]] Status place(std::string_view directory)
+	{
+		std::size_t size = 0;
+		for (unsigned int i = 0; i < count_; i++)
+			size += directory.size() + __builtin_strlen(items_[i].path) + 2;
+		text_ = XPV_TRY(Array<char>::make(size, XPV_MAY_SLEEP_NO_IO));
+		originals_ = XPV_TRY(Array<const char *>::make(count_, XPV_MAY_SLEEP_NO_IO));
+		char *at = text_.data();
+		for (unsigned int i = 0; i < count_; i++) {
+			std::size_t length = __builtin_strlen(items_[i].path);
+			originals_[i] = items_[i].path;
+			items_[i].path = at;
+			__builtin_memcpy(at, directory.data(), directory.size());
+			at += directory.size();
+			*at++ = '/';
+			__builtin_memcpy(at, originals_[i], length + 1);
+			at += length + 1;
+		}
+		return {};
+	}
+
+private:
+	Item *items_;
+	unsigned int count_;
+	Array<char> text_;
+	Array<const char *> originals_;
+};
+
+int read_below(std::string_view directory, xpv_store_read_item *items, unsigned int count)
+{
+	Below<xpv_store_read_item> below(items, count);
+	Status placed = below.place(directory);
+	return placed.ok() ? xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();
+}
+
+} // namespace
+
+void xpv_device_set_context(struct xpv_device *device, struct xpv_device_context *context)
+{
+	device->context = context;
+}
+
+struct xpv_device_context *xpv_device_get_context(const struct xpv_device *device)
+{
+	return device->context;
+}
+
+struct device *xpv_device_linux(struct xpv_device *device)
+{
+	return device->linux_device();
+}
+
+const char *xpv_device_path(const struct xpv_device *device)
+{
+	return device->path();
+}
+
+const char *xpv_device_id(const struct xpv_device *device)
+{
+	return device->identity().id.get();
+}
+
+const char *xpv_device_type(const struct xpv_device *device)
+{
+	return device->identity().type.get();
+}
+
+const char *xpv_device_backend_path(const struct xpv_device *device)
+{
+	return device->identity().backend_path.get();
+}
+
+struct xpv_domid xpv_device_backend_domain(const struct xpv_device *device)
+{
+	return device->identity().backend;
+}
+
+enum xenbus_state xpv_device_state(const struct xpv_device *device)
+{
+	return device->state();
+}
+
+int xpv_device_read_backend(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count)
+{
+	return read_below(device->identity().backend_path.view(), items, count);
+}
+
+int xpv_device_read_own(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count)
+{
+	return read_below(device->path(), items, count);
+}
+
+int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count)
+{
+	Below<xpv_store_write_item> below(items, count);
+	Status placed = below.place(device->path());
+	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();
+}
+
+void xpv_device_fail_text(struct xpv_device *device, int error, const char *text)
+{
+	device->fail(error, text);
+}
+
+int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver)
+{
+	return device->bind(*driver);
+}
+
+void xpv_device_unbind(struct xpv_device *device)
+{
+	device->unbind();
+}

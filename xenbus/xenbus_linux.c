@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Linux's side of the bus: bus type, devices, drivers and their attributes; the module and its exports. */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/debugfs.h>
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+#include <linux/version.h>
+#include <linux/wait_bit.h>
+
+#include "hypervisor/hypervisor.h"
+#include "xenbus/linux.h"
+
+/* ---- Devices ---- */
+
+struct xpv_linux_device {
+	struct device device;
+	struct xpv_device *xpv;
+};
+
+/* Linux's driver for a frontend driver. */
+struct linux_driver {
+	struct device_driver driver;
+	const struct xpv_frontend_driver *frontend;
+	struct list_head list;
+};
+
+static struct device *root;
+
+static struct xpv_device *xpv_of(const struct device *device)
+{
+	return container_of(device, struct xpv_linux_device, device)->xpv;
+}
+
+static const struct xpv_frontend_driver *frontend_of(const struct device_driver *driver)
+{
+	return container_of(driver, struct linux_driver, driver)->frontend;
+}
+
+static ssize_t nodename_show(struct device *device, struct device_attribute *attribute, char *text)
+{
+	return sysfs_emit(text, "%s\n", xpv_device_path(xpv_of(device)));
+}
+static DEVICE_ATTR_RO(nodename);
+
+static ssize_t devtype_show(struct device *device, struct device_attribute *attribute, char *text)
+{
+	return sysfs_emit(text, "%s\n", xpv_device_type(xpv_of(device)));
+}
+static DEVICE_ATTR_RO(devtype);
+
+static ssize_t modalias_show(struct device *device, struct device_attribute *attribute, char *text)
+{
+	return sysfs_emit(text, "xpv:%s\n", xpv_device_type(xpv_of(device)));
+}
+static DEVICE_ATTR_RO(modalias);
+
+static ssize_t otherend_show(struct device *device, struct device_attribute *attribute, char *text)
+{
+	return sysfs_emit(text, "%s\n", xpv_device_backend_path(xpv_of(device)));
+}
+static DEVICE_ATTR_RO(otherend);
+
+static ssize_t state_show(struct device *device, struct device_attribute *attribute, char *text)
+{
+	static const char *const names[] = {
+		[XenbusStateUnknown] = "Unknown",
+		[XenbusStateInitialising] = "Initialising",
+		[XenbusStateInitWait] = "InitWait",
+		[XenbusStateInitialised] = "Initialised",
+		[XenbusStateConnected] = "Connected",
+		[XenbusStateClosing] = "Closing",
+		[XenbusStateClosed] = "Closed",
+	};
+	unsigned int state = xpv_device_state(xpv_of(device));
+
+	return sysfs_emit(text, "%s\n", state < ARRAY_SIZE(names) ? names[state] : "?");
+}
+static DEVICE_ATTR_RO(state);
+
+static struct attribute *device_attrs[] = {
+	&dev_attr_nodename.attr, &dev_attr_devtype.attr, &dev_attr_modalias.attr,
+	&dev_attr_otherend.attr, &dev_attr_state.attr,	 NULL,
+};
+ATTRIBUTE_GROUPS(device);
+
+/* Devices that somebody still refers to; their release() is in this module. */
+static atomic_t devices_alive = ATOMIC_INIT(0);
+
+static void device_release(struct device *device)
+{
+	kfree(container_of(device, struct xpv_linux_device, device));
+	if (atomic_dec_and_test(&devices_alive))
+		wake_up_var(&devices_alive);
+}
+
+/* ---- The bus type ---- */
+
+static bool matches(const struct device *device, const struct device_driver *driver)
+{
+	return !strcmp(frontend_of(driver)->device_type, xpv_device_type(xpv_of(device)));
+}
+
+static int add_modalias(const struct device *device, struct kobj_uevent_env *environment)
+{
+	return add_uevent_var(environment, "MODALIAS=xpv:%s", xpv_device_type(xpv_of(device)));
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+static int bus_match(struct device *device, const struct device_driver *driver)
+#else
+static int bus_match(struct device *device, struct device_driver *driver)
+#endif
+{
+	return matches(device, driver);
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+static int bus_uevent(const struct device *device, struct kobj_uevent_env *environment)
+#else
+static int bus_uevent(struct device *device, struct kobj_uevent_env *environment)
+#endif
+{
+	return add_modalias(device, environment);
+}
+
+static int bus_probe(struct device *device)
+{
+	return xpv_device_bind(xpv_of(device), frontend_of(device->driver));
+}
+
+static void bus_remove(struct device *device)
+{
+	xpv_device_unbind(xpv_of(device));
+}
+
+static struct bus_type xpv_bus = {
+	.name = "xpv",
+	.match = bus_match,
+	.uevent = bus_uevent,
+	.probe = bus_probe,
+	.remove = bus_remove,
+	.dev_groups = device_groups,
+};
+
+int xpv_linux_device_create(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device)
+{
+	struct xpv_linux_device *made = kzalloc(sizeof(*made), GFP_KERNEL);
+	int error;
+
+	if (!made)
+		return -ENOMEM;
+	made->xpv = device;
+	atomic_inc(&devices_alive);
+	device_initialize(&made->device);
+	made->device.bus = &xpv_bus;
+	made->device.parent = root;
+	made->device.release = device_release;
+	/* A driver that is bound at once asks for it. */
+	*linux_device = made;
+	error = dev_set_name(&made->device, "%s", name);
+	if (!error)
+		error = device_add(&made->device);
+	if (error) {
+		*linux_device = NULL;
+		put_device(&made->device);
+	}
+	return error;
+}
+
+void xpv_linux_device_destroy(struct xpv_linux_device *linux_device)
+{
+	if (linux_device)
+		device_unregister(&linux_device->device);
+}
+
+struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device)
+{
+	return &linux_device->device;
+}
+
+/* ---- Drivers ---- */
+
+static LIST_HEAD(drivers);
+static DEFINE_MUTEX(drivers_mutex); /* the list */
+
+int xpv_frontend_driver_register(const struct xpv_frontend_driver *frontend)
+{
+	struct linux_driver *made = kzalloc(sizeof(*made), GFP_KERNEL);
+	int error;
+
+	if (!made)
+		return -ENOMEM;
+	made->frontend = frontend;
+	made->driver.name = frontend->name;
+	made->driver.owner = frontend->owner;
+	made->driver.bus = &xpv_bus;
+	error = driver_register(&made->driver);
+	if (error) {
+		kfree(made);
+		return error;
+	}
+	mutex_lock(&drivers_mutex);
+	list_add(&made->list, &drivers);
+	mutex_unlock(&drivers_mutex);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(xpv_frontend_driver_register);
+
+void xpv_frontend_driver_unregister(const struct xpv_frontend_driver *frontend)
+{
+	struct linux_driver *driver, *found = NULL;
+
+	mutex_lock(&drivers_mutex);
+	list_for_each_entry(driver, &drivers, list) {
+		if (driver->frontend == frontend) {
+			found = driver;
+			list_del(&driver->list);
+			break;
+		}
+	}
+	mutex_unlock(&drivers_mutex);
+	if (!found)
+		return;
+	/* Linux takes the devices one after another; let them all begin now. */
+	xpv_bus_prepare_unregister(frontend);
+	driver_unregister(&found->driver);
+	kfree(found);
+}
+EXPORT_SYMBOL_GPL(xpv_frontend_driver_unregister);
+
+void xpv_device_fail(struct xpv_device *device, int error, const char *format, ...)
+{
+	char text[128];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vscnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	xpv_device_fail_text(device, error, text);
+}
+EXPORT_SYMBOL_GPL(xpv_device_fail);
+
+/* ---- Counts ---- */
+
+static struct dentry *counts_file;
+
+static int xenbus_show(struct seq_file *file, void *unused)
+{
+	struct xpv_store_counts counts;
+
+	xpv_store_get_counts(&counts);
+	seq_printf(file, "sent %llu\n", counts.sent);
+	seq_printf(file, "answered %llu\n", counts.answered);
+	seq_printf(file, "timed_out %llu\n", counts.timed_out);
+	seq_printf(file, "dropped %llu\n", counts.dropped);
+	seq_printf(file, "watch_events %llu\n", counts.watch_events);
+	seq_printf(file, "in_flight %u\n", counts.in_flight);
+	seq_printf(file, "queued %u\n", counts.queued);
+	seq_printf(file, "watches %u\n", counts.watches);
+	seq_printf(file, "dead %d\n", counts.dead);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(xenbus);
+
+/* The directory is every xpv module's: made by the first that comes. */
+static void debugfs_add(void)
+{
+	struct dentry *directory = debugfs_lookup("xpv", NULL);
+
+	if (directory) {
+		counts_file = debugfs_create_file("xenbus", 0400, directory, NULL, &xenbus_fops);
+		dput(directory);
+		return;
+	}
+	directory = debugfs_create_dir("xpv", NULL);
+	counts_file = debugfs_create_file("xenbus", 0400, directory, NULL, &xenbus_fops);
+}
+
+/* And removed by the last that goes. */
+static void debugfs_drop(void)
+{
+	struct dentry *directory;
+
+	debugfs_remove(counts_file);
+	directory = debugfs_lookup("xpv", NULL);
+	if (!directory)
+		return;
+	if (simple_empty(directory))
+		debugfs_remove(directory);
+	dput(directory);
+}
+
+/* ---- The module ---- */
+
+static unsigned int store_timeout_ms = 60000;
+module_param(store_timeout_ms, uint, 0444);
+MODULE_PARM_DESC(store_timeout_ms, "How long to wait for an answer of the store, in milliseconds (default 60000)");
+
+static int __init xenbus_init(void)
+{
+	int error = xpv_hypervisor_ready();
+
+	if (error)
+		return error;
+	error = xpv_store_start(store_timeout_ms);
+	if (error)
+		return error;
+	root = root_device_register("xpv");
+	if (IS_ERR(root)) {
+		error = PTR_ERR(root);
+		goto stop_store;
+	}
+	error = bus_register(&xpv_bus);
+	if (error)
+		goto unregister_root;
+	error = xpv_bus_start();
+	if (error)
+		goto unregister_bus;
+	debugfs_add();
+	return 0;
+
+unregister_bus:
+	bus_unregister(&xpv_bus);
+unregister_root:
+	root_device_unregister(root);
+stop_store:
+	xpv_store_stop();
+	return error;
+}
+module_init(xenbus_init);
+
+static void __exit xenbus_exit(void)
+{
+	debugfs_drop();
+	xpv_bus_stop();
+	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
+	bus_unregister(&xpv_bus);
+	root_device_unregister(root);
+	xpv_store_stop();
+}
+module_exit(xenbus_exit);
+
+EXPORT_SYMBOL_GPL(xpv_store_read);
+EXPORT_SYMBOL_GPL(xpv_store_write);
+EXPORT_SYMBOL_GPL(xpv_store_mkdir);
+EXPORT_SYMBOL_GPL(xpv_store_remove);
+EXPORT_SYMBOL_GPL(xpv_store_directory);
+EXPORT_SYMBOL_GPL(xpv_store_read_many);
+EXPORT_SYMBOL_GPL(xpv_store_write_many);
+EXPORT_SYMBOL_GPL(xpv_store_transaction_start);
+EXPORT_SYMBOL_GPL(xpv_store_transaction_end);
+EXPORT_SYMBOL_GPL(xpv_store_watch_register);
+EXPORT_SYMBOL_GPL(xpv_store_watch_unregister);
+EXPORT_SYMBOL_GPL(xpv_device_set_context);
+EXPORT_SYMBOL_GPL(xpv_device_get_context);
+EXPORT_SYMBOL_GPL(xpv_device_linux);
+EXPORT_SYMBOL_GPL(xpv_device_path);
+EXPORT_SYMBOL_GPL(xpv_device_id);
+EXPORT_SYMBOL_GPL(xpv_device_backend_path);
+EXPORT_SYMBOL_GPL(xpv_device_backend_domain);
+EXPORT_SYMBOL_GPL(xpv_device_state);
+EXPORT_SYMBOL_GPL(xpv_device_read_backend);
+EXPORT_SYMBOL_GPL(xpv_device_read_own);
+EXPORT_SYMBOL_GPL(xpv_device_publish);
+
+MODULE_DESCRIPTION("xpv: xenstore client and device bus");
+MODULE_AUTHOR("The xpv authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
+/* Where there is a Xen platform device, there are devices to find. */
+MODULE_ALIAS("pci:v00005853d00000001sv*sd*bc*sc*i*");
