@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What tests can see of, and do to, the shim in user space (lib/shim.h). */
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace fake {
+
+/* Memory from xpv_alloc(), xpv_alloc_large() and xpv_pages_alloc() that nobody has freed. */
+std::size_t live_allocations();
+/* Threads from xpv_thread_run() that nobody has stopped. */
+std::size_t live_threads();
+/* Wait until no work is pending or running. False: it still was after `milliseconds`. */
+bool wait_for_work(unsigned int milliseconds);
+/* The n-th allocation from now on (1: the next) fails, once; 0: none does. */
+void fail_allocation(unsigned int n);
+/* Log lines since the last call. */
+std::vector<std::string> take_log();
+
+} // namespace fake
