@@ -7,7 +7,7 @@
 
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
-#include "gnttab_fakes.hh"
+#include "tests/host/fake/gnttab.hh"
 #include "lib/result.hh"
 #include "lib/xen.hh"
 #include "tests/fake/fake_hypervisor.h"

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <thread>
 
 #include "gnttab/gnttab.h"
@@ -17,7 +16,7 @@ unsigned int held_module();
 
 inline constexpr xpv_domid backend = { 3 };
 
-/* An address as a frame number that a version 1 entry can hold, as guests' frames are; and back. */
+/* A frame number of no page; for grants whose memory nobody looks at. */
 xpv_gfn frame_number(unsigned int i);
 
 inline xpv_grant_counts grant_counts()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "gnttab_fakes.hh"
+#include "tests/host/fake/gnttab.hh"
 
+#include <map>
 #include <mutex>
 
 #include "gnttab/linux.h"

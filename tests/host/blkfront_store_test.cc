@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the store says of a disk: its number, and what the backend offers. */
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "blkfront/offer.hh"
+#include "blkfront/vdev.hh"
+
+namespace {
+
+using namespace xpv;
+
+struct Expected {
+	uint64_t vdev;
+	const char *name;
+	unsigned int first_minor;
+	unsigned int minors;
+};
+
+TEST(BlkfrontVdev, NamesAndMinorsAreLinuxs)
+{
+	const Expected table[] = {
+		{ 202 << 8, "xvda", 0, 16 },
+		{ (202 << 8) | 16, "xvdb", 16, 16 },
+		{ (202 << 8) | 1, "xvda1", 1, 1 },
+		{ (202 << 8) | 255, "xvdp15", 255, 1 },
+		{ 3 << 8, "xvda", 0, 16 },
+		{ (3 << 8) | 64, "xvdb", 16, 16 },
+		{ 22 << 8, "xvdc", 32, 16 },
+		{ (22 << 8) | 64, "xvdd", 48, 16 },
+		{ (3 << 8) | 2, "xvda", 0, 16 },
+		{ 8 << 8, "xvda", 0, 16 },
+		{ (8 << 8) | 17, "xvdb1", 17, 1 },
+		{ 65 << 8, "xvdq", 256, 16 },
+		{ 71 << 8, "xvddi", 1792, 16 },
+		{ 128 << 8, "xvddy", 2048, 16 },
+		{ 135 << 8, "xvdig", 3840, 16 },
+		{ 1 << 28, "xvda", 0, 256 },
+		{ (1 << 28) | (26 << 8), "xvdaa", 6656, 256 },
+		{ (1 << 28) | (2 << 8) | 3, "xvdc3", 515, 1 },
+		{ (1 << 28) | (702 << 8), "xvdaaa", 702 * 256, 256 },
+		{ (1 << 28) | 0xfff00, "xvdfan", 0xfff00, 256 },
+	};
+	for (const Expected &expected : table) {
+		SCOPED_TRACE(expected.vdev);
+		auto identity = identify(expected.vdev);
+		ASSERT_TRUE(identity.ok());
+		EXPECT_STREQ(identity.value().name, expected.name);
+		EXPECT_EQ(identity.value().first_minor, expected.first_minor);
+		EXPECT_EQ(identity.value().minors, expected.minors);
+	}
+}
+
+TEST(BlkfrontVdev, OthersAreNoDisk)
+{
+	for (uint64_t vdev : { uint64_t{ 0 }, uint64_t{ 1 }, uint64_t{ 9 << 8 }, uint64_t{ 72 << 8 },
+			       uint64_t{ 0x100000 | (202 << 8) }, uint64_t{ (1 << 28) | (1 << 20) },
+			       uint64_t{ 2u << 28 }, ~uint64_t{ 0 } }) {
+		SCOPED_TRACE(vdev);
+		EXPECT_FALSE(identify(vdev).ok());
+	}
+}
+
+TEST(BlkfrontNumber, DecimalAndHexadecimal)
+{
+	EXPECT_EQ(parse_number("0").value_or(1), 0u);
+	EXPECT_EQ(parse_number("51712").value_or(1), 51712u);
+	EXPECT_EQ(parse_number("0xCa00").value_or(1), 0xca00u);
+	EXPECT_EQ(parse_number("18446744073709551615").value_or(1), UINT64_MAX);
+	for (const char *text : { "", "0x", "-1", " 1", "1 ", "1a", "abc", "0xg", "18446744073709551616",
+				  "99999999999999999999999999999", "0x10000000000000000" }) {
+		SCOPED_TRACE(text);
+		EXPECT_FALSE(parse_number(text).ok());
+	}
+}
+
+constexpr OfferTexts plain = { .sectors = "2097152",
+			       .sector_size = "512",
+			       .physical_sector_size = nullptr,
+			       .info = "0",
+			       .mode = "w",
+			       .barrier = nullptr,
+			       .flush_cache = nullptr };
+
+TEST(BlkfrontOffer, PlainDisk)
+{
+	auto offer = check_offer(plain, "test");
+	ASSERT_TRUE(offer.ok());
+	EXPECT_EQ(offer.value().sectors, 2097152u);
+	EXPECT_EQ(offer.value().sector_size, 512u);
+	EXPECT_EQ(offer.value().physical_sector_size, 512u);
+	EXPECT_EQ(offer.value().flush, Flush::None);
+	EXPECT_FALSE(offer.value().read_only);
+	EXPECT_FALSE(offer.value().removable);
+}
+
+TEST(BlkfrontOffer, FlushCacheGoesBeforeBarrier)
+{
+	OfferTexts texts = plain;
+	texts.barrier = "1";
+	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Barrier);
+	texts.flush_cache = "1";
+	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Cache);
+	texts.flush_cache = "0";
+	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Barrier);
+	texts.barrier = "nonsense";
+	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::None);
+}
+
+TEST(BlkfrontOffer, ReadOnlyByInfoOrMode)
+{
+	OfferTexts texts = plain;
+	texts.info = "4";
+	EXPECT_TRUE(check_offer(texts, "test").take().read_only);
+	texts.info = "2";
+	EXPECT_FALSE(check_offer(texts, "test").take().read_only);
+	EXPECT_TRUE(check_offer(texts, "test").take().removable);
+	texts.mode = "r";
+	EXPECT_TRUE(check_offer(texts, "test").take().read_only);
+	texts.info = texts.mode = nullptr;
+	EXPECT_FALSE(check_offer(texts, "test").take().read_only);
+}
+
+/* Hostile case 24. */
+TEST(BlkfrontOffer, SectorSizesThatAreNone)
+{
+	for (const char *text : { "0", "1", "3", "511", "513", "1536", "8192", "4294967296", "4294967808", "-512", "",
+				  "abc" }) {
+		SCOPED_TRACE(text);
+		OfferTexts texts = plain;
+		texts.sector_size = text;
+		EXPECT_FALSE(check_offer(texts, "test").ok());
+	}
+	for (const char *text : { "512", "1024", "2048", "4096" }) {
+		OfferTexts texts = plain;
+		texts.sector_size = text;
+		EXPECT_TRUE(check_offer(texts, "test").ok());
+	}
+	OfferTexts texts = plain;
+	texts.sector_size = nullptr;
+	EXPECT_FALSE(check_offer(texts, "test").ok());
+}
+
+TEST(BlkfrontOffer, SectorsThatAreNone)
+{
+	for (const char *text : { "9223372036854775808", "18014398509481984", "18446744073709551615", "", "x", "-1" }) {
+		SCOPED_TRACE(text);
+		OfferTexts texts = plain;
+		texts.sectors = text;
+		EXPECT_FALSE(check_offer(texts, "test").ok());
+		EXPECT_FALSE(check_sectors(text).ok());
+	}
+	EXPECT_FALSE(check_sectors(nullptr).ok());
+	EXPECT_TRUE(check_sectors("0").ok());
+	EXPECT_TRUE(check_sectors("18014398509481983").ok());
+}
+
+TEST(BlkfrontOffer, PhysicalSectorSizeIsAHint)
+{
+	for (const char *text : { "0", "3", "256", "513", "131072", "4294967296", "x", "" }) {
+		SCOPED_TRACE(text);
+		OfferTexts texts = plain;
+		texts.physical_sector_size = text;
+		EXPECT_EQ(check_offer(texts, "test").take().physical_sector_size, 512u);
+	}
+	OfferTexts texts = plain;
+	texts.physical_sector_size = "4096";
+	EXPECT_EQ(check_offer(texts, "test").take().physical_sector_size, 4096u);
+}
+
+} // namespace

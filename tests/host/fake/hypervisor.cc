@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Linux's side of the hypervisor module, for those above it: there is a Xen, the fake one. */
+#include "hypervisor/hypervisor.h"
+
+int xpv_hypervisor_ready()
+{
+	return 0;
+}
