@@ -11,6 +11,7 @@
 #include "gnttab/linux.h"
 #include "tests/host/blkfront_backend.hh"
 #include "tests/host/fake/gnttab.hh"
+#include "tests/host/fake/shim.hh"
 
 using namespace xpv_test;
 
@@ -391,6 +392,24 @@ TEST_F(BlkfrontVbd, NegotiateThatFailsLeavesNothing)
 	channel_error = 0;
 	negotiate();
 	disconnect();
+	remove();
+}
+
+/* Fault 34: each allocation fails once. */
+TEST_F(BlkfrontVbd, NegotiateSurvivesEachAllocationFailing)
+{
+	probe();
+	for (unsigned int n = 1;; n++) {
+		std::size_t before = fake::live_allocations();
+		fake::fail_allocation(n);
+		if (xpv_vbd_negotiate(&device) == 0)
+			break;
+		EXPECT_EQ(grant_counts().free, grant_counts().total);
+		EXPECT_EQ(fake::live_allocations(), before);
+		ASSERT_LT(n, 20u);
+	}
+	fake::fail_allocation(0);
+	xpv_vbd_disconnect(&device);
 	remove();
 }
 

@@ -8,6 +8,7 @@
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
 #include "tests/host/fake/gnttab.hh"
+#include "tests/host/fake/shim.hh"
 #include "lib/result.hh"
 #include "lib/xen.hh"
 #include "tests/fake/fake_hypervisor.h"
@@ -295,6 +296,63 @@ TEST_F(Gnttab, ReloadsManyTimes)
 		xpv_gnttab_unload();
 		ASSERT_EQ(xpv_gnttab_load(), 0);
 	}
+}
+
+/* Fault 34: each allocation fails once. */
+TEST_F(Gnttab, PoolIsMadeWholeOrNotAtAll)
+{
+	xpv_grant_pool *pool;
+	for (unsigned int n = 1;; n++) {
+		fake::fail_allocation(n);
+		int code = xpv_grant_pool_create(100, &pool);
+		if (code == 0)
+			break;
+		EXPECT_EQ(code, -XEN_ENOMEM);
+		EXPECT_TRUE(nothing_in_use(grant_counts()));
+		ASSERT_LT(n, 10u);
+	}
+	fake::fail_allocation(0);
+	xpv_grant_pool_destroy(pool);
+}
+
+TEST(GnttabLost, ParkingWithoutMemoryLosesAndCounts)
+{
+	xpv_fake_reset();
+	ASSERT_EQ(xpv_gnttab_load(), 0);
+	for (unsigned int n = 1; n <= 2; n++) {
+		xpv_gref reference;
+		xpv_gfn seen;
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+		ASSERT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
+		fake::fail_allocation(n);
+		EXPECT_EQ(xpv_grant_park(&reference, 1), -XEN_ENOMEM);
+		EXPECT_EQ(grant_counts().lost, n);
+		EXPECT_EQ(grant_counts().parked, 0u);
+		/* The page is out of use with it. */
+		EXPECT_EQ(held_frames(), n);
+	}
+	fake::fail_allocation(0);
+	xpv_gnttab_unload();
+	xpv_gnttab_release_frame(frame_number(1));
+	xpv_gnttab_release_frame(frame_number(1));
+}
+
+TEST(GnttabLoad, SurvivesEachAllocationFailing)
+{
+	for (unsigned int n = 1;; n++) {
+		xpv_fake_reset();
+		std::size_t before = fake::live_allocations();
+		fake::fail_allocation(n);
+		int code = xpv_gnttab_load();
+		if (code == 0)
+			break;
+		EXPECT_EQ(code, -XEN_ENOMEM);
+		EXPECT_EQ(fake::live_allocations(), before);
+		ASSERT_LT(n, 20u);
+	}
+	fake::fail_allocation(0);
+	xpv_gnttab_unload();
 }
 
 TEST(GnttabLoad, FailsCleanly)

@@ -6,12 +6,13 @@
  */
 #include "lib/shim.h"
 
-#include <sched.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -44,15 +45,18 @@ std::vector<std::string> log_lines;
 	std::abort();
 }
 
-void *allocate(std::size_t size, std::size_t alignment)
+/* As kmalloc(), which gives at most 4 MiB. */
+bool may_allocate(std::size_t size)
 {
 	unsigned int left = allocations_to_failure.load();
 	while (left && !allocations_to_failure.compare_exchange_weak(left, left - 1)) {
 	}
-	if (left == 1)
-		return nullptr;
-	/* As kmalloc(), which gives at most 4 MiB. */
-	if (size > 4 << 20)
+	return left != 1 && size <= 4 << 20;
+}
+
+void *allocate(std::size_t size, std::size_t alignment)
+{
+	if (!may_allocate(size))
 		return nullptr;
 	void *memory = nullptr;
 	std::size_t rounded = (size + alignment - 1) / alignment * alignment;
@@ -106,6 +110,26 @@ timespec deadline_after(unsigned int milliseconds)
 	}
 	return at;
 }
+
+/* Every thread is a CPU of its own, so that what is one CPU's needs no lock here either. */
+constexpr unsigned int cpu_limit = 64;
+std::atomic<std::uint64_t> cpus_taken;
+
+struct OwnCpu {
+	unsigned int number;
+
+	OwnCpu()
+	{
+		std::uint64_t taken = cpus_taken.load();
+		do {
+			if (taken == ~std::uint64_t{ 0 })
+				misuse("more threads than CPUs");
+			number = static_cast<unsigned int>(std::countr_one(taken));
+		} while (!cpus_taken.compare_exchange_weak(taken, taken | std::uint64_t{ 1 } << number));
+	}
+	~OwnCpu() { cpus_taken &= ~(std::uint64_t{ 1 } << number); }
+};
+thread_local OwnCpu own_cpu;
 
 struct Completion {
 	pthread_mutex_t mutex;
@@ -314,12 +338,23 @@ void *xpv_pages_alloc(unsigned int order, xpv_allocation how)
 {
 	if (how != XPV_ATOMIC)
 		must_be_able_to_sleep();
-	return allocate(std::size_t{ 4096 } << order, std::size_t{ 4096 } << order);
+	/* Frame numbers are addresses, and must be as small as a guest's: a grant has 32 bits for them. */
+	std::size_t size = std::size_t{ 4096 } << order;
+	if (!may_allocate(size))
+		return nullptr;
+	void *pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	if (pages == MAP_FAILED)
+		return nullptr;
+	allocations++;
+	return pages;
 }
 
-void xpv_pages_free(void *pages, unsigned int)
+void xpv_pages_free(void *pages, unsigned int order)
 {
-	xpv_free(pages);
+	if (!pages)
+		return;
+	allocations--;
+	munmap(pages, std::size_t{ 4096 } << order);
 }
 
 xpv_gfn xpv_pages_gfn(const void *pages)
@@ -541,13 +576,12 @@ void xpv_thread_stop(xpv_thread *thread)
 
 unsigned int xpv_cpu_this(void)
 {
-	return static_cast<unsigned int>(sched_getcpu());
+	return own_cpu.number;
 }
 
 unsigned int xpv_cpu_limit(void)
 {
-	long count = sysconf(_SC_NPROCESSORS_CONF);
-	return count > 0 ? static_cast<unsigned int>(count) : 1;
+	return cpu_limit;
 }
 
 unsigned long xpv_irqs_off(void)
