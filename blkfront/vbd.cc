@@ -212,6 +212,8 @@ int xpv_vbd_probe(xpv_device *device)
 
 	if (items[DeviceType].result >= 0 && __builtin_strncmp(values[DeviceType], "cdrom", 5) == 0) {
 		XPV_INFO("%s: a CD-ROM drive: left to the emulated one", xpv_device_path(device));
+		xpv_store_write_item closed = { .path = "state", .value = "6" /* XenbusStateClosed */, .result = 0 };
+		ignore(status(xpv_device_publish(device, &closed, 1))); /* a courtesy to whoever waits for us */
 		return -XEN_ENODEV;
 	}
 

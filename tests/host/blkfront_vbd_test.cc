@@ -354,6 +354,7 @@ TEST_F(BlkfrontVbd, ProbeRefusesWhatIsNoDisk)
 {
 	device.own["device-type"] = "cdrom";
 	EXPECT_EQ(xpv_vbd_probe(&device), -XEN_ENODEV);
+	EXPECT_EQ(device.own["state"], "6");
 	device.own["device-type"] = "disk";
 	for (const char *number : { "", "nonsense", "1", "4294967295", "99999999999999999999" }) {
 		SCOPED_TRACE(number);

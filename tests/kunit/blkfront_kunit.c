@@ -24,6 +24,8 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/file.h>
+#include <linux/kthread.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
 
@@ -185,10 +187,10 @@ static bool held_becomes(struct xpv_vbd *vbd, unsigned int count)
 }
 
 /* `pages` pages of a fresh bio, each used from `offset` on for `length` bytes. */
-static struct bio *make_bio(struct xpv_vbd *vbd, blk_opf_t operation, sector_t sector, struct page **pages,
+static struct bio *make_bio(struct block_device *bdev, blk_opf_t operation, sector_t sector, struct page **pages,
 			    unsigned int count, unsigned int offset, unsigned int length)
 {
-	struct bio *bio = bio_alloc(vbd->disk->gendisk->part0, count, operation, GFP_KERNEL);
+	struct bio *bio = bio_alloc(bdev, count, operation, GFP_KERNEL);
 	unsigned int i;
 
 	bio->bi_iter.bi_sector = sector;
@@ -200,7 +202,7 @@ static struct bio *make_bio(struct xpv_vbd *vbd, blk_opf_t operation, sector_t s
 static int transfer_pages(struct xpv_vbd *vbd, blk_opf_t operation, sector_t sector, struct page **pages,
 			  unsigned int count, unsigned int offset, unsigned int length)
 {
-	struct bio *bio = make_bio(vbd, operation, sector, pages, count, offset, length);
+	struct bio *bio = make_bio(vbd->disk->gendisk->part0, operation, sector, pages, count, offset, length);
 	int result = submit_bio_wait(bio);
 
 	bio_put(bio);
@@ -393,12 +395,10 @@ static void waiting_bio_end(struct bio *bio)
 	bio_put(bio);
 }
 
-static void submit_waiting(struct xpv_vbd *vbd, struct waiting_bio *waiting, sector_t sector, struct page *page)
+static void submit_waiting(struct block_device *bdev, struct waiting_bio *waiting, sector_t sector, struct page *page)
 {
-	struct bio *bio = make_bio(vbd, REQ_OP_READ, sector, &page, 1, 0, 4096);
+	struct bio *bio = make_bio(bdev, REQ_OP_READ, sector, &page, 1, 0, 4096);
 
-	init_completion(&waiting->done);
-	waiting->ends = 0;
 	bio->bi_private = waiting;
 	bio->bi_end_io = waiting_bio_end;
 	submit_bio(bio);
@@ -407,15 +407,18 @@ static void submit_waiting(struct xpv_vbd *vbd, struct waiting_bio *waiting, sec
 static void batch_is_pushed_once(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create_and_add(test, &plain_shape);
-	struct waiting_bio waiting[8];
+	struct waiting_bio *waiting = kunit_kcalloc(test, 8, sizeof(*waiting), GFP_KERNEL);
 	struct page *pages[8];
 	struct blk_plug plug;
 	unsigned int i;
 
+	KUNIT_ASSERT_NOT_NULL(test, waiting);
 	alloc_pages_or_fail(test, pages, 8);
+	for (i = 0; i < 8; i++)
+		init_completion(&waiting[i].done);
 	blk_start_plug(&plug);
 	for (i = 0; i < 8; i++)
-		submit_waiting(vbd, &waiting[i], i * 64, pages[i]);
+		submit_waiting(vbd->disk->gendisk->part0, &waiting[i], i * 64, pages[i]);
 	blk_finish_plug(&plug);
 	for (i = 0; i < 8; i++)
 		KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&waiting[i].done, 5 * HZ));
@@ -425,25 +428,68 @@ static void batch_is_pushed_once(struct kunit *test)
 	disconnect(vbd);
 }
 
+/* Whoever submits more than the ring takes sleeps in there. */
+struct submitter {
+	struct block_device *bdev;
+	struct waiting_bio *waiting;
+	struct page **pages;
+	unsigned int count;
+};
+
+static int submitter_thread(void *argument)
+{
+	struct submitter *submitter = argument;
+	unsigned int i;
+
+	for (i = 0; i < submitter->count; i++)
+		submit_waiting(submitter->bdev, &submitter->waiting[i], i * 48, submitter->pages[i]);
+	while (!kthread_should_stop())
+		schedule_timeout_idle(1);
+	return 0;
+}
+
+static struct task_struct *submit_in_a_thread(struct kunit *test, struct block_device *bdev, struct waiting_bio *waiting,
+					      struct page **pages, unsigned int count)
+{
+	struct submitter *submitter = kunit_kzalloc(test, sizeof(*submitter), GFP_KERNEL);
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(test, submitter);
+	*submitter = (struct submitter){ bdev, waiting, pages, count };
+	task = kthread_run(submitter_thread, submitter, "submitter");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	return task;
+}
+
 static void requests_in_flight_fail_once_at_removal(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create_and_add(test, &plain_shape);
-	struct waiting_bio waiting[40]; /* more than the ring holds: some wait above it */
-	struct page *pages[40];
+	/* More than the ring holds: some wait above it. */
+	const unsigned int count = SLOTS + 8;
+	struct waiting_bio *waiting = kunit_kcalloc(test, count, sizeof(*waiting), GFP_KERNEL);
+	struct page *pages[SLOTS + 8];
+	struct gendisk *gendisk = vbd->disk->gendisk;
+	struct task_struct *submitter;
 	unsigned int i;
 
-	alloc_pages_or_fail(test, pages, 40);
+	KUNIT_ASSERT_NOT_NULL(test, waiting);
+	alloc_pages_or_fail(test, pages, count);
 	vbd->hold = true;
-	for (i = 0; i < 20; i++)
-		submit_waiting(vbd, &waiting[i], i * 48, pages[i]);
-	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, 20));
+	for (i = 0; i < count; i++)
+		init_completion(&waiting[i].done);
+	/* It goes on submitting to a disk that is gone, as an opener may. */
+	get_device(disk_to_dev(gendisk));
+	submitter = submit_in_a_thread(test, gendisk->part0, waiting, pages, count);
+	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, SLOTS));
 	disconnect(vbd);
-	for (i = 0; i < 20; i++) {
+	kthread_stop(submitter);
+	put_device(disk_to_dev(gendisk));
+	for (i = 0; i < count; i++) {
 		KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&waiting[i].done, 5 * HZ));
 		KUNIT_EXPECT_EQ(test, -EIO, blk_status_to_errno(waiting[i].status));
 		KUNIT_EXPECT_EQ(test, 1u, waiting[i].ends);
 	}
-	free_pages_of(pages, 40);
+	free_pages_of(pages, count);
 }
 
 /* The backend answers nothing, not even the partition scan. */
