@@ -212,8 +212,11 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 	}
 	if (operation != XPV_BLOCK_FLUSH) {
 		status = gather(disk, rq, &segments);
-		if (unlikely(status != BLK_STS_OK))
+		if (unlikely(status != BLK_STS_OK)) {
+			/* It may have been the last of a batch. */
+			xpv_vbd_commit(disk->vbd);
 			return status;
+		}
 	}
 
 	/* Before it is submitted: it may complete at once. */
