@@ -3,6 +3,7 @@
 
 #include "lib/log.hh"
 #include "lib/ordering.hh"
+#include "xenbus/store.hh"
 #include "xenbus/transaction.hh"
 
 using namespace xpv;
@@ -20,6 +21,7 @@ constexpr unsigned int retry_ms = 5000;
 constexpr unsigned int poll_ms = 2000;
 /* After this, unbinding goes on without the store. */
 constexpr unsigned int unbind_patience_ms = 30000;
+constexpr unsigned int unbind_slice_ms = 500;
 constexpr unsigned int attempts_limit = 5;
 /* Restarts that the other end may cause before it counts as broken. */
 constexpr unsigned int restarts_limit = 10;
@@ -143,13 +145,17 @@ void xpv_device::unbind()
 	};
 	write_once(stop_, true);
 	schedule();
-	if (!xpv_wait_event(&quiet_queue_, is_quiet, reinterpret_cast<xpv_wait_context *>(this), unbind_patience_ms)) {
-		XPV_WARNING("%s: closing without the store, which does not answer", path());
-		write_once(silenced_, true);
+	auto *self = reinterpret_cast<xpv_wait_context *>(this);
+	std::uint64_t begin = xpv_now_ms();
+	while (!xpv_wait_event(&quiet_queue_, is_quiet, self, unbind_slice_ms)) {
+		if (!read_once(silenced_)) {
+			if (!store().client.dead() && xpv_now_ms() - begin < unbind_patience_ms)
+				continue;
+			XPV_WARNING("%s: closing without the store, which does not answer", path());
+			write_once(silenced_, true);
+		}
 		/* What the engine waits for now has the deadline of a request, or is the driver's own work. */
-		do
-			schedule();
-		while (!xpv_wait_event(&quiet_queue_, is_quiet, reinterpret_cast<xpv_wait_context *>(this), retry_ms));
+		schedule();
 	}
 	xpv_store_watch_unregister(std::exchange(watch_, nullptr));
 	xpv_work_cancel(&work_);
@@ -353,18 +359,14 @@ Status xpv_device::begin()
 
 	Phase first = first_phase(both.ours, both.theirs);
 	reopen_wanted_ = first != Phase::initialising;
-	switch (both.ours) {
-	case Theirs::missing:
+	if (first == Phase::closing || first == Phase::draining || both.ours == Theirs::nonsense)
+		/* Say it even if the node says so already: the backend may have missed it, and only a write wakes it. */
+		published_ = -1;
+	else if (both.ours == Theirs::missing)
 		/* The toolstack makes the node with the device; without it the device is on its way out. */
 		published_ = XenbusStateInitialising;
-		break;
-	case Theirs::nonsense:
-		published_ = -1;
-		break;
-	default:
+	else
 		published_ = static_cast<int>(both.ours);
-		break;
-	}
 	begun_ = true;
 	enter(first);
 	return {};

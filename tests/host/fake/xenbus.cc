@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Linux's side of the device bus on the host: matching, binding, and each device's lock. */
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "xenbus/linux.h"
+
+struct xpv_linux_device {
+	std::mutex lock; /* as device_lock(): bind and unbind */
+	xpv_device *device = nullptr;
+	const xpv_frontend_driver *driver = nullptr;
+	bool dead = false;
+};
+
+namespace {
+
+std::mutex lists_mutex;
+std::set<std::shared_ptr<xpv_linux_device>> devices;
+std::vector<const xpv_frontend_driver *> drivers;
+
+void try_bind(xpv_linux_device &linux_device, const xpv_frontend_driver *driver)
+{
+	std::lock_guard guard(linux_device.lock);
+	if (linux_device.dead || linux_device.driver ||
+	    std::strcmp(driver->device_type, xpv_device_type(linux_device.device)) != 0)
+		return;
+	if (xpv_device_bind(linux_device.device, driver) == 0)
+		linux_device.driver = driver;
+}
+
+void unbind(xpv_linux_device &linux_device, const xpv_frontend_driver *driver, bool dead)
+{
+	std::lock_guard guard(linux_device.lock);
+	linux_device.dead |= dead;
+	if (!linux_device.driver || (driver && linux_device.driver != driver))
+		return;
+	xpv_device_unbind(linux_device.device);
+	linux_device.driver = nullptr;
+}
+
+std::vector<std::shared_ptr<xpv_linux_device>> all_devices()
+{
+	std::lock_guard guard(lists_mutex);
+	return { devices.begin(), devices.end() };
+}
+
+} // namespace
+
+int xpv_linux_device_create(xpv_device *device, const char *, xpv_linux_device **linux_device)
+{
+	auto made = std::make_shared<xpv_linux_device>();
+	made->device = device;
+	*linux_device = made.get();
+	std::vector<const xpv_frontend_driver *> known;
+	{
+		std::lock_guard guard(lists_mutex);
+		devices.insert(made);
+		known = drivers;
+	}
+	for (const xpv_frontend_driver *driver : known)
+		try_bind(*made, driver);
+	return 0;
+}
+
+void xpv_linux_device_destroy(xpv_linux_device *linux_device)
+{
+	if (!linux_device)
+		return;
+	unbind(*linux_device, nullptr, true);
+	std::lock_guard guard(lists_mutex);
+	std::erase_if(devices, [&](const auto &device) { return device.get() == linux_device; });
+}
+
+struct device *xpv_linux_device_get(xpv_linux_device *linux_device)
+{
+	return reinterpret_cast<struct device *>(linux_device);
+}
+
+int xpv_frontend_driver_register(const xpv_frontend_driver *driver)
+{
+	{
+		std::lock_guard guard(lists_mutex);
+		drivers.push_back(driver);
+	}
+	for (auto &device : all_devices())
+		try_bind(*device, driver);
+	return 0;
+}
+
+void xpv_frontend_driver_unregister(const xpv_frontend_driver *driver)
+{
+	{
+		std::lock_guard guard(lists_mutex);
+		std::erase(drivers, driver);
+	}
+	xpv_bus_prepare_unregister(driver);
+	for (auto &device : all_devices())
+		unbind(*device, driver, false);
+}
+
+void xpv_device_fail(xpv_device *device, int error, const char *format, ...)
+{
+	char text[128];
+	va_list arguments;
+	va_start(arguments, format);
+	std::vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	xpv_device_fail_text(device, error, text);
+}

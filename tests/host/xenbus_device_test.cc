@@ -1,0 +1,614 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The bus over a served store: devices come, shake hands with a backend, fail, and go. */
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "tests/host/fake/shim.hh"
+#include "tests/host/xenbus_store_fake.hh"
+#include "xenbus/linux.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/* What a driver was called for, per device id. Reads of it are after the fact. */
+struct Calls {
+	std::mutex mutex;
+	std::condition_variable changed;
+	std::map<std::string, std::string> of; /* a letter for each call */
+	std::set<const xpv_device *> live;
+	std::map<std::string, xpv_device *> device;
+	std::atomic<int> negotiate_result = 0;
+	std::atomic<int> connect_result = 0;
+	std::atomic<int> probe_result = 0;
+	std::atomic<unsigned int> slow_ms = 0;
+	std::atomic<int> overlapping = 0;
+	std::atomic<int> most_overlapping = 0;
+
+	void add(const char *id, char call)
+	{
+		{
+			std::lock_guard guard(mutex);
+			of[id] += call;
+		}
+		changed.notify_all();
+	}
+	/* Without 'b': the event of the Connected that connect() answered may still be under way. */
+	std::string get(const std::string &id)
+	{
+		std::lock_guard guard(mutex);
+		return without_changes(of[id]);
+	}
+	std::size_t changes(const std::string &id)
+	{
+		std::lock_guard guard(mutex);
+		return static_cast<std::size_t>(std::count(of[id].begin(), of[id].end(), 'b'));
+	}
+	static std::string without_changes(std::string all)
+	{
+		std::erase(all, 'b');
+		return all;
+	}
+	bool wait(const std::string &id, const std::string &calls, std::chrono::milliseconds time = 10s)
+	{
+		std::unique_lock guard(mutex);
+		return changed.wait_for(guard, time, [&] { return without_changes(of[id]) == calls; });
+	}
+};
+
+Calls *calls;
+
+int probe(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'p');
+	std::lock_guard guard(calls->mutex);
+	calls->device[xpv_device_id(device)] = device;
+	return calls->probe_result;
+}
+
+int negotiate(xpv_device *device)
+{
+	int now = ++calls->overlapping;
+	int most = calls->most_overlapping;
+	while (now > most && !calls->most_overlapping.compare_exchange_weak(most, now)) {
+	}
+	std::this_thread::sleep_for(std::chrono::milliseconds(calls->slow_ms));
+	--calls->overlapping;
+	calls->add(xpv_device_id(device), 'n');
+	xpv_store_write_item items[] = { { "ring-ref", "8", 0 }, { "event-channel", "5", 0 } };
+	if (calls->negotiate_result == 0) {
+		EXPECT_EQ(xpv_device_publish(device, items, 2), 0);
+	}
+	return calls->negotiate_result;
+}
+
+int connect(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'c');
+	char sectors[16];
+	xpv_store_read_item item = { "sectors", sectors, sizeof(sectors), 0 };
+	EXPECT_EQ(xpv_device_read_backend(device, &item, 1), 0);
+	return calls->connect_result;
+}
+
+void backend_changed(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'b');
+}
+
+void disconnect(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'd');
+}
+
+void remove(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'r');
+}
+
+const xpv_frontend_driver driver = {
+	.name = "test",
+	.device_type = "vbd",
+	.owner = nullptr,
+	.probe = probe,
+	.negotiate = negotiate,
+	.connect = connect,
+	.backend_changed = backend_changed,
+	.disconnect = disconnect,
+	.remove = remove,
+};
+
+std::string frontend(const std::string &id)
+{
+	return "/local/domain/7/device/vbd/" + id;
+}
+
+std::string backend(const std::string &id, int domain = 0)
+{
+	return "/local/domain/" + std::to_string(domain) + "/backend/vbd/7/" + id;
+}
+
+class Devices : public testing::Test {
+protected:
+	void SetUp() override
+	{
+		allocations = fake::live_allocations();
+		fake::take_log();
+		calls = &the_calls;
+		store.client.set_timeout(20000);
+		peer.start(store.client);
+		peer.on_change = [this](const std::string &path) { blkback(path); };
+		ASSERT_TRUE(store.watches.start().ok());
+		ASSERT_TRUE(store.client.start(&peer.page, peer.doorbell(), store.watches.sink()).ok());
+		xpv::set_store(&store);
+	}
+	void TearDown() override
+	{
+		if (registered)
+			unregister();
+		stop_bus();
+		store.client.stop();
+		if (!store.client.dead()) {
+			EXPECT_EQ(peer.watch_count(), 0u);
+		}
+		EXPECT_EQ(peer.open_transactions(), 0u);
+		store.watches.stop();
+		peer.stop();
+		EXPECT_TRUE(fake::wait_for_work(5000));
+		EXPECT_EQ(fake::live_allocations(), allocations);
+		EXPECT_EQ(fake::live_threads(), 0u);
+	}
+	void start_bus()
+	{
+		ASSERT_EQ(xpv_bus_start(), 0);
+		bus = true;
+	}
+	void stop_bus()
+	{
+		if (std::exchange(bus, false))
+			xpv_bus_stop();
+	}
+	void do_register()
+	{
+		registered = true;
+		ASSERT_EQ(xpv_frontend_driver_register(&driver), 0);
+	}
+	void unregister()
+	{
+		registered = false;
+		xpv_frontend_driver_unregister(&driver);
+	}
+
+	/* As the toolstack makes a device. */
+	void attach(const std::string &id, const char *own = "1", const char *theirs = "2", int domain = 0)
+	{
+		peer.set(backend(id, domain) + "/frontend", frontend(id));
+		peer.set(backend(id, domain) + "/online", "1");
+		peer.set(backend(id, domain) + "/sectors", "2048");
+		peer.set(backend(id, domain) + "/state", theirs);
+		peer.set(frontend(id) + "/state", own);
+		peer.set(frontend(id) + "/backend-id", std::to_string(domain));
+		peer.set(frontend(id) + "/backend", backend(id, domain));
+	}
+	void attach_connected(const std::string &id)
+	{
+		attach(id);
+		ASSERT_TRUE(peer.becomes(frontend(id) + "/state", "4"));
+	}
+	/* What xen-blkback does when the frontend's state changes. */
+	void blkback(const std::string &path)
+	{
+		if (!automatic || !path.ends_with("/state") || !path.starts_with("/local/domain/7/device/vbd/"))
+			return;
+		std::string id = path.substr(27, path.size() - 27 - 6);
+		auto own = peer.get(frontend(id) + "/backend");
+		auto frontends = peer.get(path);
+		if (!own || !frontends || !peer.get(*own + "/state"))
+			return;
+		std::string state = *own + "/state";
+		std::string now = *peer.get(state);
+		if (*frontends == "1" && now == "6")
+			peer.set(state, "2");
+		else if ((*frontends == "3" || *frontends == "4") && now != "4" && now != "5")
+			peer.set(state, "4");
+		else if (*frontends == "5")
+			peer.set(state, "5");
+		else if (*frontends == "6")
+			peer.set(state, "6");
+	}
+
+	Calls the_calls;
+	ServedStore peer;
+	xpv::Store store;
+	std::atomic<bool> automatic = true;
+	bool bus = false;
+	bool registered = false;
+	std::size_t allocations = 0;
+};
+
+TEST_F(Devices, FromAttachToConnected)
+{
+	start_bus();
+	do_register();
+	attach_connected("51712");
+	EXPECT_EQ(the_calls.get("51712"), "pnc");
+	EXPECT_EQ(peer.get(frontend("51712") + "/ring-ref"), "8");
+	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "3", "4" }));
+	EXPECT_EQ(xpv_device_state(the_calls.device["51712"]), XenbusStateConnected);
+	EXPECT_STREQ(xpv_device_path(the_calls.device["51712"]), "device/vbd/51712");
+	unregister();
+	EXPECT_EQ(the_calls.get("51712"), "pncdr");
+	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "3", "4", "5", "6" }));
+	EXPECT_EQ(peer.get(backend("51712") + "/state"), "6");
+}
+
+TEST_F(Devices, DriverLaterThanDevice)
+{
+	attach("768");
+	start_bus();
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(peer.get(frontend("768") + "/state"), "1");
+	do_register();
+	EXPECT_TRUE(peer.becomes(frontend("768") + "/state", "4"));
+}
+
+TEST_F(Devices, BackendComesLate)
+{
+	start_bus();
+	do_register();
+	attach("1", "1", "1");
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(the_calls.get("1"), "p");
+	peer.set(backend("1") + "/state", "2");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+}
+
+TEST_F(Devices, DetachByTheToolstack)
+{
+	start_bus();
+	do_register();
+	attach_connected("51712");
+	/* xl block-detach: libxl waits for 6, then removes both ends. */
+	peer.set(backend("51712") + "/online", "0");
+	peer.set(backend("51712") + "/state", "5");
+	ASSERT_TRUE(peer.becomes(backend("51712") + "/state", "6"));
+	ASSERT_TRUE(the_calls.wait("51712", "pncd"));
+	peer.erase(frontend("51712"));
+	peer.erase(backend("51712"));
+	EXPECT_TRUE(the_calls.wait("51712", "pncdr"));
+	EXPECT_FALSE(peer.get(frontend("51712") + "/state"));
+}
+
+TEST_F(Devices, DetachedBeforeItWasNegotiated)
+{
+	start_bus();
+	do_register();
+	automatic = false;
+	attach("1", "1", "1");
+	ASSERT_TRUE(the_calls.wait("1", "p"));
+	automatic = true;
+	peer.set(backend("1") + "/online", "0");
+	peer.set(backend("1") + "/state", "5");
+	EXPECT_TRUE(peer.becomes(backend("1") + "/state", "6"));
+	EXPECT_EQ(the_calls.get("1"), "p");
+}
+
+TEST_F(Devices, AttachDetachLoop)
+{
+	start_bus();
+	do_register();
+	for (int round = 1; round <= 20; round++) {
+		attach_connected("51712");
+		peer.set(backend("51712") + "/online", "0");
+		peer.set(backend("51712") + "/state", "5");
+		ASSERT_TRUE(peer.becomes(backend("51712") + "/state", "6"));
+		peer.erase(frontend("51712"));
+		peer.erase(backend("51712"));
+		std::string expected;
+		for (int i = 0; i < round; i++)
+			expected += "pncdr";
+		ASSERT_TRUE(the_calls.wait("51712", expected)) << the_calls.get("51712");
+	}
+}
+
+TEST_F(Devices, UnloadAndLoadAgain)
+{
+	start_bus();
+	attach("51712");
+	for (int round = 0; round < 10; round++) {
+		do_register();
+		ASSERT_TRUE(peer.becomes(frontend("51712") + "/state", "4")) << round;
+		unregister();
+		EXPECT_EQ(peer.get(frontend("51712") + "/state"), "6");
+		stop_bus();
+		start_bus();
+	}
+}
+
+TEST_F(Devices, LeftInEveryStateByAnEarlierLoad)
+{
+	start_bus();
+	do_register();
+	int number = 0;
+	for (const char *own : { "3", "4", "5", "6" }) {
+		for (const char *theirs : { "2", "4", "5", "6" }) {
+			std::string id = std::to_string(++number);
+			attach(id, own, theirs);
+			/* A backend that was told to close before says 5, and goes on when it hears 6. */
+			EXPECT_TRUE(peer.becomes(frontend(id) + "/state", "4", 20000)) << own << " " << theirs;
+			EXPECT_TRUE(the_calls.wait(id, "pnc")) << own << " " << theirs << " " << the_calls.get(id);
+		}
+	}
+}
+
+TEST_F(Devices, FreshNodeButAnOldConnection)
+{
+	start_bus();
+	do_register();
+	attach("1", "1", "4");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+	EXPECT_TRUE(the_calls.wait("1", "pnc"));
+	EXPECT_EQ(peer.history(frontend("1") + "/state"),
+		  (std::vector<std::string>{ "1", "5", "6", "1", "3", "4" }));
+}
+
+TEST_F(Devices, BackendStartsAgain)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	std::this_thread::sleep_for(50ms);
+	peer.set(backend("1") + "/state", "2");
+	EXPECT_TRUE(the_calls.wait("1", "pncdnc")) << the_calls.get("1");
+}
+
+TEST_F(Devices, BackendDriverGoesAndComesBack)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	std::this_thread::sleep_for(50ms);
+	automatic = false;
+	peer.set(backend("1") + "/state", "6");
+	ASSERT_TRUE(the_calls.wait("1", "pncd"));
+	automatic = true;
+	peer.set(backend("1") + "/state", "2");
+	EXPECT_TRUE(the_calls.wait("1", "pncdnc")) << the_calls.get("1");
+}
+
+TEST_F(Devices, ConnectedAgainIsAChange)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	std::this_thread::sleep_for(50ms);
+	std::size_t before = the_calls.changes("1");
+	peer.set(backend("1") + "/state", "4");
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(the_calls.changes("1"), before + 1);
+	EXPECT_EQ(the_calls.get("1"), "pnc");
+}
+
+TEST_F(Devices, NonsenseStatesAreIgnored)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	std::this_thread::sleep_for(50ms);
+	automatic = false;
+	for (const char *state : { "0", "1", "3", "7", "8", "9", "9999", "", "abc", "4294967298", "-1",
+				   "44444444444444444444444444" }) {
+		peer.set(backend("1") + "/state", state);
+		std::this_thread::sleep_for(10ms);
+	}
+	peer.erase(backend("1") + "/state");
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
+	EXPECT_EQ(the_calls.get("1").find('d'), std::string::npos);
+	peer.set(backend("1") + "/state", "4");
+	automatic = true;
+}
+
+TEST_F(Devices, FloodOfStateChanges)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	for (int i = 0; i < 3000; i++)
+		peer.set(backend("1") + "/state", "4");
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
+}
+
+TEST_F(Devices, VanishedNodeIsNotWrittenTo)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	peer.erase(frontend("1"));
+	EXPECT_TRUE(the_calls.wait("1", "pncdr"));
+	std::this_thread::sleep_for(50ms);
+	EXPECT_FALSE(peer.get(frontend("1") + "/state"));
+}
+
+TEST_F(Devices, ReplacedByADeviceOfAnotherDomain)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	/* All at once, as a transaction would. */
+	automatic = false;
+	peer.set(backend("1", 3) + "/online", "1");
+	peer.set(backend("1", 3) + "/sectors", "1");
+	peer.set(backend("1", 3) + "/state", "1");
+	peer.set(frontend("1") + "/state", "1");
+	peer.set(frontend("1") + "/backend-id", "3");
+	peer.set(frontend("1") + "/backend", backend("1", 3));
+	ASSERT_TRUE(the_calls.wait("1", "pncdrp")) << the_calls.get("1");
+	std::this_thread::sleep_for(50ms);
+	/* Nothing of the old one's end went into the new one's node. */
+	auto history = peer.history(frontend("1") + "/state");
+	EXPECT_EQ(history, (std::vector<std::string>{ "1", "3", "4", "1" }));
+	automatic = true;
+	peer.set(backend("1", 3) + "/state", "2");
+	EXPECT_TRUE(the_calls.wait("1", "pncdrpnc"));
+}
+
+TEST_F(Devices, ImpossibleBackendsAreNoDevices)
+{
+	start_bus();
+	do_register();
+	auto place = [&](const std::string &id, const std::string &path, const std::string &domain) {
+		peer.set(frontend(id) + "/state", "1");
+		peer.set(frontend(id) + "/backend-id", domain);
+		peer.set(frontend(id) + "/backend", path);
+	};
+	place("1", "/local/domain/0/elsewhere/1", "0");
+	place("2", "/local/domain/5/backend/vbd/7/2", "0");
+	place("3", "/local/domain/0/backend/vbd/7/3", "abc");
+	place("4", "/local/domain/0/backend/" + std::string(400, 'x'), "0");
+	place("5", "", "0");
+	place("6", "/local/domain/99999/backend/vbd/7/6", "99999");
+	peer.set("/local/domain/7/device/vbd/nobackend/state", "1");
+	peer.set("/local/domain/7/device/suspend/event-channel", "");
+	attach_connected("10");
+	for (const char *id : { "1", "2", "3", "4", "5", "6", "nobackend" })
+		EXPECT_EQ(the_calls.get(id), "") << id;
+}
+
+TEST_F(Devices, DriverFailsTheDevice)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	xpv_device_fail(the_calls.device["1"], -XEN_EIO, "response %d makes no sense", 3);
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 1);
+	EXPECT_EQ(peer.get("/local/domain/7/error/device/vbd/1/error"), "5 response 3 makes no sense");
+	/* It stays that way, whatever the backend says. */
+	std::this_thread::sleep_for(50ms);
+	peer.set(backend("1") + "/state", "2");
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
+	/* Until it is plugged anew. */
+	peer.erase(frontend("1"));
+	std::this_thread::sleep_for(50ms);
+	attach("1");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+}
+
+TEST_F(Devices, FailedNegotiation)
+{
+	start_bus();
+	the_calls.negotiate_result = -XEN_EINVAL;
+	do_register();
+	attach("1");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+	EXPECT_EQ(the_calls.get("1"), "pn");
+	unregister();
+	EXPECT_EQ(the_calls.get("1"), "pnr");
+}
+
+TEST_F(Devices, FailedConnection)
+{
+	start_bus();
+	the_calls.connect_result = -XEN_EINVAL;
+	do_register();
+	attach("1");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+	EXPECT_EQ(the_calls.get("1"), "pncd");
+}
+
+TEST_F(Devices, FailedProbe)
+{
+	start_bus();
+	the_calls.probe_result = -XEN_ENOMEM;
+	do_register();
+	attach("1");
+	ASSERT_TRUE(the_calls.wait("1", "p"));
+	std::this_thread::sleep_for(50ms);
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "1");
+	unregister();
+	EXPECT_EQ(the_calls.get("1"), "p");
+}
+
+TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	automatic = false;
+	auto begin = std::chrono::steady_clock::now();
+	unregister();
+	EXPECT_LT(std::chrono::steady_clock::now() - begin, 12s);
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
+	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 2);
+}
+
+TEST_F(Devices, ManyDevicesOverlap)
+{
+	the_calls.slow_ms = 100;
+	start_bus();
+	do_register();
+	for (int i = 0; i < 16; i++)
+		attach(std::to_string(i));
+	for (int i = 0; i < 16; i++)
+		EXPECT_TRUE(peer.becomes(frontend(std::to_string(i)) + "/state", "4"));
+	EXPECT_GT(the_calls.most_overlapping, 4);
+	unregister();
+	for (int i = 0; i < 16; i++)
+		EXPECT_EQ(peer.get(frontend(std::to_string(i)) + "/state"), "6");
+}
+
+TEST_F(Devices, InterferenceWithTheTransaction)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	peer.interfere = 3;
+	unregister();
+	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
+}
+
+TEST_F(Devices, BackendThatFlapsIsGivenUp)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	for (int i = 0; i < 100 && peer.get(frontend("1") + "/state") != "6"; i++) {
+		peer.set(backend("1") + "/state", "2");
+		peer.becomes(frontend("1") + "/state", "4", 300);
+		std::this_thread::sleep_for(20ms);
+	}
+	EXPECT_TRUE(peer.becomes("/local/domain/7/error/device/vbd/1/error", "5 the backend starts again and again"));
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+}
+
+TEST_F(Devices, DeadStoreDoesNotHoldUnloadUp)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	std::this_thread::sleep_for(50ms);
+	peer.stop();
+	peer.page.rsp_prod += 5000;
+	peer.ring();
+	auto begin = std::chrono::steady_clock::now();
+	unregister();
+	EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 2);
+	stop_bus();
+}
+
+TEST_F(Devices, PollsWhereWatchesAreRefused)
+{
+	start_bus();
+	std::this_thread::sleep_for(50ms);
+	peer.refuse_watches = true;
+	do_register();
+	attach("1");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+}
+
+} // namespace

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* One set of checks, run by KUnit with the kernel's flags and by tests/host with sanitizers. */
+#include "tests/kunit/xenbus_kunit.h"
+
+#include "lib/memory.hh"
+#include "xenbus/message.hh"
+#include "xenbus/state.hh"
+
+#define XPV_STRINGIFY_(x) #x
+#define XPV_STRINGIFY(x) XPV_STRINGIFY_(x)
+#define CHECK(condition)                                                                                               \
+	do {                                                                                                           \
+		if (!(condition))                                                                                      \
+			return __FILE__ ":" XPV_STRINGIFY(__LINE__) ": " #condition;                                   \
+	} while (0)
+
+namespace {
+
+using namespace xpv;
+
+/*
+ * The table once more, written down independently. A row is where we are, a
+ * column what the other end says:
+ *   missing Initialising InitWait Initialised Connected Closing Closed
+ *   Reconfiguring Reconfigured nonsense
+ * A cell is what to do, and where that leads:
+ *   . nothing   n negotiate   c connect   r recheck   x close   X restart
+ *   p proceed   d disconnect  o reopen    O reopen if wanted
+ *   i initialising  I initialised  C connected  g closing  w draining (Closed, waiting)  z closed
+ */
+constexpr const char *expected[phase_count][theirs_count] = {
+	/* initialising */ { ".i", ".i", "nI", "nI", "Xg", "xw", ".i", ".i", ".i", ".i" },
+	/* initialised  */ { ".I", ".I", ".I", ".I", "cC", "xw", "xw", ".I", ".I", ".I" },
+	/* connected    */ { ".C", ".C", "Xw", ".C", "rC", "xw", "xw", ".C", ".C", ".C" },
+	/* closing      */ { "pw", "pw", "pw", ".g", ".g", "pw", "pw", ".g", ".g", ".g" },
+	/* draining     */ { "dz", "dz", ".w", ".w", ".w", ".w", "dz", ".w", ".w", ".w" },
+	/* closed       */ { "Oi", "Oi", "oi", "Oi", "Oi", ".z", "Oi", ".z", ".z", ".z" },
+};
+
+char letter(Action action)
+{
+	switch (action) {
+	case Action::wait:
+	case Action::ignore:
+		return '.';
+	case Action::negotiate:
+		return 'n';
+	case Action::connect:
+		return 'c';
+	case Action::recheck:
+		return 'r';
+	case Action::close:
+		return 'x';
+	case Action::restart:
+		return 'X';
+	case Action::proceed:
+		return 'p';
+	case Action::release:
+		return 'd';
+	case Action::reopen:
+		return 'o';
+	case Action::reopen_if_wanted:
+		return 'O';
+	case Action::complain:
+		return '!';
+	}
+	return '?';
+}
+
+char letter(Phase phase)
+{
+	return "iICgwz"[static_cast<unsigned int>(phase)];
+}
+
+struct RingAndReader {
+	xenstore_domain_interface page = {};
+	StoreRing ring;
+	MessageReader reader;
+	bool was_full = false;
+
+	void store_writes(const void *bytes, std::size_t size)
+	{
+		for (std::size_t i = 0; i < size; i++)
+			page.rsp[MASK_XENSTORE_IDX(page.rsp_prod++)] = static_cast<const char *>(bytes)[i];
+	}
+	void store_says(std::uint32_t type, std::uint32_t id, std::uint32_t length, std::string_view payload)
+	{
+		xsd_sockmsg header = { type, id, 0, length };
+		store_writes(&header, sizeof(header));
+		store_writes(payload.data(), payload.size());
+	}
+};
+
+} // namespace
+
+const char *xpv_xenbus_test_every_pair(void)
+{
+	for (unsigned int ours = 0; ours < phase_count; ours++) {
+		for (unsigned int theirs = 0; theirs < theirs_count; theirs++) {
+			Transition answer = transition(static_cast<Phase>(ours), static_cast<Theirs>(theirs));
+			CHECK(letter(answer.action) == expected[ours][theirs][0]);
+			CHECK(letter(answer.next) == expected[ours][theirs][1]);
+		}
+	}
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_late(void)
+{
+	/* Whoever waits with a limit has something to do when it is over; nothing waits for ever to close. */
+	for (unsigned int ours = 0; ours < phase_count; ours++) {
+		Phase phase = static_cast<Phase>(ours);
+		bool acts = late_transition(phase).action != Action::wait;
+		CHECK(acts == (time_limit_ms(phase) != 0));
+	}
+	CHECK((late_transition(Phase::closing) == Transition{ Action::proceed, Phase::draining }));
+	CHECK((late_transition(Phase::draining) == Transition{ Action::release, Phase::closed }));
+	/* libxl waits 10 s for a device to be detached. */
+	CHECK(time_limit_ms(Phase::closing) + time_limit_ms(Phase::draining) < 10000);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_published(void)
+{
+	CHECK(published_state(Phase::initialising) == XenbusStateInitialising);
+	CHECK(published_state(Phase::initialised) == XenbusStateInitialised);
+	CHECK(published_state(Phase::connected) == XenbusStateConnected);
+	CHECK(published_state(Phase::closing) == XenbusStateClosing);
+	CHECK(published_state(Phase::draining) == XenbusStateClosed);
+	CHECK(published_state(Phase::closed) == XenbusStateClosed);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_first_phase(void)
+{
+	for (unsigned int theirs = 0; theirs < theirs_count; theirs++) {
+		Theirs other = static_cast<Theirs>(theirs);
+		/* A fresh device, whatever its backend does. */
+		CHECK(first_phase(Theirs::missing, other) == Phase::initialising);
+		CHECK(first_phase(Theirs::initialising, other) == Phase::initialising);
+		CHECK(first_phase(Theirs::init_wait, other) == Phase::initialising);
+		CHECK(first_phase(Theirs::nonsense, other) == Phase::initialising);
+		/* Left in a connection. */
+		CHECK(first_phase(Theirs::initialised, other) == Phase::closing);
+		CHECK(first_phase(Theirs::connected, other) == Phase::closing);
+		CHECK(first_phase(Theirs::closing, other) == Phase::closing);
+	}
+	/* Left closed: is there anything the backend may still hold? */
+	CHECK(first_phase(Theirs::closed, Theirs::closed) == Phase::closed);
+	CHECK(first_phase(Theirs::closed, Theirs::init_wait) == Phase::closed);
+	CHECK(first_phase(Theirs::closed, Theirs::missing) == Phase::closed);
+	CHECK(first_phase(Theirs::closed, Theirs::connected) == Phase::draining);
+	CHECK(first_phase(Theirs::closed, Theirs::closing) == Phase::draining);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_parse_state(void)
+{
+	CHECK(parse_state("0") == Theirs::missing);
+	CHECK(parse_state("2") == Theirs::init_wait);
+	CHECK(parse_state("4") == Theirs::connected);
+	CHECK(parse_state("8") == Theirs::reconfigured);
+	CHECK(parse_state("9") == Theirs::nonsense);
+	CHECK(parse_state("9999") == Theirs::nonsense);
+	CHECK(parse_state("99999999999999999999") == Theirs::nonsense);
+	CHECK(parse_state("") == Theirs::nonsense);
+	CHECK(parse_state("abc") == Theirs::nonsense);
+	CHECK(parse_state("-1") == Theirs::nonsense);
+	CHECK(parse_state("4 ") == Theirs::nonsense);
+	CHECK(parse_state(std::string_view("4\0", 2)) == Theirs::nonsense);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_ring(void)
+{
+	auto made = make<RingAndReader>(XPV_MAY_SLEEP);
+	CHECK(made.ok());
+	RingAndReader &it = *made.value();
+	it.page.req_prod = it.page.req_cons = 0xfffffe00;
+	it.page.rsp_prod = it.page.rsp_cons = 0xffffff00;
+	CHECK(it.ring.attach(&it.page).ok());
+	CHECK(it.ring.quiescent());
+
+	char out[300];
+	char in[300];
+	for (unsigned int round = 0; round < 64; round++) {
+		for (unsigned int i = 0; i < sizeof(out); i++)
+			out[i] = static_cast<char>(i * 7 + round);
+		CHECK(it.ring.write(out, sizeof(out)).value_or(0) == sizeof(out));
+		for (unsigned int i = 0; i < sizeof(out); i++)
+			CHECK(it.page.req[MASK_XENSTORE_IDX(it.page.req_cons++)] == out[i]);
+		it.store_writes(out, sizeof(out));
+		auto taken = it.ring.read(in, sizeof(in));
+		CHECK(taken.ok() && taken.value().size == sizeof(in) && !taken.value().was_full);
+		CHECK(__builtin_memcmp(in, out, sizeof(in)) == 0);
+	}
+	CHECK(it.ring.quiescent());
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_ring_indices(void)
+{
+	auto made = make<RingAndReader>(XPV_MAY_SLEEP);
+	CHECK(made.ok());
+	RingAndReader &it = *made.value();
+	char byte = 0;
+	CHECK(it.ring.attach(&it.page).ok());
+	it.page.req_cons = 1;
+	CHECK(it.ring.write(&byte, 1).code() == -XEN_EIO);
+	it.page.req_cons = 0x80000000;
+	CHECK(it.ring.write(&byte, 1).code() == -XEN_EIO);
+	it.page.rsp_prod = XENSTORE_RING_SIZE + 1;
+	CHECK(it.ring.read(&byte, 1).code() == -XEN_EIO);
+	it.page.rsp_prod = 0xffffffff;
+	CHECK(it.ring.read(&byte, 1).code() == -XEN_EIO);
+	it.page.rsp_prod = XENSTORE_RING_SIZE;
+	auto taken = it.ring.read(&byte, 1);
+	CHECK(taken.ok() && taken.value().was_full);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_messages(void)
+{
+	auto made = make<RingAndReader>(XPV_MAY_SLEEP);
+	CHECK(made.ok());
+	RingAndReader &it = *made.value();
+	CHECK(it.ring.attach(&it.page).ok());
+	auto read = [&] { return it.reader.read(it.ring, it.was_full); };
+
+	it.store_says(XS_READ, 7, 5, "hel");
+	auto part = read();
+	CHECK(part.ok() && !part.value() && !it.reader.at_boundary());
+	it.store_writes("lo", 2);
+	auto whole = read();
+	CHECK(whole.ok() && whole.value() && it.reader.at_boundary());
+	CHECK(it.reader.header().req_id == 7 && it.reader.payload() == "hello");
+
+	it.store_says(XS_READ, 8, XENSTORE_PAYLOAD_MAX + 1, "");
+	CHECK(read().code() == -XEN_EBADMSG);
+	it.store_says(XS_READ, 8, 0xffffffff, "");
+	CHECK(read().code() == -XEN_EBADMSG);
+	it.store_says(XS_TYPE_COUNT, 8, 0, "");
+	CHECK(read().code() == -XEN_EBADMSG);
+	CHECK(it.reader.at_boundary());
+
+	CHECK(store_error(std::string_view("EAGAIN", 7)) == XEN_EAGAIN);
+	CHECK(store_error(std::string_view("EAGAIN", 6)) == XEN_EIO);
+	CHECK(store_error(std::string_view("ESOMETHING", 11)) == XEN_EIO);
+	return nullptr;
+}
+
+const char *xpv_xenbus_test_watch_events(void)
+{
+	auto good = parse_watch_event(std::string_view("device\0a1", 10));
+	CHECK(good.ok() && good.value().path == "device" && good.value().token == "a1");
+	CHECK(!parse_watch_event(std::string_view("", 0)).ok());
+	CHECK(!parse_watch_event(std::string_view("device", 7)).ok());
+	CHECK(!parse_watch_event(std::string_view("device\0a1", 9)).ok());
+	CHECK(!parse_watch_event(std::string_view("device\0a1\0b", 12)).ok());
+	return nullptr;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the suite tests is not exported by its module, so in the kernel the
+ * suite has its own copy. On the host the tests link the module's.
+ */
+#ifdef __KERNEL__
+#include "xenbus/message.cc"
+#include "xenbus/ring.cc"
+#include "xenbus/state.cc"
+#endif
