@@ -63,7 +63,10 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 			break;
 		}
 	}
-	owned_ -= still_mapped;
-	table_.pooled(-static_cast<int>(still_mapped));
+	/* Counting is a locked operation: not on the way where all is well. */
+	if (still_mapped != 0) {
+		owned_ -= still_mapped;
+		table_.pooled(-static_cast<int>(still_mapped));
+	}
 	return still_mapped;
 }
