@@ -72,7 +72,8 @@ xpv-cxx-dialect := -std=gnu++20 -ffreestanding -fno-exceptions -fno-rtti \
 # build turns BTF off (as the project's Makefile does).
 xpv-cxx-debug := $(if $(CONFIG_DEBUG_INFO_BTF_MODULES),-g0)
 
-cxx_flags = -Wp,-MMD,$(depfile) $(filter-out $(xpv-cxx-drop),$(_c_flags) $(modkern_cflags)) \
+# -MD, where the kernel has -MMD: Xen's headers are a dependency too.
+cxx_flags = -Wp,-MD,$(depfile) $(filter-out $(xpv-cxx-drop),$(_c_flags) $(modkern_cflags)) \
 	    -x c++ $(xpv-cxx-dialect) $(xpv-cxx-debug) $(xpv-cxx-warnings) $(xpv-cxx-defines) \
 	    $(basename_flags) $(modname_flags)
 

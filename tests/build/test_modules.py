@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The modules as built for each installed kernel, from nothing and with all warnings."""
+
+import shutil
+
+import pytest
+
+import checks
+from conftest import ROOT, make
+
+MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront")
+
+
+@pytest.fixture(scope="session")
+def build(kernel):
+    """A clean build: its directory, make's exit code, and the log."""
+    directory = ROOT / "build" / kernel.release
+    shutil.rmtree(directory, ignore_errors=True)
+    code, log = make("modules", f"KDIR={kernel.directory}")
+    (directory / "build.log").write_text(log)
+    return directory, code, log
+
+
+def test_builds(build):
+    _, code, log = build
+    assert code == 0, log
+
+
+def test_without_warnings(build):
+    assert not checks.log_complaints(build[2])
+
+
+def test_nothing_is_built_twice(build, kernel):
+    _, log = make("modules", f"KDIR={kernel.directory}")
+    rebuilt = [line for line in log.splitlines() if line.split()[:1] in (["CXX"], ["CC"], ["LD"])]
+    assert not rebuilt
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_module(build, kernel, name, check):
+    path = build[0] / name / f"xpv_{name}.ko"
+    assert path.exists(), "the module was not built"
+    assert not check(checks.Module(path, kernel))
