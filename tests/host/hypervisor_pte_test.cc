@@ -10,7 +10,7 @@ namespace {
 
 using namespace xpv;
 
-constexpr uint64_t user = 4, accessed = 1 << 5, dirty = 1 << 6, global = 1 << 8, all = ~0ull;
+constexpr uint64_t user = 4, accessed = 1 << 5, dirty = 1 << 6, global = 1 << 8, all = ~uint64_t{ 0 };
 
 uint64_t bits(KernelPte pte)
 {
@@ -21,7 +21,7 @@ uint64_t bits(KernelPte pte)
 
 TEST(Pte, CannotExpressUserOrGlobal)
 {
-	for (uint64_t frame : { 0ull, 1ull, 0xfffffull, all })
+	for (uint64_t frame : { uint64_t{ 0 }, uint64_t{ 1 }, uint64_t{ 0xfffff }, all })
 		for (auto access : { XPV_WINDOW_READ_ONLY, XPV_WINDOW_READ_WRITE })
 			EXPECT_EQ(bits(KernelPte(Pfn{ frame }, access, all)) & (user | global), 0u);
 }
