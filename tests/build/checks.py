@@ -5,9 +5,12 @@ Each check takes a Module and returns a list of complaints, empty if all is well
 """
 
 import functools
+import os
 import re
 import subprocess
 from pathlib import Path
+
+os.environ["PATH"] += ":/usr/sbin:/sbin" # modinfo
 
 
 def output(*command):
