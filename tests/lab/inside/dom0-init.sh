@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# dom0's first process: what a distribution's init would do for Xen, in the
+# order that Xen's tools need, then the agent.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-4.17/bin
+export HOME=/root LC_ALL=C.UTF-8
+ln -snf /proc/self/fd /dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do ln -snf /proc/self/fd/${n%:*} /dev/${n#*:}; done
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /run
+mkdir -p /run/xen /run/xenstored /run/lock /run/lab /share /root /var/log/xen
+rm -rf /var/run /var/lock
+ln -s /run /var/run
+ln -s /run/lock /var/lock
+hostname dom0
+for m in virtio_console xenfs xen-privcmd xen-evtchn xen-gntdev xen-gntalloc \
+	 xen-blkback xen-netback bridge tun 9pnet_virtio 9p; do
+	modprobe $m || echo "lab: no module $m"
+done
+modprobe loop max_loop=32
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --type=subsystems --action=add
+# Not the processor's and the chipset's: their drivers only cost time here.
+udevadm trigger --type=devices --action=add --subsystem-nomatch=cpu \
+	--subsystem-nomatch=pci --subsystem-nomatch=acpi --subsystem-nomatch=platform \
+	--subsystem-nomatch=dmi --subsystem-nomatch=event_source
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 lab /share || echo "lab: no share"
+ip link set lo up
+ip link add xenbr0 type bridge
+ip addr add 10.77.0.1/16 dev xenbr0
+ip link set xenbr0 up
+mount -t xenfs xenfs /proc/xen
+xenstored
+until xenstore-exists /; do sleep 0.1; done
+xen-init-dom0
+xenconsoled --log=all --log-dir=/var/log/xen
+udevadm settle
+echo "lab: dom0 is up"
+while :; do
+	for port in /dev/virtio-ports/xpv.agent /dev/vport*p1; do
+		[ -c $port ] && python3 /lab/agent.py $port
+	done
+	sleep 1
+done

@@ -1,0 +1,30 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# A guest's first process. The agent's device is lab.agent= on the kernel's
+# command line; it needs no PV driver in an HVM guest.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LC_ALL=C.UTF-8
+ln -snf /proc/self/fd /dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do ln -snf /proc/self/fd/${n%:*} /dev/${n#*:}; done
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+mount -t debugfs debugfs /sys/kernel/debug
+mkdir -p /run/lock /root
+hostname guest
+ip link set lo up
+/lib/systemd/systemd-udevd --daemon
+udevadm trigger --type=subsystems --action=add
+# Not the processor's and the chipset's: their drivers only cost time here.
+udevadm trigger --type=devices --action=add --subsystem-nomatch=cpu \
+	--subsystem-nomatch=pci --subsystem-nomatch=acpi --subsystem-nomatch=platform \
+	--subsystem-nomatch=dmi --subsystem-nomatch=event_source
+udevadm settle --timeout=60
+modprobe -q virtio_console
+agent=$(sed -n 's/.*lab\.agent=\([^ ]*\).*/\1/p' /proc/cmdline)
+while :; do
+	[ -c /dev/$agent ] && python3 /lab/agent.py /dev/$agent
+	sleep 1
+done

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest on the lab's Xen, from `xl create` to the check of its logs."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import initrd, payload, splat
+from .channel import Channel, Relay
+from .errors import CommandFailed, EmulatorFault, GuestDied, LabError, SplatFound
+from .progress import say, step
+
+TYPES = ("hvm", "pvh", "pv")
+DRIVERS = ("intree", "xpv")
+# The disks' names. The first four also appear as emulated IDE disks.
+VDEVS = [f"xvd{c}" for c in "abcdefghijklmnopqrstuvw"]
+ROOT_MODULES = ["squashfs", "overlay", "isofs", "nls_utf8"]
+# An HVM guest reaches its root and the lab without any PV driver: CD-ROMs on
+# an AHCI controller, which an unplug of the emulated disks leaves alone, and
+# a virtio-serial port.
+HVM_MODULES = ["ahci", "sr_mod", "virtio_pci", "virtio_console"]
+QUIET = "loglevel=5 log_buf_len=4M panic=-1 oops=panic " \
+        "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+
+
+@dataclass
+class Disk:
+    """A disk of the guest: a file on a loop device in dom0, behind a real
+    xen-blkback."""
+    size: int               # bytes
+    vdev: str = ""
+    readonly: bool = False
+    file: str = ""          # in dom0
+    backend: str = ""       # the loop device in dom0
+    format: str = "raw"
+
+
+class Guest:
+    """A guest.
+
+    type      hvm, pvh or pv
+    kernel    6.1 or 6.12
+    drivers   intree: the kernel's own PV drivers;
+              xpv: boot with xen_nopv, then load_xpv() (hvm only)
+    modules   directory of xpv's .ko files, see payload.module_dir
+    disks     a number, or a list of sizes in MiB or of Disk
+    vifs      number of network interfaces, on bridge xenbr0 (10.77.0.1/16)
+    cmdline   more for the kernel's command line
+    config    more lines for xl's configuration
+    files     local files to find at /lab/payload/files
+    """
+
+    def __init__(self, host, name, type="hvm", kernel="6.12", drivers="intree",
+                 modules=None, vcpus=2, memory=512, disks=0, vifs=0, cmdline="",
+                 config="", files=(), boot_timeout=300):
+        if type not in TYPES or drivers not in DRIVERS:
+            raise LabError(f"no such guest: type {type}, drivers {drivers}")
+        if kernel not in host.guest_image.kernels:
+            raise LabError(f"no kernel {kernel}; there are "
+                           + ", ".join(host.guest_image.kernels))
+        if drivers == "xpv" and type != "hvm":
+            raise LabError("xpv in a guest whose kernel owns Xen: not yet in the lab")
+        self.host = host
+        self.name = name
+        self.type = type
+        self.kernel = host.guest_image.kernels[kernel]
+        self.drivers = drivers
+        self.modules = modules
+        self.vcpus = vcpus
+        self.memory = memory
+        if isinstance(disks, int):
+            disks = [256] * disks
+        self.disks = [d if isinstance(d, Disk) else Disk(d << 20) for d in disks]
+        self.vifs = vifs
+        self.cmdline = cmdline
+        self.config = config
+        self.files = files
+        self.boot_timeout = boot_timeout
+        self.channel = None
+        self.domid = None
+        self.dmesg = ""                 # complete once the guest is stopped
+        self.console = ""               # warnings and worse, to the very end
+        self.started = None
+        self.lifetime = 0.0
+        self._loops = []
+        self._relay = None
+        self._log_start = 0
+        self._finished = False
+
+    # Life
+
+    def __enter__(self):
+        try:
+            self.boot()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(self, kind, error, _trace):
+        self._leave(error)
+
+    def _leave(self, error):
+        """Stop and check. If something is being raised already, only an
+        emulator fault replaces it: that explains it away."""
+        try:
+            self.finish()
+        except EmulatorFault:
+            raise
+        except LabError as found:
+            if error is None:
+                raise
+            say(f"{self.name}: also: {found}")
+
+    def boot(self):
+        self._log_start = self.host.log_position()
+        self.started = time.monotonic()
+        with step(f"{self.name}: starting a {self.type} guest, kernel {self.kernel.release}, "
+                  f"{self.vcpus} vCPUs, {self.drivers} drivers"):
+            self._create()
+            self._connect()
+
+    def _create(self):
+        share = self.host.share
+        image = self.host.guest_image
+        ramdisk = initrd.build(
+            self.kernel, image.busybox,
+            (HVM_MODULES if self.type == "hvm" else ["xen-blkfront"]) + ROOT_MODULES,
+            ["guest-init.sh", "agent.py", "load-xpv.sh"], "guest-initrd.sh")
+        cd = share / f"{self.name}.payload"
+        if self.type == "hvm":
+            payload.build(cd, self.kernel, self.modules, self.files, ramdisk,
+                          self._kernel_cmdline())
+        else:
+            payload.build(cd, self.kernel, self.modules, self.files)
+            (share / f"{self.name}.initrd").write_bytes(ramdisk)
+            if not (share / f"vmlinuz-{self.kernel.release}").exists():
+                self.host.push(self.kernel.vmlinuz, f"vmlinuz-{self.kernel.release}")
+            self._payload = self._loop(f"/share/{self.name}.payload", readonly=True)
+        names = iter(VDEVS)
+        for number, disk in enumerate(self.disks):
+            disk.vdev = disk.vdev or next(names)
+            if not disk.backend:
+                disk.file = disk.file or f"/var/{self.name}-{number}.img"
+                self.host.run(f"[ -e {disk.file} ] || truncate -s {disk.size} {disk.file}")
+                disk.backend = self._loop(disk.file)
+        (share / f"{self.name}.cfg").write_text(self._xl_config())
+        self.host.run(f"xl create /share/{self.name}.cfg", timeout=180)
+        self.domid = int(self.host.run(f"xl domid {self.name}").out)
+
+    def _loop(self, file, readonly=False):
+        option = "-r" if readonly else ""
+        device = self.host.run(f"losetup {option} -f --show {file}").out.strip()
+        self._loops.append(device)
+        return device
+
+    def _kernel_cmdline(self):
+        hvm = self.type == "hvm"
+        cmdline = f"console={'ttyS0,115200' if hvm else 'hvc0'} {QUIET} edd=off " \
+                  f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc1'}"
+        if self.drivers == "xpv":
+            cmdline += " xen_nopv"
+        return f"{cmdline} {self.cmdline}".strip()
+
+    def _xl_config(self):
+        hvm = self.type == "hvm"
+        disks = [f"{d.backend},{d.format},{d.vdev},{'r' if d.readonly else 'w'}"
+                 for d in self.disks]
+        vifs = [f"bridge=xenbr0,mac={self.mac(n)}{',type=vif' if hvm else ''}"
+                for n in range(self.vifs)]
+        lines = [
+            f'name = "{self.name}"', f'type = "{self.type}"',
+            f"memory = {self.memory}", f"vcpus = {self.vcpus}", f"vif = {vifs}",
+            'on_poweroff = "destroy"', 'on_reboot = "destroy"', 'on_crash = "destroy"',
+        ]
+        socket = f"/run/lab/{self.name}.agent"
+        if hvm:
+            model = ["-device", "ich9-ahci,id=lab"]
+            for port, file in enumerate([f"/share/{self.name}.payload", "/dev/vdb"]):
+                model += ["-drive", f"if=none,id=cd{port},file={file},format=raw,readonly=on",
+                          "-device", f"ide-cd,bus=lab.{port},drive=cd{port}"]
+            model += ["-device", "virtio-serial-pci",
+                      "-chardev", f"socket,id=agent,path={socket},server=on,wait=off",
+                      "-device", "virtserialport,chardev=agent,name=xpv.agent"]
+            lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
+                      f'serial = "file:{self.console_file}"', 'vga = "none"',
+                      "nographic = 1", "vnc = 0", "usb = 0", "xen_platform_pci = 1"]
+        else:
+            disks += ["/dev/vdb,raw,xvdz,r", f"{self._payload},raw,xvdy,r"]
+            lines += [f'kernel = "/share/vmlinuz-{self.kernel.release}"',
+                      f'ramdisk = "/share/{self.name}.initrd"',
+                      f'cmdline = "{self._kernel_cmdline()}"',
+                      f'channel = ["name=agent,connection=socket,path={socket}"]']
+        lines += [f"disk = {disks}"]
+        if self.type != "pv" and self.host.hvm_cpus:
+            lines += [f'cpus = "{self.host.hvm_cpus}"']
+        return "\n".join(lines) + f"\n{self.config}\n"
+
+    def mac(self, number=0):
+        ident = int(self.name[1:])
+        return f"00:16:3e:{ident >> 8:02x}:{ident & 255:02x}:{number:02x}"
+
+    def address(self, number=0):
+        """The IPv4 address that net_up() gives the interface."""
+        return f"10.77.{int(self.name[1:]) & 255}.{number + 1}"
+
+    @property
+    def console_file(self):
+        """In dom0."""
+        if self.type == "hvm":
+            return f"/var/log/xen/{self.name}.console"
+        return f"/var/log/xen/guest-{self.name}.log"
+
+    def _connect(self):
+        end = time.monotonic() + self.boot_timeout
+        while time.monotonic() < end:
+            if self._relay is None or self._relay.over.is_set():
+                self._relay = Relay(self.host.channel, f"/run/lab/{self.name}.agent")
+                self.channel = Channel(self.name, self._relay)
+                if not self._relay.connected():
+                    self._relay.close()
+                    self._relay = None
+                    time.sleep(0.5)
+            if self._relay and self.channel.alive(2.0):
+                return
+            if not self.exists():
+                raise GuestDied(f"{self.name} died while booting; its console:\n"
+                                + self.console_tail() + self._device_model_log())
+        raise LabError(f"{self.name} did not come up in {self.boot_timeout} s; its console:\n"
+                       + self.console_tail() + self._device_model_log())
+
+    def _device_model_log(self):
+        log = self.host.run(f"tail -n 20 /var/log/xen/qemu-dm-{self.name}.log", check=False).out
+        return f"\n--- device model\n{log}" if log else ""
+
+    def exists(self):
+        return self.host.run(f"xl domid {self.name}", check=False).status == 0
+
+    def console_tail(self, lines=60):
+        return self.host.run(f"tail -n {lines} {self.console_file}", check=False).out
+
+    # Commands
+
+    def start(self, script):
+        """Start a shell script in the guest; returns a Job: wait(), kill()."""
+        return self.channel.start(script)
+
+    def run(self, script, timeout=120, check=True):
+        """Run a shell script in the guest; Result has status, out, err."""
+        try:
+            result = self.start(script).wait(timeout)
+        except GuestDied as error:
+            raise GuestDied(f"{error}\nits console:\n{self.console_tail()}") from error
+        if check and result.status:
+            raise CommandFailed(self.name, script, result)
+        return result
+
+    def write_file(self, path, data):
+        self.channel.write_file(path, data if isinstance(data, bytes) else data.encode())
+
+    def load_xpv(self, *modules, timeout=120):
+        """Load xpv, or only these modules ('xpv_blkfront', or with
+        parameters 'xpv_evtchn=abi=fifo')."""
+        if not self.modules:
+            raise LabError(f"{self.name} was given no modules")
+        arguments = " ".join(f"'{m}'" for m in modules)
+        return self.run(f"/lab/load-xpv.sh {arguments}", timeout=timeout)
+
+    def wait_for_disk(self, number=0, timeout=60):
+        """Wait until the guest has its disk; returns its device node."""
+        node = f"/dev/{self.disks[number].vdev}"
+        self.run(f"n=0; until [ -b {node} ]; do sleep 0.2; n=$((n+1)); "
+                 f"[ $n -lt {timeout * 5} ] || exit 1; done", timeout=timeout * 3)
+        return node
+
+    def net_up(self, number=0):
+        """Give an interface its address; returns the address."""
+        self.run(f"i=$(grep -l {self.mac(number)} /sys/class/net/*/address | cut -d/ -f5); "
+                 f"ip addr add {self.address(number)}/16 dev $i && ip link set $i up")
+        return self.address(number)
+
+    # The end
+
+    def stop(self, shutdown=True):
+        """Save the kernel log, power the guest off, take its things away."""
+        if self._finished:
+            return
+        self._finished = True
+        if self.started:
+            self.lifetime = time.monotonic() - self.started
+        logs = self.host.run_dir
+        try:
+            if self.channel and not self.channel.dead:
+                try:
+                    self.dmesg = self.channel.start("dmesg").wait(60).out
+                except LabError as error:
+                    say(f"{self.name}: no dmesg: {error}")
+                if shutdown and self.dmesg:
+                    self._power_off()
+            if self.exists():
+                self.host.run(f"xl destroy {self.name}", timeout=120)
+            if self._relay:
+                self._relay.close()
+            self.console = self.host.run(f"cat {self.console_file}", check=False, timeout=60).out
+            dm = self.host.run(f"cat /var/log/xen/qemu-dm-{self.name}.log", check=False).out
+            (logs / f"{self.name}.devicemodel").write_text(dm)
+            for device in self._loops:
+                self.host.run(f"losetup -d {device}", check=False)
+            for disk in self.disks:
+                if disk.file.startswith(f"/var/{self.name}-"):
+                    self.host.run(f"rm -f {disk.file}")
+        finally:
+            (logs / f"{self.name}.dmesg").write_text(self.dmesg)
+            (logs / f"{self.name}.console").write_text(self.console)
+
+    def _power_off(self, timeout=60):
+        try:
+            self.channel.start("sync; busybox poweroff -f")
+        except GuestDied:
+            return
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if not self.exists():
+                return
+            time.sleep(0.5)
+        say(f"{self.name} did not power off in {timeout} s")
+
+    def check(self):
+        """Raise if the kernel logs of the guest, dom0 or Xen are not clean."""
+        self.host.raise_emulator_fault(self._log_start)
+        found = splat.splats(self.dmesg)
+        found += [l for l in splat.splats(self.console) if l not in found]
+        if found:
+            raise SplatFound(f"{self.name}'s kernel", found)
+        self.host.check(self._log_start)
+
+    def finish(self):
+        """stop() and check()."""
+        try:
+            self.stop()
+        except GuestDied:
+            self.host.raise_emulator_fault(self._log_start)
+            raise
+        self.check()

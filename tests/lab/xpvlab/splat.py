@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reading kernel logs: what no healthy kernel writes, and the traces of the
+emulator's own faults."""
+
+import re
+
+SPLATS = [re.compile(p) for p in (
+    r"\bWARNING: ",
+    r"\bBUG: ", r"kernel BUG at ", r"\bBUG in ",
+    r"\bOops\b", r"Kernel panic - not syncing", r"\bCall Trace:",
+    r"general protection fault", r"unable to handle ", r"double fault", r"stack guard page",
+    r"stack segment fault", r"invalid opcode: ", r"divide error", r"PANIC:",
+    r"traps: .* (trap|general protection)", r"segfault at ",
+    r"INFO: possible ", r"inconsistent (lock|\{)", r"possible (recursive|circular) locking",
+    r"bad unlock balance", r"held lock freed", r"suspicious RCU usage", r"INFO: trying to register",
+    r"sleeping function called from invalid context", r"scheduling while atomic",
+    r"\bKASAN: ", r"\bKFENCE: ", r"\bKCSAN: ", r"\bUBSAN: ",
+    r"INFO: task .* blocked for more than", r"hung_task:", r"soft lockup", r"hard LOCKUP",
+    r"rcu: INFO: .* (stall|self-detected)", r"rcu.*detected stalls", r"rcu.*kthread starved",
+    r"unpatched return", r"unreturn", r"\bunaligned\b", r"missing ENDBR", r"Missing ENDBR",
+    r"nobody cared", r"Disabling IRQ #", r"unexpected IRQ trap", r"No irq handler for vector",
+    r"refcount_t: ", r"list_(add|del) corruption", r"Bad page (state|map)", r"bad page",
+    r"page allocation failure", r"Out of memory: ", r"oom-kill:", r"invoked oom-killer",
+    r"slab .*(corrupt|Poison overwritten|Redzone)", r"Poison overwritten", r"Redzone overwritten",
+    r"debugobjects?: ", r"ODEBUG: ", r"DMA-API: ", r"leaked ", r"kmemleak: .* new suspected",
+    r"I/O error, dev xvd", r"Buffer I/O error", r"EXT4-fs error", r"EXT4-fs \(.*\): .*failed",
+    r"JBD2: .*[Ee]rror", r"Aborting journal", r"blk_update_request: .*error",
+    r"NETDEV WATCHDOG", r"hw csum failure", r"disagrees about version of symbol",
+    r"Unknown symbol", r"exports duplicate symbol", r"unchecked MSR access",
+    r"clocksource: .*[Ww]atchdog.*skew.*xpv",
+)]
+
+# Lines of Xen's own that are as bad.
+XEN_SPLATS = [re.compile(p) for p in (
+    r"\(XEN\) Panic on CPU", r"\(XEN\) Xen BUG at", r"\(XEN\) Xen WARN at",
+    r"\(XEN\) .*[Dd]omain_crash", r"\(XEN\) Domain \d+ .*crashed",
+    r"\(XEN\) .*Bad GFN|\(XEN\) .*Bad grant", r"\(XEN\) .*triple fault",
+    r"\(XEN\) Watchdog timer", r"\(XEN\) Assertion",
+)]
+
+# Known and harmless in this lab, each for the reason given.
+HARMLESS = [re.compile(p) for p in (
+    # Debian's kernels say this of any module that is not signed by Debian.
+    r"module verification failed", r"loading out-of-tree module taints kernel",
+)]
+
+
+def splats(text):
+    """The bad lines of a kernel's or the machine's log."""
+    found = []
+    for line in text.splitlines():
+        if any(p.search(line) for p in HARMLESS):
+            continue
+        if "(XEN)" in line:
+            if any(p.search(line) for p in XEN_SPLATS):
+                found.append(line.strip())
+        elif any(p.search(line) for p in SPLATS):
+            found.append(line.strip())
+    return found
+
+
+def emulator_faults(text):
+    """Register dumps of a guest whose RIP lies in the hypervisor: the
+    emulator mixed up guest and hypervisor state. No guest can do that."""
+    found = []
+    rip = None
+    for line in text.splitlines():
+        if "(XEN)" not in line:
+            continue
+        match = re.search(r"RIP:\s+e008:\[<?([0-9a-f]+)>?\]", line)
+        if match:
+            rip = line.strip()
+        elif re.search(r"RIP:", line):
+            rip = None
+        elif rip and re.search(r"CONTEXT: hvm", line):
+            found.append(rip + " / " + line.strip())
+            rip = None
+    return found
