@@ -12,7 +12,7 @@ namespace {
 constinit xpv_lock_class bus_class;
 constinit xpv_lock_class bus_queue_class;
 
-constexpr unsigned int retry_ms = 5000;
+constexpr unsigned int retry_ms = 1000;
 constexpr unsigned int wait_slice_ms = 10000;
 
 /* The names in a directory of the store; none when there is no such directory. */
@@ -36,15 +36,27 @@ public:
 			return read.error();
 		return Directory(names, length);
 	}
-	/* The next name; empty past the last. */
+	/* The next name that a device, or a type, can have; empty past the last. */
 	[[nodiscard]] std::string_view next()
 	{
-		if (left_ == 0)
-			return {};
-		std::string_view name(at_);
-		at_ += name.size() + 1;
-		left_ -= name.size() + 1;
-		return name;
+		while (left_ != 0) {
+			std::string_view name(at_);
+			at_ += name.size() + 1;
+			left_ -= name.size() + 1;
+			if (acceptable_name(name))
+				return name;
+		}
+		return {};
+	}
+	/* How many more next() will give. */
+	[[nodiscard]] unsigned int count() const
+	{
+		Directory rest(nullptr, left_);
+		rest.at_ = at_;
+		unsigned int names = 0;
+		while (!rest.next().empty())
+			names++;
+		return names;
 	}
 
 private:
@@ -147,8 +159,7 @@ Status Bus::scan()
 		device.seen = false;
 	auto types = XPV_TRY(Directory::read("device"));
 	for (std::string_view type = types.next(); !type.empty(); type = types.next())
-		if (acceptable_name(type))
-			XPV_TRY(scan_type(type));
+		XPV_TRY(scan_type(type));
 	for (Device &device : devices_)
 		if (!device.seen)
 			remove(device);
@@ -160,26 +171,25 @@ Status Bus::scan_type(std::string_view type)
 	FixedText<DeviceIdentity::name_capacity + 8> path;
 	XPV_TRY(path.assign({ "device/", type }));
 	auto ids = XPV_TRY(Directory::read(path.get()));
-	auto found = XPV_TRY(Array<Found>::make(devices_limit, XPV_MAY_SLEEP));
-	unsigned int count = 0;
-	for (std::string_view id = ids.next(); !id.empty(); id = ids.next()) {
-		if (!acceptable_name(id))
-			continue;
-		if (count == devices_limit) {
-			XPV_ERR_LIMITED("more than %u devices in %s, ignoring the rest", devices_limit, path.get());
-			break;
-		}
-		Found &device = found[count++];
+	unsigned int count = ids.count();
+	if (count > devices_limit) {
+		XPV_ERR_LIMITED("%u devices in %s, ignoring all but %u", count, path.get(), devices_limit);
+		count = devices_limit;
+	}
+	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
+	for (Found &device : found) {
+		std::string_view id = ids.next();
 		XPV_TRY(device.id.assign({ id }));
 		XPV_TRY(device.backend_key.assign({ path.view(), "/", id, "/backend" }));
 		XPV_TRY(device.backend_id_key.assign({ path.view(), "/", id, "/backend-id" }));
 	}
-	return scan_devices(type, found, count);
+	return scan_devices(type, found);
 }
 
 /* Where each device's backend is: one round trip for all. */
-Status Bus::scan_devices(std::string_view type, Array<Found> &found, unsigned int count)
+Status Bus::scan_devices(std::string_view type, Array<Found> &found)
 {
+	auto count = static_cast<unsigned int>(found.size());
 	auto items = XPV_TRY(Array<xpv_store_read_item>::make(2 * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < count; i++) {
 		Found &device = found[i];

@@ -36,7 +36,7 @@ private:
 	[[nodiscard]] bool has_work();
 	[[nodiscard]] Status scan();
 	[[nodiscard]] Status scan_type(std::string_view type);
-	[[nodiscard]] Status scan_devices(std::string_view type, Array<Found> &found, unsigned int count);
+	[[nodiscard]] Status scan_devices(std::string_view type, Array<Found> &found);
 	void consider(const DeviceIdentity &identity);
 	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
 	void remove(Device &device);

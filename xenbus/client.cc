@@ -159,8 +159,8 @@ void Client::stop()
 
 /* ---- Requests ---- */
 
-Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transaction,
-			    std::span<const std::string_view> parts, std::size_t reply_capacity)
+Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction transaction,
+				       std::span<const std::string_view> parts, std::size_t reply_capacity)
 {
 	std::size_t payload_size = 0;
 	for (std::string_view part : parts) {
@@ -182,19 +182,31 @@ Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transactio
 	request->type = type;
 	request->message_size = message_size;
 	request->reply_capacity = reply_capacity;
-	request->deadline_ms = xpv_now_ms() + read_once(timeout_ms_);
 	xpv_completion_init(&request->done);
 
 	xsd_sockmsg header = {};
 	header.type = type;
 	header.tx_id = transaction.value;
 	header.len = static_cast<std::uint32_t>(payload_size);
-	char *at = request->message() + sizeof(header);
+	char *at = request->message();
+	__builtin_memcpy(at, &header, sizeof(header));
+	at += sizeof(header);
 	for (std::string_view part : parts) {
 		__builtin_memcpy(at, part.data(), part.size());
 		at += part.size();
 	}
+	return request;
+}
 
+Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transaction,
+			    std::span<const std::string_view> parts, std::size_t reply_capacity)
+{
+	return submit(XPV_TRY(prepare(type, transaction, parts, reply_capacity)));
+}
+
+Result<Call> Client::submit(Owned<Request> request)
+{
+	request->deadline_ms = xpv_now_ms() + read_once(timeout_ms_);
 	bool wrote;
 	{
 		SpinGuard guard(lock_);
@@ -202,8 +214,8 @@ Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transactio
 			return Error(XEN_EIO);
 		if (++next_id_ == 0)
 			++next_id_;
-		request->id = header.req_id = next_id_;
-		__builtin_memcpy(request->message(), &header, sizeof(header));
+		request->id = next_id_;
+		__builtin_memcpy(request->message() + offsetof(xsd_sockmsg, req_id), &request->id, sizeof(request->id));
 		queue_.push_back(*request);
 		wrote = pump_locked();
 	}

@@ -131,6 +131,11 @@ public:
 	 */
 	Result<Call> submit(std::uint32_t type, xpv_store_transaction transaction,
 			    std::span<const std::string_view> parts, std::size_t reply_capacity);
+	/* The two halves of submit(), for a request that must not fail for want of memory. */
+	[[nodiscard]] static Result<Owned<Request>> prepare(std::uint32_t type, xpv_store_transaction transaction,
+							    std::span<const std::string_view> parts,
+							    std::size_t reply_capacity);
+	Result<Call> submit(Owned<Request> request);
 	/* submit() and wait(), for those that need no answer but success. */
 	[[nodiscard]] Status perform(std::uint32_t type, xpv_store_transaction transaction,
 				     std::span<const std::string_view> parts);

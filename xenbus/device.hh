@@ -15,6 +15,7 @@
 #include "lib/guard.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
+#include "lib/ordering.hh"
 #include "xenbus/linux.h"
 #include "xenbus/state.hh"
 #include "xenbus/text.hh"
@@ -67,6 +68,8 @@ public:
 
 	[[nodiscard]] const xpv::DeviceIdentity &identity() const { return identity_; }
 	[[nodiscard]] const char *path() const { return path_.get(); }
+	/* The node is gone, or another device's. */
+	[[nodiscard]] bool vanished() const { return xpv::read_once(vanished_); }
 	[[nodiscard]] xenbus_state state() const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 

@@ -115,6 +115,8 @@ int xpv_device_read_own(struct xpv_device *device, struct xpv_store_read_item *i
 
 int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count)
 {
+	if (device->vanished())
+		return Error(XEN_ENODEV).negative();
 	Below<xpv_store_write_item> below(items, count);
 	Status placed = below.place(device->path());
 	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();

@@ -12,7 +12,7 @@ namespace {
 constinit Store *the_store;
 
 /* Far more than any quota lets a directory have, and a bound on what we allocate. */
-constexpr std::size_t directory_limit = 256 * 1024;
+constexpr std::size_t directory_limit = 128 * 1024;
 constexpr unsigned int directory_attempts = 8;
 
 Result<std::string_view> checked_path(const char *path)

@@ -19,7 +19,7 @@ public:
 	{
 		/* The store ends a transaction that it does not let us end. */
 		if (open_)
-			ignore(status(xpv_store_transaction_end(id_, false)));
+			ignore(end(false));
 	}
 
 	[[nodiscard]] static Result<Transaction> start()
@@ -33,11 +33,28 @@ public:
 	[[nodiscard]] Status commit()
 	{
 		open_ = false;
-		return status(xpv_store_transaction_end(id_, true));
+		return end(true);
 	}
 
 private:
 	explicit Transaction(xpv_store_transaction id) : id_(id) {}
+
+	/* One that is left open for want of memory would count against the quota for ever. */
+	[[nodiscard]] Status end(bool commit) const
+	{
+		Status ended = Error(XEN_ENOMEM);
+		for (unsigned int attempt = 0; attempt < end_attempts; attempt++) {
+			if (attempt)
+				xpv_sleep_ms(end_wait_ms);
+			ended = status(xpv_store_transaction_end(id_, commit));
+			if (ended.ok() || !(ended.error() == XEN_ENOMEM))
+				break;
+		}
+		return ended;
+	}
+
+	static constexpr unsigned int end_attempts = 10;
+	static constexpr unsigned int end_wait_ms = 20;
 
 	xpv_store_transaction id_;
 	bool open_ = true;

@@ -99,17 +99,17 @@ Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *call
 	watch->context = context;
 	watch->filter = filter;
 	watch->path = XPV_TRY(copy_text(path));
+	/* Four billion watches later they begin anew, and are all free again. */
+	watch->token = fetch_add(next_token_, 1);
+	const Token token(watch->token);
+	const std::string_view parts[] = { wire(watch->path), token.wire() };
+	watch->unwatch = XPV_TRY(Client::prepare(XS_UNWATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
 	{
 		/* Before the store knows of it: the first event may overtake the answer. */
 		SpinGuard guard(lock_);
-		do
-			watch->token = next_token_++;
-		while (find_locked(watch->token));
 		table_.push_back(*watch);
 		count_++;
 	}
-	const Token token(watch->token);
-	const std::string_view parts[] = { wire(watch->path), token.wire() };
 	Status registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
 	if (!registered.ok()) {
 		/* It may be registered all the same, if only the answer is missing. */
@@ -144,9 +144,7 @@ void WatchTable::remove(Watch *watch)
 	while (!xpv_wait_event(&wait_queue_, returned, reinterpret_cast<xpv_wait_context *>(&waiting), wait_slice_ms)) {
 	}
 
-	const Token token(watch->token);
-	const std::string_view parts[] = { wire(watch->path), token.wire() };
-	auto call = client_.submit(XS_UNWATCH, XPV_STORE_NO_TRANSACTION, parts, 0);
+	auto call = client_.submit(std::move(watch->unwatch));
 	/* Nobody needs the answer: should it fail, events are dropped by their token. */
 	if (call.ok())
 		call.value().forget();

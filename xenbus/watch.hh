@@ -30,6 +30,8 @@ struct xpv_store_watch : xpv::ListLink<xpv::WatchTableLink>, xpv::ListLink<xpv::
 	/* Where the last change was; NULL: at the watch's own path. */
 	xpv::Array<char> changed = {};
 	xpv::Array<char> path = {};
+	/* XS_UNWATCH, made in advance: a watch must not stay for want of memory. */
+	xpv::Owned<xpv::Request> unwatch = {};
 };
 
 namespace xpv {

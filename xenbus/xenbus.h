@@ -97,7 +97,10 @@ enum xenbus_state xpv_device_state(const struct xpv_device *device);
  */
 int xpv_device_read_backend(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count);
 int xpv_device_read_own(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count);
-/* Write keys of our own directory: one round trip. Sleeping context. Errors as xpv_store_write_many(). */
+/*
+ * Write keys of our own directory: one round trip. Sleeping context. Errors
+ * as xpv_store_write_many(); -ENODEV once the device was removed.
+ */
 int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count);
 
 /*
