@@ -32,4 +32,4 @@ def make(*arguments):
 
 def pytest_generate_tests(metafunc):
     if "kernel" in metafunc.fixturenames:
-        metafunc.parametrize("kernel", kernels(), ids=lambda kernel: kernel.release, scope="session")
+        metafunc.parametrize("kernel", kernels(), ids=lambda kernel: kernel.release)

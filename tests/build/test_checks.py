@@ -83,9 +83,9 @@ BAD = {
         extern "C" int use(int number);
         extern "C" int use(int number) { return number; }""", ""),
     "linux_in_cxx": ("languages_are_apart", """
-        #include <linux/limits.h>
+        #include <linux/stat.h>
         extern "C" int use(int number);
-        extern "C" int use(int number) { return number + PIPE_BUF; }""", None),
+        extern "C" int use(int number) { return number + S_IFREG; }""", None),
     "user_in_c": ("languages_are_apart", """
         extern "C" int use(int number);
         extern "C" int use(int number) { return number; }""",
@@ -140,12 +140,16 @@ def build(directory, kernel, modules):
     return result.stdout
 
 
-@pytest.fixture(scope="session")
+BUILT = {}
+
+
+@pytest.fixture
 def modules(kernel, tmp_path_factory):
-    """The good and the bad modules, built for a kernel: their folder, and the log."""
-    directory = tmp_path_factory.mktemp(kernel.release) / "modules"
-    log = build(directory, kernel, sources())
-    return directory, log
+    """The good and the bad modules, built once for each kernel: their folder, and the log."""
+    if kernel.release not in BUILT:
+        directory = tmp_path_factory.mktemp(kernel.release) / "modules"
+        BUILT[kernel.release] = directory, build(directory, kernel, sources())
+    return BUILT[kernel.release]
 
 
 def complaints(modules, kernel, name):

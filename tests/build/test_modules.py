@@ -11,14 +11,21 @@ from conftest import ROOT, make
 MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront")
 
 
-@pytest.fixture(scope="session")
+BUILT = {}
+
+
+@pytest.fixture
 def build(kernel):
-    """A clean build: its directory, make's exit code, and the log."""
-    directory = ROOT / "build" / kernel.release
-    shutil.rmtree(directory, ignore_errors=True)
-    code, log = make("modules", f"KDIR={kernel.directory}")
-    (directory / "build.log").write_text(log)
-    return directory, code, log
+    """A clean build, made once for each kernel: its directory, make's exit code, and the log."""
+    if kernel.release not in BUILT:
+        # Not in build/<release>: somebody may be using those modules.
+        directory = ROOT / "build" / "check" / kernel.release
+        shutil.rmtree(directory, ignore_errors=True)
+        code, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={directory}")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "build.log").write_text(log)
+        BUILT[kernel.release] = directory, code, log
+    return BUILT[kernel.release]
 
 
 def test_builds(build):
@@ -31,7 +38,7 @@ def test_without_warnings(build):
 
 
 def test_nothing_is_built_twice(build, kernel):
-    _, log = make("modules", f"KDIR={kernel.directory}")
+    _, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={build[0]}")
     rebuilt = [line for line in log.splitlines() if line.split()[:1] in (["CXX"], ["CC"], ["LD"])]
     assert not rebuilt
 
