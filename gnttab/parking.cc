@@ -10,13 +10,14 @@ namespace xpv {
 namespace {
 
 constinit xpv_lock_class lock_class = {};
+constinit xpv_lock_class work_class = {};
 
 } // namespace
 
 void Parking::init()
 {
 	lock_.init("xpv_gnttab_parking", lock_class);
-	xpv_work_init(&work_, run, reinterpret_cast<xpv_work_context *>(this));
+	xpv_work_init(&work_, run, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_parking", &work_class);
 	ready_ = true;
 }
 

@@ -9,6 +9,7 @@ namespace {
 
 constinit xpv_lock_class grow_mutex_class = {};
 constinit xpv_lock_class list_lock_class = {};
+constinit xpv_lock_class grow_work_class = {};
 
 } // namespace
 
@@ -36,7 +37,8 @@ Status Table::init()
 	magazines_ = reinterpret_cast<Magazine *>(address);
 
 	XPV_TRY(frames_.init());
-	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this));
+	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_grow_work",
+		      &grow_work_class);
 	grow_work_ready_ = true;
 	/* Further frames come when they are needed; the first shows that it works. */
 	MutexGuard guard(grow_mutex_);

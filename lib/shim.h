@@ -136,7 +136,7 @@ uint64_t xpv_now_ms(void);
 /* ---- Deferred work (system workqueue, process context) ---- */
 
 void xpv_work_init(struct xpv_work *work, void (*function)(struct xpv_work_context *context),
-		   struct xpv_work_context *context);
+		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class);
 /* Run once, in `delay_ms` or later; pending work keeps its time. Any context. */
 void xpv_work_schedule(struct xpv_work *work, unsigned int delay_ms);
 /* As schedule, but a pending run is moved to `delay_ms` from now. Any context. */

@@ -272,9 +272,13 @@ static void run_work(struct work_struct *kernel_work)
 }
 
 void xpv_work_init(struct xpv_work *work, void (*function)(struct xpv_work_context *context),
-		   struct xpv_work_context *context)
+		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class)
 {
 	INIT_DELAYED_WORK(delayed_work_of(work), run_work);
+#ifdef CONFIG_LOCKDEP
+	/* One class for all work would make lockdep see a deadlock where one kind cancels another. */
+	lockdep_init_map(&delayed_work_of(work)->work.lockdep_map, name, key_of(lock_class), 0);
+#endif
 	work->function = function;
 	work->context = context;
 }

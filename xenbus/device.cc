@@ -13,6 +13,7 @@ namespace {
 constinit xpv_lock_class device_class;
 constinit xpv_lock_class failure_class;
 constinit xpv_lock_class quiet_class;
+constinit xpv_lock_class work_class;
 
 /* Steps in one run; more wait for the next, so that a flapping backend holds no worker. */
 constexpr unsigned int steps_limit = 16;
@@ -90,7 +91,7 @@ xpv_device::xpv_device(const DeviceIdentity &identity) : identity_(identity)
 	xpv_wait_queue_init(&quiet_queue_, "xpv device quiet", &quiet_class);
 	xpv_work_init(
 		&work_, [](xpv_work_context *work) { reinterpret_cast<xpv_device *>(work)->run(); },
-		reinterpret_cast<xpv_work_context *>(this));
+		reinterpret_cast<xpv_work_context *>(this), "xpv device work", &work_class);
 }
 
 xpv_device::~xpv_device()

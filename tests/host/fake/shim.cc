@@ -500,7 +500,8 @@ uint64_t xpv_now_ms(void)
 
 /* ---- Deferred work ---- */
 
-void xpv_work_init(xpv_work *work, void (*function)(xpv_work_context *), xpv_work_context *context)
+void xpv_work_init(xpv_work *work, void (*function)(xpv_work_context *), xpv_work_context *context, const char *,
+		   xpv_lock_class *)
 {
 	work->function = function;
 	work->context = context;
