@@ -52,7 +52,7 @@ class Guest:
 
     def __init__(self, host, name, type="hvm", kernel="6.12", drivers="intree",
                  modules=None, vcpus=2, memory=512, disks=0, vifs=0, cmdline="",
-                 config="", files=(), boot_timeout=300):
+                 config="", files=(), boot_timeout=900):
         if type not in TYPES or drivers not in DRIVERS:
             raise LabError(f"no such guest: type {type}, drivers {drivers}")
         if kernel not in host.guest_image.kernels:

@@ -40,7 +40,7 @@ def _die_with_parent():
 
 class Host:
     def __init__(self, memory=4096, dom0_memory=1024, cpus=None, run_dir=None,
-                 xen_args="", boot_timeout=300):
+                 xen_args="", boot_timeout=900):
         self.emulator = qemu.build()
         self.dom0_image = images.dom0()
         self.guest_image = images.guest()

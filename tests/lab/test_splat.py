@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The reading of kernel logs, from sample lines."""
+
+import pytest
+
+from xpvlab import splat
+
+BAD = """
+[    5.1] WARNING: CPU: 0 PID: 1 at kernel/irq/manage.c:1 foo+0x1/0x2
+[    5.1] BUG: kernel NULL pointer dereference, address: 0000000000000000
+[    5.1] kernel BUG at mm/slub.c:1!
+[    5.1] Oops: 0000 [#1] PREEMPT SMP NOPTI
+[    5.1] general protection fault, probably for non-canonical address 0xdead: 0000 [#1]
+[    5.1] Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b
+[    5.1] INFO: possible recursive locking detected
+[    5.1] WARNING: inconsistent lock state
+[    5.1] BUG: KASAN: slab-use-after-free in foo+0x1/0x2
+[    5.1] UBSAN: array-index-out-of-bounds in foo.c:1:2
+[    5.1] INFO: task kworker/0:1:10 blocked for more than 120 seconds.
+[    5.1] rcu: INFO: rcu_preempt self-detected stall on CPU
+[    5.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [insmod:1]
+[    5.1] foo: unpatched return thunk in use. This should not happen!
+[    5.1] irq 11: nobody cared (try booting with the "irqpoll" option)
+[    5.1] BUG: sleeping function called from invalid context at kernel/locking/mutex.c:1
+[    5.1] I/O error, dev xvda, sector 8 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 2
+[    5.1] python3[308]: segfault at 8 ip 00000000004f9b46 sp 00007ffe3e27e6f0 error 4
+(XEN) Panic on CPU 0:
+(XEN) domain_crash called from svm.c:1
+""".strip().splitlines()
+
+GOOD = """
+[    1.0] xpv_hypervisor: loading out-of-tree module taints kernel.
+[    1.0] xpv_hypervisor: module verification failed: signature and/or required key missing - tainting kernel
+[    1.0] Freeing unused kernel image (initmem) memory: 4264K
+[    1.0] ata1.00: LPM support broken, forcing max_power
+[    1.0] x86/mm: Checked W+X mappings: passed, no W+X pages found.
+[    1.0] ACPI: bus type drm_connector registered
+(XEN) HVM d1v0 save: CPU_MSR
+(XEN) Latest ChangeSet:
+""".strip().splitlines()
+
+CORRUPTED = """
+(XEN) Dumping Dom1 vcpu#0
+(XEN) ----[ Xen-4.17.7  x86_64  debug=n  Not tainted ]----
+(XEN) CPU:    0
+(XEN) RIP:    e008:[<ffff82d0402044a5>]
+(XEN) RFLAGS: 0000000000000046   CONTEXT: hvm guest (d1v0)
+"""
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_bad_line_is_found(line):
+    assert splat.splats(line) == [line]
+
+
+@pytest.mark.parametrize("line", GOOD)
+def test_good_line_is_not(line):
+    assert not splat.splats(line)
+
+
+def test_emulator_fault_is_told_apart():
+    assert len(splat.emulator_faults(CORRUPTED)) == 1
+
+
+def test_guests_own_crash_is_no_emulator_fault():
+    own = CORRUPTED.replace("e008:[<ffff82d0402044a5>]", "0010:[<ffffffff81000000>]")
+    assert not splat.emulator_faults(own)
+    assert not splat.emulator_faults(CORRUPTED.replace("hvm guest", "hypervisor"))
