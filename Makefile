@@ -6,6 +6,8 @@
 # make all-kernels              ... for every installed 6.1 and 6.12 headers package
 # make modules_install          install what make built (INSTALL_MOD_PATH as in the kernel)
 # make clean
+# make deps                     install what all this needs (Debian 12, as root)
+# make test                     run all tests; make test SUITE=host one suite
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
 #
@@ -52,5 +54,11 @@ tree:
 clean:
 	rm -rf $(root)/build
 
-.PHONY: modules modules_install all-kernels tree clean
+deps:
+	@$(root)/tests/deps
+
+test: deps
+	@$(root)/tests/run $(SUITE)
+
+.PHONY: modules modules_install all-kernels tree clean deps test
 .DEFAULT_GOAL := modules
