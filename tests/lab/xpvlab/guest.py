@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest on the lab's Xen, from `xl create` to the check of its logs."""
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +49,13 @@ class Guest:
     cmdline   more for the kernel's command line
     config    more lines for xl's configuration
     files     local files to find at /lab/payload/files
+    expected  regular expressions of bad lines in the guest's kernel log that
+              this test provokes
     """
 
     def __init__(self, host, name, type="hvm", kernel="6.12", drivers="intree",
                  modules=None, vcpus=2, memory=512, disks=0, vifs=0, cmdline="",
-                 config="", files=(), boot_timeout=900):
+                 config="", files=(), expected=(), boot_timeout=900):
         if type not in TYPES or drivers not in DRIVERS:
             raise LabError(f"no such guest: type {type}, drivers {drivers}")
         if kernel not in host.guest_image.kernels:
@@ -75,6 +78,7 @@ class Guest:
         self.cmdline = cmdline
         self.config = config
         self.files = files
+        self.expected = [re.compile(e) for e in expected]
         self.boot_timeout = boot_timeout
         self.channel = None
         self.domid = None
@@ -330,6 +334,7 @@ class Guest:
         self.host.raise_emulator_fault(self._log_start)
         found = splat.splats(self.dmesg)
         found += [l for l in splat.splats(self.console) if l not in found]
+        found = [l for l in found if not any(e.search(l) for e in self.expected)]
         if found:
             raise SplatFound(f"{self.name}'s kernel", found)
         self.host.check(self._log_start)

@@ -56,8 +56,9 @@ def module_files(tree, names):
     return order
 
 
-def build(kernel, busybox, modules, scripts, init):
-    """An initrd with these modules, and these of the lab's scripts in /lab."""
+def build(kernel, busybox, modules, scripts, init, extra_modules=None):
+    """An initrd with these modules of the kernel's, these of the lab's
+    scripts in /lab, and further modules by name and content."""
     files = {d: (0o40755, b"") for d in
              ("bin", "dev", "proc", "sys", "root", "modules", "lab")}
     files["bin/busybox"] = (0o100755, busybox.read_bytes())
@@ -71,6 +72,8 @@ def build(kernel, busybox, modules, scripts, init):
         files[f"modules/{name}"] = (0o100644, data)
         order.append(name)
     files["modules/order"] = (0o100644, "".join(f"{n}\n" for n in order).encode())
+    for name, data in (extra_modules or {}).items():
+        files[f"modules/{name}"] = (0o100644, data)
     for script in scripts:
         files[f"lab/{script}"] = (0o100755, (INSIDE / script).read_bytes())
     return gzip.compress(_cpio(files), 9, mtime=0)

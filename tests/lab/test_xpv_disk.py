@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""xpv's disk in a stock guest on real Xen: data, life cycle, leftovers."""
+
+import pytest
+
+from xpvlab import disktest, xenstate
+
+UNLOAD = "rmmod xpv_blkfront xpv_xenbus xpv_gnttab xpv_evtchn xpv_hypervisor xpv_lib"
+# After unloading, each of these finds nothing.
+LEFTOVERS = """
+grep -l xpv /proc/modules /proc/interrupts /proc/iomem 2>/dev/null
+ls -d /sys/bus/xpv /sys/kernel/debug/xpv /dev/xvd* 2>/dev/null
+ps -eo comm | grep -i xpv
+true
+"""
+FREE_MEMORY = "sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1; awk '/MemFree/ {print $2}' /proc/meminfo"
+
+
+def leftovers(guest, host, ports):
+    """What xpv left behind in the guest and in Xen, as text."""
+    found = guest.run(LEFTOVERS).out.split()
+    found += [f"port {p}" for p in sorted(xenstate.open_ports(host, guest.domid) - ports)]
+    return found
+
+
+def grants(guest):
+    lines = guest.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
+    return {name.strip(): int(value) for name, value in (l.rsplit(None, 1) for l in lines)}
+
+
+@pytest.mark.parametrize("vcpus", [1, 2, 4])
+def test_disk(guest, host, modules, vcpus):
+    """64 MiB through ext4, equal after a remount and in dom0's eyes; then
+    unloaded without a trace, and loaded again with the data still there."""
+    one = guest(drivers="xpv", modules=modules, vcpus=vcpus, disks=[128])
+    ports = xenstate.open_ports(host, one.domid)
+    granted = xenstate.granted(host, one.domid)
+    one.load_xpv()
+    digests = disktest.run(one, host)
+    assert digests.written == digests.read
+    assert digests.disk == digests.backend
+
+    interrupts = one.run("grep xpv /proc/interrupts").out
+    assert interrupts.count("xpv upcall") == vcpus
+    assert "xenstore" in interrupts and "xvda" in interrupts
+
+    one.run(UNLOAD)
+    assert leftovers(one, host, ports) == []
+    assert xenstate.granted(host, one.domid) == granted
+
+    one.load_xpv()
+    node = one.wait_for_disk()
+    assert one.run(f"mount {node} /mnt && sha256sum </mnt/data && umount /mnt").out.split()[0] \
+        == digests.written
+
+
+def test_ten_reloads_with_io_in_between(guest, host, modules):
+    one = guest(drivers="xpv", modules=modules, disks=[128])
+    ports = xenstate.open_ports(host, one.domid)
+    granted = xenstate.granted(host, one.domid)
+    one.load_xpv()
+    one.run(f"mkfs.ext4 -q {one.wait_for_disk()} && {UNLOAD}")
+    free_before = int(one.run(FREE_MEMORY).out)
+    counts = set()
+    for number in range(10):
+        one.load_xpv()
+        node = one.wait_for_disk()
+        one.run(f"""set -e
+            mount {node} /mnt
+            if [ {number} -gt 0 ]; then [ "$(cat /mnt/round)" = {number - 1} ]; sha256sum -c --quiet /tmp/sum; fi
+            echo {number} >/mnt/round
+            dd if=/dev/urandom of=/mnt/data bs=1M count=4 status=none
+            sha256sum /mnt/data >/tmp/sum
+            umount /mnt""", timeout=300)
+        now = grants(one)
+        counts.add((now["free"], now["in pools"], now["parked"], now["lost"]))
+        one.run(UNLOAD)
+        assert leftovers(one, host, ports) == []
+        assert xenstate.granted(host, one.domid) == granted
+    assert len(counts) == 1 and counts.pop()[2:] == (0, 0)
+    # Other users of memory come and go too; a page lost in each round would be less than this.
+    assert free_before - int(one.run(FREE_MEMORY).out) < 8192
+
+
+def test_hot_plug(guest, host, modules):
+    """A disk attached and detached with xl, idle and with I/O in flight."""
+    one = guest(drivers="xpv", modules=modules, disks=[64],
+                expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
+    one.load_xpv()
+    one.wait_for_disk()
+    before = grants(one)
+    host.run("truncate -s 64M /var/hot.img")
+    device = host.run("losetup -f --show /var/hot.img").out.strip()
+    try:
+        for io in (False, True, True):
+            host.run(f"xl block-attach {one.name} phy:{device} xvdf w")
+            one.run("n=0; until [ -b /dev/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
+                    timeout=180)
+            writer = None
+            if io:
+                writer = one.start("while [ -b /dev/xvdf ]; do dd if=/dev/zero of=/dev/xvdf bs=64k oflag=direct "
+                                   "conv=nocreat status=none; done; exit 9")
+                one.run("n=0; until [ $(awk '{print $7}' /sys/block/xvdf/stat) -gt 200 ]; do sleep 0.1; n=$((n+1)); "
+                        "[ $n -lt 600 ] || exit 1; done", timeout=180)
+            host.run(f"xl block-detach {one.name} xvdf")
+            one.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
+                    timeout=180)
+            if writer:
+                # What was in flight ended with EIO; nothing hangs.
+                result = writer.wait(60)
+                assert result.status == 9 and "Input/output error" in result.err
+            assert "xvdf" not in one.run("cat /proc/interrupts").out
+    finally:
+        host.run(f"losetup -d {device}; rm -f /var/hot.img", check=False)
+    after = grants(one)
+    assert (after["in pools"], after["parked"], after["lost"]) == (before["in pools"], 0, 0)
+    # The other disk never noticed.
+    one.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
+
+
+def test_upcall_by_platform_interrupt(guest, host, modules):
+    """Without upcall vectors all events come to vCPU 0, and the disk works."""
+    one = guest(drivers="xpv", modules=modules, disks=[64])
+    one.load_xpv("xpv_lib", "xpv_hypervisor", "xpv_evtchn=upcall=intx")
+    one.load_xpv()
+    node = one.wait_for_disk()
+    one.run(f"dd if=/dev/urandom of={node} bs=1M count=8 oflag=direct status=none")
+    whole = "dd if={} bs=1M count=8 iflag=direct status=none | sha256sum"
+    assert one.run(whole.format(node)).out == host.run(whole.format(one.disks[0].backend)).out
+    upcalls, = [l for l in one.run("cat /proc/interrupts").out.splitlines() if "xpv upcall" in l]
+    assert "IO-APIC" in upcalls
+    one.run(UNLOAD)
+
+
+def test_irq_affinity(guest, modules):
+    """Events follow smp_affinity, and move away from a CPU that goes offline."""
+    one = guest(drivers="xpv", modules=modules, disks=[64], vcpus=2)
+    one.load_xpv()
+    node = one.wait_for_disk()
+    irq = one.run("awk '/ xvda$/ {sub(\":\", \"\", $1); print $1}' /proc/interrupts").out.strip()
+
+    def counts():
+        return [int(n) for n in one.run(f"grep '^ *{irq}:' /proc/interrupts").out.split()[1:3]]
+
+    def read():
+        one.run(f"dd if={node} of=/dev/null bs=64k count=50 iflag=direct status=none")
+
+    for cpu in (0, 1):
+        one.run(f"echo {cpu} >/proc/irq/{irq}/smp_affinity_list")
+        before = counts()
+        read()
+        after = counts()
+        assert after[cpu] - before[cpu] >= 10
+        assert after[1 - cpu] == before[1 - cpu]
+    one.run("echo 0 >/sys/devices/system/cpu/cpu1/online")
+    read()
+    one.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
+    one.run(f"echo 1 >/proc/irq/{irq}/smp_affinity_list")
+    before = counts()
+    read()
+    assert counts()[1] - before[1] >= 10

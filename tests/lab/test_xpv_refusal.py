@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where Xen is not there, or not ours: one clear line, ENODEV, nothing touched."""
+
+import subprocess
+
+from xpvlab import initrd, payload
+
+
+def test_kernel_owns_xen(guest, host, modules):
+    one = guest(type="hvm", drivers="intree", modules=modules, disks=1)
+    node = one.wait_for_disk()
+    before = one.run("cat /proc/interrupts | awk '{print $NF}'; cat /proc/iomem").out
+    result = one.run("insmod /lab/payload/modules/xpv_lib.ko; insmod /lab/payload/modules/xpv_hypervisor.ko",
+                     check=False)
+    assert result.status == 1 and "No such device" in result.err
+    lines = [l for l in one.run("dmesg").out.splitlines() if "xpv_hypervisor: " in l]
+    assert len(lines) == 1 and "own Xen support is active" in lines[0]
+    one.run("rmmod xpv_lib")
+    assert one.run("cat /proc/interrupts | awk '{print $NF}'; cat /proc/iomem").out == before
+    one.run(f"dd if={node} of=/dev/null bs=1M count=8 iflag=direct status=none")
+
+
+def test_no_xen(host, kernel, modules, tmp_path):
+    image = host.guest_image
+    stock = image.kernels[kernel]
+    extra = {path.name: path.read_bytes() for path in payload.module_dir(modules, stock).rglob("xpv_*.ko")
+             if path.stem in ("xpv_lib", "xpv_hypervisor")}
+    (tmp_path / "initrd").write_bytes(
+        initrd.build(stock, image.busybox, [], [], "no-xen-init.sh", extra))
+    run = subprocess.run(
+        ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nodefaults", "-display", "none", "-no-reboot",
+         "-serial", "stdio", "-kernel", stock.vmlinuz, "-initrd", tmp_path / "initrd",
+         "-append", "console=ttyS0 panic=-1 quiet"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=True)
+    lines = [l.strip() for l in run.stdout.splitlines()]
+    assert "insmod status 1: No such device" in lines, run.stdout
+    said = [l for l in lines if "xpv_hypervisor: " in l]
+    assert len(said) == 1 and "no Xen hypervisor here" in said[0], run.stdout
+    assert "loaded: xpv_lib" in lines

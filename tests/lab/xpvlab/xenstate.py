@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What Xen itself says of a domain, from `xl debug-keys`."""
+
+import re
+
+
+def _report(host, key, begin):
+    """The last report of a debug key: Xen's lines after `begin`."""
+    host.run("xl dmesg -c >/dev/null")
+    host.run(f"xl debug-keys {key}")
+    lines = [l.removeprefix("(XEN) ") for l in host.run("xl dmesg").out.splitlines()]
+    starts = [i for i, line in enumerate(lines) if re.search(begin, line)]
+    return lines[starts[-1] + 1:] if starts else []
+
+
+def open_ports(host, domid):
+    """The numbers of a domain's open event channel ports."""
+    ports = set()
+    for line in _report(host, "e", rf"Event channel information for domain {domid}:"):
+        if line.startswith("Event channel information"):
+            break
+        match = re.match(r"\s+(\d+) \[.*\]: s=\d", line)
+        if match:
+            ports.add(int(match[1]))
+    return ports
+
+
+def granted(host, domid):
+    """The references through which another domain uses a domain's memory now."""
+    references = set()
+    for line in _report(host, "g", rf"grant-table for remote d{domid}\b"):
+        if line.startswith("grant-table for remote"):
+            break
+        match = re.match(r"\[0x([0-9a-f]+)\]", line)
+        if match:
+            references.add(int(match[1], 16))
+    return references
