@@ -119,6 +119,14 @@ def sources():
     return {name: (cxx, c.replace("use_twice", f"use_twice_{name}")) for name, (cxx, c) in found.items()}
 
 
+def make_modules(directory, kernel, *arguments):
+    result = subprocess.run(
+        ["make", f"-j{os.cpu_count()}", "-k", "-C", kernel.directory, f"M={directory}", "W=1", "KBUILD_MODPOST_WARN=1",
+         "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments, "modules"],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return result.stdout
+
+
 def build(directory, kernel, modules):
     """Build small modules with the project's own rule; the log."""
     (directory / "lib").mkdir(parents=True)
@@ -133,11 +141,7 @@ def build(directory, kernel, modules):
             f"obj-m := xpv_{name}.o\nxpv_{name}-y := $(xpv-objects)\n")
         (folder / f"{name}.cc").write_text("// SPDX-License-Identifier: GPL-2.0-only\n" + cxx + "\n")
         (folder / f"{name}_linux.c").write_text("// SPDX-License-Identifier: GPL-2.0-only\n" + c + "\n")
-    result = subprocess.run(
-        ["make", f"-j{os.cpu_count()}", "-k", "-C", kernel.directory, f"M={directory}", "W=1", "KBUILD_MODPOST_WARN=1",
-         "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return result.stdout
+    return make_modules(directory, kernel)
 
 
 BUILT = {}
@@ -199,3 +203,25 @@ def test_objtool_warning_is_caught(modules):
 
 def test_modpost_warning_is_caught(modules):
     assert any("modpost" in line and "__cxa_atexit" in line for line in checks.log_complaints(modules[1]))
+
+
+def test_dependencies_are_tracked(kernel, tmp_path):
+    """A C++ object is compiled anew when a header or a flag has changed, and only then."""
+    directory = tmp_path / "m"
+    source = '#include "good/number.hh"\n' + GOOD.replace("++calls", "++calls + number_in_header")
+    log = build(directory, kernel, {"good": (source, LINUX_SIDE % {"extra": METADATA})})
+    assert "number.hh: No such file" in log
+    header = directory / "good/number.hh"
+    header.write_text("constexpr int number_in_header = 1;\n")
+
+    def compiled(*arguments):
+        return any(line.split()[:1] == ["CXX"] for line in make_modules(directory, kernel, *arguments).splitlines())
+
+    assert compiled()
+    assert not compiled()
+    header.write_text("constexpr int number_in_header = 2;\n")
+    assert compiled()
+    assert compiled("KCFLAGS=-O1")
+    assert not compiled("KCFLAGS=-O1")
+    (directory / "lib/cxx-warnings.txt").write_text("-Wall\n")
+    assert compiled("KCFLAGS=-O1")

@@ -20,8 +20,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "kernel.config"
 SOURCE = Path("/usr/src/linux-source-6.12.tar.xz")
-# Of a built tree only this is needed to build modules against it; the sources
-# of these folders, and all objects but the tools', are removed.
+# Of a built tree only what it takes to build modules is kept: these folders
+# lose their sources, and all but the tools their objects. Kconfig and make
+# files stay, so that the modules can also be built as a part of the tree.
 WITHOUT_SOURCES = ("drivers", "fs", "net", "sound", "samples", "crypto", "block")
 
 
@@ -81,7 +82,9 @@ def check_config(tree):
 
 
 def prune(tree):
-    shutil.rmtree(tree / "Documentation")
+    for path in (tree / "Documentation").rglob("*"):
+        if path.is_file() and not path.name.startswith("Kconfig"):
+            path.unlink()
     for path in glob.glob(str(tree / "arch" / "*")):
         if os.path.isdir(path) and os.path.basename(path) != "x86":
             for unused in Path(path).rglob("*"):
