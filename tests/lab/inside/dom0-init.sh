@@ -31,6 +31,8 @@ ip link set lo up
 ip link add xenbr0 type bridge
 ip addr add 10.77.0.1/16 dev xenbr0
 ip link set xenbr0 up
+cp /lab/block-hotplug.sh /etc/xen/scripts/block
+cp /lab/vif-hotplug.sh /etc/xen/scripts/vif-bridge
 mount -t xenfs xenfs /proc/xen
 xenstored
 until xenstore-exists /; do sleep 0.1; done

@@ -80,7 +80,8 @@ class Host:
         ramdisk = self.run_dir / "dom0.initrd"
         ramdisk.write_bytes(initrd.build(
             image.kernel, image.busybox, DOM0_MODULES,
-            ["dom0-init.sh", "agent.py"], "dom0-initrd.sh"))
+            ["dom0-init.sh", "agent.py", "block-hotplug.sh", "vif-hotplug.sh"],
+            "dom0-initrd.sh"))
         xen = f"dom0_mem={self.dom0_memory}M,max:{self.dom0_memory}M com1=115200,8n1 " \
               f"console=com1 loglvl=all guest_loglvl=all conring_size=1M " \
               f"noreboot=1 watchdog=0 {self.xen_args}"
