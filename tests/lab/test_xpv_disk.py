@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""xpv's disk in a stock guest on real Xen: data, life cycle, leftovers."""
+"""xpv's disk in a stock guest on real Xen: data, life cycle, leftovers.
+
+The tests of one guest run in this order; each leaves it without xpv.
+"""
 
 import pytest
 
@@ -28,134 +31,136 @@ def grants(guest):
     return {name.strip(): int(value) for name, value in (l.rsplit(None, 1) for l in lines)}
 
 
-@pytest.mark.parametrize("vcpus", [1, 2, 4])
-def test_disk(guest, host, modules, vcpus):
+@pytest.mark.vcpus(1)
+def test_upcall_by_platform_interrupt(xpv, host):
+    """Without upcall vectors all events come to vCPU 0, and the disk works.
+    First of all, for Xen forgets a vector only with the domain."""
+    xpv.load_xpv("xpv_lib", "xpv_hypervisor", "xpv_evtchn=upcall=intx")
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    xpv.run(f"dd if=/dev/urandom of={node} bs=1M count=8 oflag=direct status=none")
+    whole = "dd if={} bs=1M count=8 iflag=direct status=none | sha256sum"
+    assert xpv.run(whole.format(node)).out == host.run(whole.format(xpv.disks[0].backend)).out
+    upcalls, = [l for l in xpv.run("cat /proc/interrupts").out.splitlines() if "xpv upcall" in l]
+    assert "IO-APIC" in upcalls
+    xpv.run(UNLOAD)
+
+
+@pytest.mark.vcpus(1, 2, 4)
+def test_disk(xpv, host):
     """64 MiB through ext4, equal after a remount and in dom0's eyes; then
     unloaded without a trace, and loaded again with the data still there."""
-    one = guest(drivers="xpv", modules=modules, vcpus=vcpus, disks=[128])
-    ports = xenstate.open_ports(host, one.domid)
-    granted = xenstate.granted(host, one.domid)
-    one.load_xpv()
-    digests = disktest.run(one, host)
+    ports = xenstate.open_ports(host, xpv.domid)
+    granted = xenstate.granted(host, xpv.domid)
+    xpv.load_xpv()
+    digests = disktest.run(xpv, host)
     assert digests.written == digests.read
     assert digests.disk == digests.backend
 
-    interrupts = one.run("grep xpv /proc/interrupts").out
-    assert interrupts.count("xpv upcall") == vcpus
+    interrupts = xpv.run("grep xpv /proc/interrupts").out
+    assert interrupts.count("xpv upcall") == xpv.vcpus
     assert "xenstore" in interrupts and "xvda" in interrupts
 
-    one.run(UNLOAD)
-    assert leftovers(one, host, ports) == []
-    assert xenstate.granted(host, one.domid) == granted
+    xpv.run(UNLOAD)
+    assert leftovers(xpv, host, ports) == []
+    assert xenstate.granted(host, xpv.domid) == granted
 
-    one.load_xpv()
-    node = one.wait_for_disk()
-    assert one.run(f"mount {node} /mnt && sha256sum </mnt/data && umount /mnt").out.split()[0] \
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    assert xpv.run(f"mount {node} /mnt && sha256sum </mnt/data && umount /mnt").out.split()[0] \
         == digests.written
+    xpv.run(UNLOAD)
 
 
-def test_ten_reloads_with_io_in_between(guest, host, modules):
-    one = guest(drivers="xpv", modules=modules, disks=[128])
-    ports = xenstate.open_ports(host, one.domid)
-    granted = xenstate.granted(host, one.domid)
-    one.load_xpv()
-    one.run(f"mkfs.ext4 -q {one.wait_for_disk()} && {UNLOAD}")
-    free_before = int(one.run(FREE_MEMORY).out)
+@pytest.mark.vcpus(2)
+def test_ten_reloads_with_io_in_between(xpv, host):
+    ports = xenstate.open_ports(host, xpv.domid)
+    granted = xenstate.granted(host, xpv.domid)
+    xpv.load_xpv()
+    xpv.run(f"mkfs.ext4 -q {xpv.wait_for_disk()} && {UNLOAD}")
+    free_before = int(xpv.run(FREE_MEMORY).out)
     counts = set()
     for number in range(10):
-        one.load_xpv()
-        node = one.wait_for_disk()
-        one.run(f"""set -e
+        xpv.load_xpv()
+        node = xpv.wait_for_disk()
+        xpv.run(f"""set -e
             mount {node} /mnt
             if [ {number} -gt 0 ]; then [ "$(cat /mnt/round)" = {number - 1} ]; sha256sum -c --quiet /tmp/sum; fi
             echo {number} >/mnt/round
             dd if=/dev/urandom of=/mnt/data bs=1M count=4 status=none
             sha256sum /mnt/data >/tmp/sum
             umount /mnt""", timeout=300)
-        now = grants(one)
+        now = grants(xpv)
         counts.add((now["free"], now["in pools"], now["parked"], now["lost"]))
-        one.run(UNLOAD)
-        assert leftovers(one, host, ports) == []
-        assert xenstate.granted(host, one.domid) == granted
+        xpv.run(UNLOAD)
+        assert leftovers(xpv, host, ports) == []
+        assert xenstate.granted(host, xpv.domid) == granted
     assert len(counts) == 1 and counts.pop()[2:] == (0, 0)
     # Other users of memory come and go too; a page lost in each round would be less than this.
-    assert free_before - int(one.run(FREE_MEMORY).out) < 8192
+    assert free_before - int(xpv.run(FREE_MEMORY).out) < 8192
 
 
-def test_hot_plug(guest, host, modules):
+@pytest.mark.vcpus(4)
+def test_hot_plug(xpv, host):
     """A disk attached and detached with xl, idle and with I/O in flight."""
-    one = guest(drivers="xpv", modules=modules, disks=[64],
-                expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
-    one.load_xpv()
-    one.wait_for_disk()
-    before = grants(one)
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    before = grants(xpv)
     host.run("truncate -s 64M /var/hot.img")
     device = host.run("losetup -f --show /var/hot.img").out.strip()
     try:
         for io in (False, True, True):
-            host.run(f"xl block-attach {one.name} phy:{device} xvdf w")
-            one.run("n=0; until [ -b /dev/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
+            host.run(f"xl block-attach {xpv.name} phy:{device} xvdf w")
+            xpv.run("n=0; until [ -b /dev/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
                     timeout=180)
             writer = None
             if io:
-                writer = one.start("while [ -b /dev/xvdf ]; do dd if=/dev/zero of=/dev/xvdf bs=64k oflag=direct "
+                writer = xpv.start("while [ -b /dev/xvdf ]; do dd if=/dev/zero of=/dev/xvdf bs=64k oflag=direct "
                                    "conv=nocreat status=none; done; exit 9")
-                one.run("n=0; until [ $(awk '{print $7}' /sys/block/xvdf/stat) -gt 200 ]; do sleep 0.1; n=$((n+1)); "
+                xpv.run("n=0; until [ $(awk '{print $7}' /sys/block/xvdf/stat) -gt 200 ]; do sleep 0.1; n=$((n+1)); "
                         "[ $n -lt 600 ] || exit 1; done", timeout=180)
-            host.run(f"xl block-detach {one.name} xvdf")
-            one.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
+            host.run(f"xl block-detach {xpv.name} xvdf")
+            xpv.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
                     timeout=180)
             if writer:
                 # What was in flight ended with EIO; nothing hangs.
                 result = writer.wait(60)
                 assert result.status == 9 and "Input/output error" in result.err
-            assert "xvdf" not in one.run("cat /proc/interrupts").out
+            assert "xvdf" not in xpv.run("cat /proc/interrupts").out
     finally:
         host.run(f"losetup -d {device}; rm -f /var/hot.img", check=False)
-    after = grants(one)
+    after = grants(xpv)
     assert (after["in pools"], after["parked"], after["lost"]) == (before["in pools"], 0, 0)
     # The other disk never noticed.
-    one.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
+    xpv.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
+    xpv.run(UNLOAD)
 
 
-def test_upcall_by_platform_interrupt(guest, host, modules):
-    """Without upcall vectors all events come to vCPU 0, and the disk works."""
-    one = guest(drivers="xpv", modules=modules, disks=[64])
-    one.load_xpv("xpv_lib", "xpv_hypervisor", "xpv_evtchn=upcall=intx")
-    one.load_xpv()
-    node = one.wait_for_disk()
-    one.run(f"dd if=/dev/urandom of={node} bs=1M count=8 oflag=direct status=none")
-    whole = "dd if={} bs=1M count=8 iflag=direct status=none | sha256sum"
-    assert one.run(whole.format(node)).out == host.run(whole.format(one.disks[0].backend)).out
-    upcalls, = [l for l in one.run("cat /proc/interrupts").out.splitlines() if "xpv upcall" in l]
-    assert "IO-APIC" in upcalls
-    one.run(UNLOAD)
-
-
-def test_irq_affinity(guest, modules):
+@pytest.mark.vcpus(2)
+def test_irq_affinity(xpv):
     """Events follow smp_affinity, and move away from a CPU that goes offline."""
-    one = guest(drivers="xpv", modules=modules, disks=[64], vcpus=2)
-    one.load_xpv()
-    node = one.wait_for_disk()
-    irq = one.run("awk '/ xvda$/ {sub(\":\", \"\", $1); print $1}' /proc/interrupts").out.strip()
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    irq = xpv.run("awk '/ xvda$/ {sub(\":\", \"\", $1); print $1}' /proc/interrupts").out.strip()
 
     def counts():
-        return [int(n) for n in one.run(f"grep '^ *{irq}:' /proc/interrupts").out.split()[1:3]]
+        return [int(n) for n in xpv.run(f"grep '^ *{irq}:' /proc/interrupts").out.split()[1:3]]
 
     def read():
-        one.run(f"dd if={node} of=/dev/null bs=64k count=50 iflag=direct status=none")
+        xpv.run(f"dd if={node} of=/dev/null bs=64k count=50 iflag=direct status=none")
 
     for cpu in (0, 1):
-        one.run(f"echo {cpu} >/proc/irq/{irq}/smp_affinity_list")
+        xpv.run(f"echo {cpu} >/proc/irq/{irq}/smp_affinity_list")
         before = counts()
         read()
         after = counts()
         assert after[cpu] - before[cpu] >= 10
         assert after[1 - cpu] == before[1 - cpu]
-    one.run("echo 0 >/sys/devices/system/cpu/cpu1/online")
+    xpv.run("echo 0 >/sys/devices/system/cpu/cpu1/online")
     read()
-    one.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
-    one.run(f"echo 1 >/proc/irq/{irq}/smp_affinity_list")
+    xpv.run("echo 1 >/sys/devices/system/cpu/cpu1/online")
+    xpv.run(f"echo 1 >/proc/irq/{irq}/smp_affinity_list")
     before = counts()
     read()
     assert counts()[1] - before[1] >= 10
+    xpv.run(UNLOAD)
