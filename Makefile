@@ -7,6 +7,7 @@
 # make modules_install          install what make built (INSTALL_MOD_PATH as in the kernel)
 # make clean
 # make deps                     install what all this needs (Debian 12, as root)
+# make demo                     boot real Xen and use a disk through xpv
 # make test                     run all tests; make test SUITE=host one suite
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
@@ -57,8 +58,12 @@ clean:
 deps:
 	@$(root)/tests/deps
 
+demo: deps
+	+@$(MAKE) --no-print-directory all-kernels
+	@$(root)/tests/lab/demo --modules=$(root)/build
+
 test: deps
 	@$(root)/tests/run $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps test
+.PHONY: modules modules_install all-kernels tree clean deps demo test
 .DEFAULT_GOAL := modules
