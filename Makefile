@@ -62,8 +62,12 @@ demo: deps
 	+@$(MAKE) --no-print-directory all-kernels
 	@$(root)/tests/lab/demo --modules=$(root)/build
 
+lab: deps
+	+@$(MAKE) --no-print-directory all-kernels
+	@$(root)/tests/lab/lab shell --drivers=xpv --modules=$(root)/build
+
 test: deps
 	@$(root)/tests/run $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps demo test
+.PHONY: modules modules_install all-kernels tree clean deps demo lab test
 .DEFAULT_GOAL := modules

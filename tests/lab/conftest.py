@@ -3,6 +3,7 @@
 
 import functools
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "vcpus(*counts): the guests that a test of xpv wants, by vCPUs")
-    config.addinivalue_line("markers", "xdist_group(name): tests for the same worker")
 
 
 @functools.cache
@@ -35,10 +35,8 @@ def pytest_generate_tests(metafunc):
     kernels = metafunc.config.getoption("--kernel") or ["6.12"]
     if "xpv" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vcpus")
-        # Tests that share a guest go to one worker, where several run.
         metafunc.parametrize("xpv", [
-            pytest.param(_shape(kernel, vcpus), id=f"{kernel}-{vcpus}vcpus",
-                         marks=pytest.mark.xdist_group(f"{kernel}-{vcpus}"))
+            pytest.param(_shape(kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
             for kernel in kernels for vcpus in (marker.args if marker else (2,))],
             indirect=True, scope="module")
     elif "kernel" in metafunc.fixturenames:
@@ -97,14 +95,57 @@ def guest(host, kernel, request):
         raise errors[0]
 
 
+class _Fleet:
+    """The guests for tests of xpv: while one is tested, the next one boots."""
+
+    def __init__(self, host, modules, shapes):
+        self._host = host
+        self._modules = modules
+        self._shapes = shapes
+        self._booting = {}
+
+    def _start(self, shape):
+        kernel, vcpus = shape
+        guest = self._host.guest(type="hvm", drivers="xpv", modules=self._modules, kernel=kernel,
+                                 vcpus=vcpus, disks=[128],
+                                 expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
+        self._booting[shape] = (guest, self._pool.submit(guest.boot))
+
+    def take(self, shape):
+        for wanted in self._shapes[self._shapes.index(shape):][:2]:
+            if wanted not in self._booting:
+                self._start(wanted)
+        guest, boot = self._booting[shape]
+        boot.result()
+        return guest
+
+    def __enter__(self):
+        self._pool = ThreadPoolExecutor()
+        return self
+
+    def __exit__(self, *_):
+        self._pool.shutdown()
+        for guest, _boot in self._booting.values():
+            guest.stop(shutdown=False)      # those that no test has used and finished
+
+
+@pytest.fixture(scope="session")
+def _fleet(host, request):
+    shapes = []
+    for item in request.session.items:
+        shape = getattr(item, "callspec", None) and item.callspec.params.get("xpv")
+        if shape and shape not in shapes:
+            shapes.append(shape)
+    with _Fleet(host, request.config.getoption("--modules"), shapes) as fleet:
+        yield fleet
+
+
 @pytest.fixture(scope="module")
-def xpv(host, request):
+def xpv(request):
     """An HVM guest booted with xen_nopv, shared by the tests of a module; each
     loads xpv and unloads it. Its logs are checked at the end."""
-    directory = request.config.getoption("--modules")
-    if directory is None:
+    if request.config.getoption("--modules") is None:
         pytest.skip("no --modules")
-    kernel, vcpus = request.param
-    with host.guest(type="hvm", drivers="xpv", modules=directory, kernel=kernel, vcpus=vcpus, disks=[128],
-                    expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"]) as guest:
-        yield guest
+    guest = request.getfixturevalue("_fleet").take(request.param)
+    yield guest
+    guest.finish()

@@ -8,7 +8,7 @@ import pytest
 
 from xpvlab import disktest, xenstate
 
-UNLOAD = "rmmod xpv_blkfront xpv_xenbus xpv_gnttab xpv_evtchn xpv_hypervisor xpv_lib"
+UNLOAD = "udevadm settle; rmmod xpv_blkfront xpv_xenbus xpv_gnttab xpv_evtchn xpv_hypervisor xpv_lib"
 # After unloading, each of these finds nothing.
 LEFTOVERS = """
 grep -l xpv /proc/modules /proc/interrupts /proc/iomem 2>/dev/null

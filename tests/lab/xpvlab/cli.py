@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from . import cache, debian, images, qemu
+from . import shell as person
+from . import soak as load
 from .errors import EmulatorFault, LabError
 from .host import Host
 from .progress import say
@@ -72,6 +74,26 @@ def run(args):
     print(f"passed; logs in {host.run_dir}")
 
 
+def shell(args):
+    person.run(dict(type=args.type, kernel=args.kernel, drivers=args.drivers, modules=args.modules,
+                    vcpus=args.vcpus, memory=args.memory, disks=args.disks, vifs=args.vifs,
+                    cmdline=args.cmdline))
+
+
+def soak(args):
+    drivers = ["intree", "xpv"] if args.drivers == "both" else [args.drivers]
+    results = load.run(drivers, args.modules, args.minutes, args.guests, args.kernel)
+    failed = False
+    for kind, result in results.items():
+        print(f"{kind}: {result.seconds / 60:.0f} domU-minutes, {result.rounds} verified rounds, "
+              f"{len(result.failures)} failures, {len(result.faults)} emulator faults")
+        for text in result.failures + result.faults:
+            print(f"  {text[:2000]}")
+        failed = failed or bool(result.failures) or not result.rounds
+    if failed:
+        raise LabError("the soak failed")
+
+
 def clean(args):
     keep = set()
     if not args.all:
@@ -108,6 +130,19 @@ def main(argv=None):
     command.add_argument("--timeout", type=int, default=600, help="seconds for each script")
     command.add_argument("--host-memory", type=int, default=4096, metavar="MIB")
     command.set_defaults(run=run)
+
+    command = commands.add_parser("shell", help="a shell in dom0 with a running guest")
+    _guest_options(command)
+    command.set_defaults(run=shell)
+
+    command = commands.add_parser(
+        "soak", help="guests under heavy disk load, and with the kernel's drivers network load, for a long time")
+    command.add_argument("--drivers", choices=["intree", "xpv", "both"], default="both")
+    command.add_argument("--modules", type=Path, metavar="DIR", help="directory of xpv's .ko files")
+    command.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12")
+    command.add_argument("--minutes", type=int, default=60, help="guest minutes for each kind of drivers")
+    command.add_argument("--guests", type=int, default=2, help="guests of each kind at once")
+    command.set_defaults(run=soak)
 
     command = commands.add_parser("clean", help="remove logs and outdated cache entries")
     command.add_argument("--all", action="store_true", help="the whole cache")
