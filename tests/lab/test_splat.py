@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The reading of kernel logs, from sample lines."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from xpvlab import splat
@@ -66,3 +70,16 @@ def test_guests_own_crash_is_no_emulator_fault():
     own = CORRUPTED.replace("e008:[<ffff82d0402044a5>]", "0010:[<ffffffff81000000>]")
     assert not splat.emulator_faults(own)
     assert not splat.emulator_faults(CORRUPTED.replace("hvm guest", "hypervisor"))
+
+
+def test_emulator_fault_is_neither_pass_nor_failure(tmp_path):
+    lab = Path(__file__).parent
+    (tmp_path / "test_it.py").write_text(
+        "from xpvlab import EmulatorFault\n"
+        "def test_it():\n    raise EmulatorFault('made up')\n")
+    run = subprocess.run(["/usr/bin/python3", "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider",
+                          "-rs", "--rootdir", tmp_path, tmp_path / "test_it.py"],
+                         env=os.environ | {"PYTHONPATH": str(lab), "PYTHONDONTWRITEBYTECODE": "1"},
+                         capture_output=True, text=True)
+    assert "1 skipped" in run.stdout and "passed" not in run.stdout and "failed" not in run.stdout, run.stdout
+    assert "EMULATOR FAULT: made up" in run.stdout
