@@ -23,6 +23,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "vcpus(*counts): the guests that a test of xpv wants, by vCPUs")
+    config.addinivalue_line("markers", "newest_kernel: run with the last of the kernels only")
 
 
 @functools.cache
@@ -40,7 +41,8 @@ def pytest_generate_tests(metafunc):
             for kernel in kernels for vcpus in (marker.args if marker else (2,))],
             indirect=True, scope="module")
     elif "kernel" in metafunc.fixturenames:
-        metafunc.parametrize("kernel", kernels)
+        marker = metafunc.definition.get_closest_marker("newest_kernel")
+        metafunc.parametrize("kernel", kernels[-1:] if marker else kernels)
 
 
 @pytest.hookimpl(trylast=True)

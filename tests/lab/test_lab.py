@@ -5,6 +5,8 @@ import pytest
 
 from xpvlab import SplatFound
 
+pytestmark = pytest.mark.newest_kernel
+
 # Written through a file system, read back from the disk, not from the cache.
 CHECKSUMMED_IO = """
 set -e
