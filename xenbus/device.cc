@@ -49,6 +49,8 @@ bool letter_or_digit(char c)
 }
 
 using StorePath = FixedText<384>;
+/* A key of a device's own directory; small, as several share a stack frame. */
+using OwnKey = FixedText<2 * DeviceIdentity::name_capacity + 32>;
 
 } // namespace
 
@@ -375,7 +377,7 @@ Status xpv_device::begin()
 
 Result<xpv_device::Look> xpv_device::look()
 {
-	StorePath own_path;
+	OwnKey own_path;
 	StorePath state_path;
 	StorePath online_path;
 	XPV_TRY(own_path.assign({ path_.view(), "/state" }));
@@ -470,7 +472,7 @@ void xpv_device::take_failure()
 	failed_ = true;
 	/* The other end cannot be trusted with an orderly end. */
 	release();
-	StorePath path_in_store;
+	OwnKey path_in_store;
 	Status written = path_in_store.assign({ "error/", path_.view(), "/error" });
 	if (written.ok())
 		written = status(xpv_store_write(XPV_STORE_NO_TRANSACTION, path_in_store.get(), text));
@@ -518,7 +520,7 @@ Status xpv_device::announce()
 	if (end) {
 		written = announce_end(wanted);
 	} else {
-		StorePath state_path;
+		OwnKey state_path;
 		char text[4];
 		xpv_format(text, sizeof(text), "%d", static_cast<int>(wanted));
 		XPV_TRY(state_path.assign({ path_.view(), "/state" }));
@@ -544,9 +546,9 @@ Status xpv_device::announce()
  */
 Status xpv_device::announce_end(xenbus_state state)
 {
-	StorePath state_path;
-	StorePath backend_path;
-	StorePath backend_id_path;
+	OwnKey state_path;
+	OwnKey backend_path;
+	OwnKey backend_id_path;
 	XPV_TRY(state_path.assign({ path_.view(), "/state" }));
 	XPV_TRY(backend_path.assign({ path_.view(), "/backend" }));
 	XPV_TRY(backend_id_path.assign({ path_.view(), "/backend-id" }));

@@ -102,7 +102,7 @@ def clean(args):
     for path in sorted(cache.root().iterdir()):
         if path.name == "locks" or str(path) in keep:
             continue
-        if not args.all and path.name.startswith(("deb-", "kernel-")):
+        if not args.all and path.name.startswith(("deb-", "kernel-", "kunit-")):
             continue
         say(f"removing {path}")
         cache.remove_tree(path)
