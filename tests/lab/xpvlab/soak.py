@@ -30,26 +30,30 @@ class Result:
     faults: list = field(default_factory=list)      # the emulator's own
 
 
-def _load(guest, end, result):
+def _load(guest, seconds, result):
     node = guest.wait_for_disk()
     network = None
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         if guest.vifs and (network is None or not network.running()):
-            if network is not None:
-                network.wait(60)
-            port = 5000 + int(guest.name[1:])
-            network = guest.start(NETWORK.format(port=port))
-        fio = guest.run(DISK.format(node=node), timeout=1800)
-        if "verify" in fio.err or fio.status:
+            if network is not None and network.wait(60).status:
+                raise LabError("iperf3 failed")
+            network = guest.start(NETWORK.format(port=_port(guest)))
+        fio = guest.run(DISK.format(node=node), timeout=1800, check=False)
+        if fio.status or "verify" in fio.err:
             raise LabError(f"fio: {fio.err}")
         result.rounds += 1
     if network:
         network.kill()
 
 
-def _one(host, options, end, result):
-    """One guest after the other, until the time is over."""
-    while time.monotonic() < end:
+def _port(guest):
+    return 5000 + int(guest.name[1:])
+
+
+def _one(host, options, seconds, result):
+    """Guests, one after the other, until they were loaded for `seconds`."""
+    while seconds > 0:
         started = None
         try:
             with host.guest(**options) as guest:
@@ -57,35 +61,39 @@ def _one(host, options, end, result):
                     guest.load_xpv()
                 else:
                     guest.net_up()
-                    host.run(f"iperf3 -s -D -p {5000 + int(guest.name[1:])}")
+                    host.run(f"iperf3 -s -D -p {_port(guest)}")
                 started = time.monotonic()
-                _load(guest, end, result)
+                _load(guest, seconds, result)
         except EmulatorFault as error:
             result.faults.append(str(error))
         except LabError as error:
             result.failures.append(str(error))
-        finally:
-            if started:
-                result.seconds += time.monotonic() - started
+        if started is None:
+            return      # it did not even boot; the failure is counted
+        spent = time.monotonic() - started
+        result.seconds += spent
+        seconds -= spent
 
 
-def run(drivers, modules, minutes, guests=2, kernel="6.12", memory=6144):
+def run(drivers, modules, minutes, guests=2, kernel="6.12"):
     """Load `guests` guests of each kind in `drivers` until each kind has had
     `minutes` of guest time; returns {kind: Result}."""
     results = {kind: Result() for kind in drivers}
-    end = time.monotonic() + minutes * 60 / guests
-    with Host(memory=memory) as host:
+    count = guests * len(drivers)
+    dom0_memory = 1024 + 192 * count    # a device model each
+    with Host(memory=dom0_memory + 640 * count + 512, dom0_memory=dom0_memory) as host:
         threads = []
         for kind in drivers:
             options = dict(type="hvm", drivers=kind, modules=modules if kind == "xpv" else None,
                            kernel=kernel, disks=[128], vifs=1 if kind == "intree" else 0)
             for _ in range(guests):
-                thread = threading.Thread(target=_one, args=(host, options, end, results[kind]))
+                thread = threading.Thread(
+                    target=_one, args=(host, options, minutes * 60 / guests, results[kind]))
                 thread.start()
                 threads.append(thread)
         while any(t.is_alive() for t in threads):
             for thread in threads:
-                thread.join(timeout=15)
+                thread.join(timeout=10)
             say("; ".join(f"{kind}: {r.rounds} rounds, {len(r.failures)} failures, "
                           f"{len(r.faults)} emulator faults" for kind, r in results.items()))
     return results
