@@ -9,6 +9,7 @@
 
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
+#include "lib/debugfs.h"
 
 void xpv_gnttab_hold_module(void)
 {
@@ -51,48 +52,20 @@ DEFINE_SHOW_ATTRIBUTE(gnttab);
 
 static struct dentry *counts_file;
 
-/* The directory is every xpv module's: made by the first that comes. */
-static void debugfs_add(void)
-{
-	struct dentry *directory = debugfs_lookup("xpv", NULL);
-
-	if (directory) {
-		counts_file = debugfs_create_file("gnttab", 0400, directory, NULL, &gnttab_fops);
-		dput(directory);
-		return;
-	}
-	directory = debugfs_create_dir("xpv", NULL);
-	counts_file = debugfs_create_file("gnttab", 0400, directory, NULL, &gnttab_fops);
-}
-
-/* And removed by the last that goes. */
-static void debugfs_drop(void)
-{
-	struct dentry *directory;
-
-	debugfs_remove(counts_file);
-	directory = debugfs_lookup("xpv", NULL);
-	if (!directory)
-		return;
-	if (simple_empty(directory))
-		debugfs_remove(directory);
-	dput(directory);
-}
-
 static int __init gnttab_module_init(void)
 {
 	int code = xpv_gnttab_load();
 
 	if (code)
 		return code;
-	debugfs_add();
+	counts_file = debugfs_create_file("gnttab", 0400, xpv_debugfs_directory(), NULL, &gnttab_fops);
 	return 0;
 }
 module_init(gnttab_module_init);
 
 static void __exit gnttab_module_exit(void)
 {
-	debugfs_drop();
+	debugfs_remove(counts_file);
 	xpv_gnttab_unload();
 }
 module_exit(gnttab_module_exit);

@@ -18,6 +18,7 @@
 #include <linux/wait_bit.h>
 
 #include "hypervisor/hypervisor.h"
+#include "lib/debugfs.h"
 #include "xenbus/linux.h"
 
 /* ---- Devices ---- */
@@ -272,34 +273,6 @@ static int xenbus_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(xenbus);
 
-/* The directory is every xpv module's: made by the first that comes. */
-static void debugfs_add(void)
-{
-	struct dentry *directory = debugfs_lookup("xpv", NULL);
-
-	if (directory) {
-		counts_file = debugfs_create_file("xenbus", 0400, directory, NULL, &xenbus_fops);
-		dput(directory);
-		return;
-	}
-	directory = debugfs_create_dir("xpv", NULL);
-	counts_file = debugfs_create_file("xenbus", 0400, directory, NULL, &xenbus_fops);
-}
-
-/* And removed by the last that goes. */
-static void debugfs_drop(void)
-{
-	struct dentry *directory;
-
-	debugfs_remove(counts_file);
-	directory = debugfs_lookup("xpv", NULL);
-	if (!directory)
-		return;
-	if (simple_empty(directory))
-		debugfs_remove(directory);
-	dput(directory);
-}
-
 /* ---- The module ---- */
 
 static unsigned int store_timeout_ms = 60000;
@@ -326,7 +299,7 @@ static int __init xenbus_init(void)
 	error = xpv_bus_start();
 	if (error)
 		goto unregister_bus;
-	debugfs_add();
+	counts_file = debugfs_create_file("xenbus", 0400, xpv_debugfs_directory(), NULL, &xenbus_fops);
 	return 0;
 
 unregister_bus:
@@ -341,7 +314,7 @@ module_init(xenbus_init);
 
 static void __exit xenbus_exit(void)
 {
-	debugfs_drop();
+	debugfs_remove(counts_file);
 	xpv_bus_stop();
 	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
 	bus_unregister(&xpv_bus);

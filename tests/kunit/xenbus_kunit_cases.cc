@@ -5,14 +5,7 @@
 #include "lib/memory.hh"
 #include "xenbus/message.hh"
 #include "xenbus/state.hh"
-
-#define XPV_STRINGIFY_(x) #x
-#define XPV_STRINGIFY(x) XPV_STRINGIFY_(x)
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			return __FILE__ ":" XPV_STRINGIFY(__LINE__) ": " #condition;                                   \
-	} while (0)
+#include "tests/kunit/check.h"
 
 namespace {
 
