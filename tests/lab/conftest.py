@@ -3,6 +3,7 @@
 
 import functools
 import sys
+import typing
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from xpvlab import EmulatorFault, Host  # noqa: E402
+from xpvlab import TYPES, EmulatorFault, Host  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -26,10 +27,16 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "newest_kernel: run with the last of the kernels only")
 
 
-@functools.cache
-def _shape(kernel, vcpus):
-    """A guest's description: one object for each, as pytest tells fixture parameters apart."""
-    return (kernel, vcpus)
+class Shape(typing.NamedTuple):
+    """What tells a shared guest from the others."""
+    fixture: str
+    type: str
+    kernel: str
+    vcpus: int
+
+
+# One object for each, as pytest tells fixture parameters apart.
+_shape = functools.cache(Shape)
 
 
 def pytest_generate_tests(metafunc):
@@ -37,21 +44,27 @@ def pytest_generate_tests(metafunc):
     if "xpv" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vcpus")
         metafunc.parametrize("xpv", [
-            pytest.param(_shape(kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
+            pytest.param(_shape("xpv", "hvm", kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
             for kernel in kernels for vcpus in (marker.args if marker else (2,))],
             indirect=True, scope="module")
+    elif "intree" in metafunc.fixturenames:
+        metafunc.parametrize("intree", [
+            pytest.param(_shape("intree", type, kernel, 2), id=f"{type}-{kernel}")
+            for kernel in kernels for type in TYPES], indirect=True, scope="module")
     elif "kernel" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("newest_kernel")
         metafunc.parametrize("kernel", kernels[-1:] if marker else kernels)
 
 
+def _shape_of(item):
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("xpv") or params.get("intree")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Tests that share a guest come one after the other, in the order of the file."""
-    def shape(item):
-        params = getattr(item, "callspec", None) and item.callspec.params
-        return str(params["xpv"]) if params and "xpv" in params else ""
-    items.sort(key=lambda item: (str(item.path), shape(item)))
+    items.sort(key=lambda item: (str(item.path), str(_shape_of(item) or "")))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -109,7 +122,7 @@ def guest(host, kernel, request):
 
 
 class _Fleet:
-    """The guests for tests of xpv: while one is tested, the next one boots."""
+    """The guests that several tests share: while one is tested, the next one boots."""
 
     def __init__(self, host, modules, shapes):
         self._host = host
@@ -118,9 +131,9 @@ class _Fleet:
         self._booting = {}
 
     def _start(self, shape):
-        kernel, vcpus = shape
-        guest = self._host.guest(type="hvm", drivers="xpv", modules=self._modules, kernel=kernel,
-                                 vcpus=vcpus, disks=[128],
+        guest = self._host.guest(type=shape.type, drivers=shape.fixture, modules=self._modules,
+                                 kernel=shape.kernel, vcpus=shape.vcpus, disks=[128],
+                                 vifs=1 if shape.fixture == "intree" else 0,
                                  expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
         self._booting[shape] = (guest, self._pool.submit(guest.boot))
 
@@ -144,24 +157,39 @@ class _Fleet:
 
 @pytest.fixture(scope="session")
 def _fleet(host, request):
-    shapes = []
-    for item in request.session.items:
-        shape = getattr(item, "callspec", None) and item.callspec.params.get("xpv")
-        if shape and shape not in shapes:
-            shapes.append(shape)
+    shapes = list(dict.fromkeys(filter(None, map(_shape_of, request.session.items))))
     with _Fleet(host, request.config.getoption("--modules"), shapes) as fleet:
         yield fleet
+
+
+def _shared_guest(request):
+    if request.config.getoption("--modules") is None:
+        pytest.skip("no --modules")
+    guest = request.getfixturevalue("_fleet").take(request.param)
+    yield guest
+    guest.finish()
 
 
 @pytest.fixture(scope="module")
 def xpv(request):
     """An HVM guest booted with xen_nopv, shared by the tests of a module; each
     loads xpv and unloads it. Its logs are checked at the end."""
-    if request.config.getoption("--modules") is None:
-        pytest.skip("no --modules")
-    guest = request.getfixturevalue("_fleet").take(request.param)
-    yield guest
-    guest.finish()
+    yield from _shared_guest(request)
+
+
+@pytest.fixture(scope="module")
+def intree(request):
+    """A guest with the kernel's own drivers, one disk and one interface,
+    shared by the tests of a module. Its logs are checked at the end."""
+    yield from _shared_guest(request)
+
+
+@pytest.fixture(autouse=True)
+def _without_xpv(request):
+    """A test that failed leaves the next one of its guest a clean start."""
+    yield
+    if "xpv" in request.fixturenames:
+        request.getfixturevalue("xpv").unload_xpv(check=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,23 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where Xen is not there, or not ours: one clear line, ENODEV, nothing touched."""
+"""Where Xen is not there: one clear line, ENODEV, nothing touched. (test_intree.py
+has the kernels that own Xen.)"""
 
 import subprocess
 
 from xpvlab import images, initrd, payload
-
-
-def test_kernel_owns_xen(guest, host, modules):
-    one = guest(type="hvm", drivers="intree", modules=modules, disks=1)
-    node = one.wait_for_disk()
-    before = one.run("cat /proc/interrupts | awk '{print $NF}'; cat /proc/iomem").out
-    result = one.run("insmod /lab/payload/modules/xpv_lib.ko; insmod /lab/payload/modules/xpv_hypervisor.ko",
-                     check=False)
-    assert result.status == 1 and "No such device" in result.err
-    lines = [l for l in one.run("dmesg").out.splitlines() if "xpv_hypervisor: " in l]
-    assert len(lines) == 1 and "own Xen support is active" in lines[0]
-    one.run("rmmod xpv_lib")
-    assert one.run("cat /proc/interrupts | awk '{print $NF}'; cat /proc/iomem").out == before
-    one.run(f"dd if={node} of=/dev/null bs=1M count=8 iflag=direct status=none")
 
 
 def test_no_xen(kernel, modules, tmp_path):

@@ -11,11 +11,13 @@ so a line that echoes, or a half-sent frame, does no lasting harm.
   H  are you there                      H  I am here
   R  run a shell script                 O  its standard output
   P  run one on a terminal              E  its standard error
-  I  input for a terminal or socket     X  its exit status, it is over
-  K  kill it                            F  the socket is closed
-  C  connect to a Unix socket           A  the socket is connected
-  F  close the socket
+  I  input for a terminal, socket, tty  X  its exit status, it is over
+  K  kill it                            F  the socket or tty is closed
+  C  connect to a Unix socket or tty    A  it is connected
+  F  close it
   W  append to a file (path NUL data)
+
+What goes to an agent on a tty is escaped, see escape().
 """
 
 import errno
@@ -25,6 +27,7 @@ import pty
 import select
 import signal
 import socket
+import stat
 import struct
 import sys
 import termios
@@ -46,12 +49,31 @@ def encode(kind, ident, data=b""):
     return FRAME.pack(MAGIC, kind, flags, ident, len(data), crc) + data
 
 
+def escape(data):
+    """A kernel whose console is on the same tty takes Ctrl-O for the prefix
+    of a SysRq command, so that byte must never be seen."""
+    return data.replace(b"\x10", b"\x10P").replace(b"\x0f", b"\x10O")
+
+
+class Unescaper:
+    """Undoes escape(), on pieces cut anywhere."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def feed(self, data):
+        data = self.rest + data
+        whole = len(data) - data.endswith(b"\x10")
+        data, self.rest = data[:whole], data[whole:]
+        return data.replace(b"\x10O", b"\x0f").replace(b"\x10P", b"\x10")
+
+
 class Decoder:
-    """Bytes in, frames out."""
+    """Bytes in, frames out. `noise` is what was between them."""
 
     def __init__(self):
         self.data = bytearray()
-        self.skipped = 0
+        self.noise = bytearray()
 
     def feed(self, data):
         self.data += data
@@ -59,40 +81,45 @@ class Decoder:
             start = self.data.find(MAGIC)
             if start < 0:
                 keep = min(len(self.data), len(MAGIC) - 1)
-                self.skipped += len(self.data) - keep
-                del self.data[:len(self.data) - keep]
+                self.skip(len(self.data) - keep)
                 return
-            self.skipped += start
-            del self.data[:start]
+            self.skip(start)
             if len(self.data) < FRAME.size:
                 return
             _, kind, flags, ident, length, crc = FRAME.unpack_from(self.data)
             if length > 1 << 20:
-                del self.data[:1]
+                self.skip(1)
                 continue
             if len(self.data) < FRAME.size + length:
                 return
             body = bytes(self.data[FRAME.size:FRAME.size + length])
             if zlib.crc32(kind + flags + struct.pack("<I", ident) + body) != crc:
-                del self.data[:1]
+                self.skip(1)
                 continue
             del self.data[:FRAME.size + length]
             yield kind, ident, zlib.decompress(body) if flags == b"z" else body
+
+    def skip(self, count):
+        self.noise += self.data[:count]
+        del self.noise[:-1 << 20]
+        del self.data[:count]
 
 
 class Agent:
     def __init__(self, device):
         self.fd = os.open(device, os.O_RDWR | os.O_NOCTTY)
+        self.unescaper = None
         if os.isatty(self.fd):
             tty.setraw(self.fd)
             termios.tcflush(self.fd, termios.TCIOFLUSH)
+            self.unescaper = Unescaper()
         self.decoder = Decoder()
         self.poll = select.poll()
         self.poll.register(self.fd, select.POLLIN)
         self.sources = {}       # fd -> (id, frame type)
         self.children = {}      # pid -> id
-        self.inputs = {}        # id -> fd of a terminal, or a socket
-        self.backlog = {}       # id -> bytes waiting for a socket
+        self.inputs = {}        # id -> fd of a terminal, socket or tty
+        self.backlog = {}       # id -> bytes waiting for a socket or tty
         read, write = os.pipe()
         os.set_blocking(write, False)
         os.set_blocking(read, False)
@@ -127,6 +154,8 @@ class Agent:
             # The other end is not connected (virtio-serial): do not spin.
             select.select([], [], [], 0.2)
             return
+        if self.unescaper:
+            data = self.unescaper.feed(data)
         for kind, ident, body in self.decoder.feed(data):
             handler = self.HANDLERS.get(kind)
             if handler:
@@ -188,16 +217,10 @@ class Agent:
     def drop(self, fd):
         ident, kind = self.sources.pop(fd)
         self.poll.unregister(fd)
-        channel = self.inputs.get(ident)
-        if kind == b"D":
-            self.inputs.pop(ident, None)
-            self.backlog.pop(ident, None)
-            channel.close()
-            return ident
-        if channel == fd:
+        if self.inputs.get(ident) == fd:
             del self.inputs[ident]
+            self.backlog.pop(ident, None)
         os.close(fd)
-        return ident
 
     def on_source(self, fd, events):
         ident, kind = self.sources[fd]
@@ -243,45 +266,50 @@ class Agent:
                 os.killpg(pid, signal.SIGKILL)
 
     def connect(self, ident, body):
-        sock = socket.socket(socket.AF_UNIX)
+        path = body.decode()
         try:
-            sock.connect(body.decode())
+            if stat.S_ISCHR(os.stat(path).st_mode):
+                fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+                tty.setraw(fd)
+            else:
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.connect(path)
+                    fd = sock.detach()
         except OSError:
-            sock.close()
             self.send(b"F", ident)
             return
-        self.inputs[ident] = sock
-        self.add(sock.fileno(), ident, b"D")
+        self.inputs[ident] = fd
+        self.backlog[ident] = b""
+        self.add(fd, ident, b"D")
         self.send(b"A", ident)
 
     def feed(self, ident, body):
-        channel = self.inputs.get(ident)
-        if isinstance(channel, socket.socket):
-            self.backlog[ident] = self.backlog.get(ident, b"") + body
+        fd = self.inputs.get(ident)
+        if ident in self.backlog:
+            self.backlog[ident] += body
             self.flush(ident)
-        elif channel is not None:
-            os.set_blocking(channel, True)
-            os.write(channel, body)
-            os.set_blocking(channel, False)
+        elif fd is not None:
+            os.set_blocking(fd, True)
+            os.write(fd, body)
+            os.set_blocking(fd, False)
 
     def flush(self, ident):
-        """A socket is written as it takes it: its other end may be a guest
-        that does not read, and dom0's agent must go on."""
-        sock = self.inputs[ident]
-        data = self.backlog.get(ident, b"")
+        """A socket or tty is written as it takes it: its other end may be a
+        guest that does not read, and dom0's agent must go on."""
+        fd = self.inputs[ident]
+        data = self.backlog[ident]
         try:
-            data = data[sock.send(data):] if data else data
+            data = data[os.write(fd, data):] if data else data
         except BlockingIOError:
             pass
         except OSError:
             data = b""
         self.backlog[ident] = data
-        self.poll.modify(sock.fileno(), select.POLLIN | (select.POLLOUT if data else 0))
+        self.poll.modify(fd, select.POLLIN | (select.POLLOUT if data else 0))
 
     def disconnect(self, ident, _body):
-        channel = self.inputs.get(ident)
-        if isinstance(channel, socket.socket):
-            self.drop(channel.fileno())
+        if ident in self.backlog:
+            self.drop(self.inputs[ident])
 
     def append(self, ident, body):
         path, _, data = body.partition(b"\0")

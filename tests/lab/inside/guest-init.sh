@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # A guest's first process. The agent's device is lab.agent= on the kernel's
-# command line; it needs no PV driver in an HVM guest.
+# command line: the console, or in an HVM guest one that needs no PV driver.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LC_ALL=C.UTF-8
 ln -snf /proc/self/fd /dev/fd
@@ -25,6 +25,9 @@ udevadm trigger --type=devices --action=add --subsystem-match=block \
 udevadm settle --timeout=60
 modprobe -q virtio_console
 agent=$(sed -n 's/.*lab\.agent=\([^ ]*\).*/\1/p' /proc/cmdline)
+# On the agent's own console the kernel speaks only when it dies; the lab
+# reads the rest by dmesg.
+case $agent in hvc*) dmesg -n 1 ;; esac
 while :; do
 	[ -c /dev/$agent ] && python3 /lab/agent.py /dev/$agent
 	sleep 1

@@ -3,5 +3,5 @@
 
 from .errors import (CommandFailed, EmulatorFault, GuestDied, LabError,  # noqa: F401
                      SplatFound)
-from .guest import Disk, Guest  # noqa: F401
+from .guest import TYPES, Disk, Guest  # noqa: F401
 from .host import Host  # noqa: F401

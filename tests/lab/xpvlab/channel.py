@@ -3,8 +3,8 @@
 has the protocol.
 
 A channel carries any number of commands at once. A guest's channel runs
-through dom0's: dom0's agent connects to the Unix socket of the guest's
-second serial port or console and relays it.
+through dom0's: dom0's agent connects to the Unix socket of an HVM guest's
+virtio-serial port, or to the tty of another guest's console, and relays it.
 """
 
 import importlib.util
@@ -89,7 +89,7 @@ class Job:
 
 
 class Relay:
-    """A byte stream to a Unix socket in dom0, over dom0's channel."""
+    """A byte stream to a Unix socket or tty in dom0, over dom0's channel."""
 
     def __init__(self, channel, path):
         self.channel = channel
@@ -166,8 +166,9 @@ class SocketStream:
 
 
 class Channel:
-    def __init__(self, name, stream):
+    def __init__(self, name, stream, escaped=False):
         self.name = name
+        self.escaped = escaped      # the agent is on a tty
         self.stream = stream
         self.dead = None
         self._decoder = agent.Decoder()
@@ -193,9 +194,10 @@ class Channel:
     def send(self, kind, ident, data=b""):
         if self.dead:
             raise GuestDied(f"{self.name}: {self.dead}")
+        frame = agent.encode(kind, ident, data)
         with self._lock:
             try:
-                self.stream.write(agent.encode(kind, ident, data))
+                self.stream.write(agent.escape(frame) if self.escaped else frame)
             except OSError as error:
                 self._closed(str(error))
                 raise GuestDied(f"{self.name}: {error}") from error

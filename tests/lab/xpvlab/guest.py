@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import initrd, payload, splat
-from .channel import Channel, Relay
+from .channel import Channel, Relay, agent
 from .errors import CommandFailed, EmulatorFault, GuestDied, LabError, SplatFound
 from .progress import say, step
 
@@ -58,10 +58,6 @@ class Guest:
                  config="", files=(), expected=(), boot_timeout=900):
         if type not in TYPES or drivers not in DRIVERS:
             raise LabError(f"no such guest: type {type}, drivers {drivers}")
-        if type != "hvm":
-            # They boot, but their second console, which is to carry the lab's
-            # commands, does not appear in them.
-            raise LabError(f"no command channel into {type} guests yet")
         if kernel not in host.guest_image.kernels:
             raise LabError(f"no kernel {kernel}; there are "
                            + ", ".join(host.guest_image.kernels))
@@ -165,7 +161,7 @@ class Guest:
     def _kernel_cmdline(self):
         hvm = self.type == "hvm"
         cmdline = f"console={'ttyS0,115200' if hvm else 'hvc0'} {QUIET} edd=off " \
-                  f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc1'}"
+                  f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc0'}"
         if self.drivers == "xpv":
             cmdline += " xen_nopv"
         return f"{cmdline} {self.cmdline}".strip()
@@ -181,14 +177,13 @@ class Guest:
             f"memory = {self.memory}", f"vcpus = {self.vcpus}", f"vif = {vifs}",
             'on_poweroff = "destroy"', 'on_reboot = "destroy"', 'on_crash = "destroy"',
         ]
-        socket = f"/run/lab/{self.name}.agent"
         if hvm:
             model = ["-device", "ich9-ahci,id=lab"]
             for port, file in enumerate([f"/share/{self.name}.payload", "/dev/vdb"]):
                 model += ["-drive", f"if=none,id=cd{port},file={file},format=raw,readonly=on",
                           "-device", f"ide-cd,bus=lab.{port},drive=cd{port}"]
             model += ["-device", "virtio-serial-pci",
-                      "-chardev", f"socket,id=agent,path={socket},server=on,wait=off",
+                      "-chardev", f"socket,id=agent,path={self._agent_socket},server=on,wait=off",
                       "-device", "virtserialport,chardev=agent,name=xpv.agent"]
             lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
                       f'serial = "file:{self.console_file}"', 'vga = "none"',
@@ -197,8 +192,7 @@ class Guest:
             disks += ["/dev/vdb,raw,xvdz,r", f"{self._payload},raw,xvdy,r"]
             lines += [f'kernel = "/share/vmlinuz-{self.kernel.release}"',
                       f'ramdisk = "/share/{self.name}.initrd"',
-                      f'cmdline = "{self._kernel_cmdline()}"',
-                      f'channel = ["name=agent,connection=socket,path={socket}"]']
+                      f'cmdline = "{self._kernel_cmdline()}"']
         lines += [f"disk = {disks}"]
         if self.type != "pv" and self.host.hvm_cpus:
             lines += [f'cpus = "{self.host.hvm_cpus}"']
@@ -219,12 +213,23 @@ class Guest:
             return f"/var/log/xen/{self.name}.console"
         return f"/var/log/xen/guest-{self.name}.log"
 
+    @property
+    def _agent_socket(self):
+        return f"/run/lab/{self.name}.agent"
+
+    def _agent_path(self):
+        """What leads to the agent, in dom0: only an HVM guest can have more
+        than the one console that xenconsoled serves."""
+        if self.type == "hvm":
+            return self._agent_socket
+        return self.host.run(f"xenstore-read /local/domain/{self.domid}/console/tty", check=False).out.strip()
+
     def _connect(self):
         end = time.monotonic() + self.boot_timeout
         while time.monotonic() < end:
             if self._relay is None or self._relay.over.is_set():
-                self._relay = Relay(self.host.channel, f"/run/lab/{self.name}.agent")
-                self.channel = Channel(self.name, self._relay)
+                self._relay = Relay(self.host.channel, self._agent_path())
+                self.channel = Channel(self.name, self._relay, escaped=self.type != "hvm")
                 if not self._relay.connected():
                     self._relay.close()
                     self._relay = None
@@ -245,7 +250,16 @@ class Guest:
         return self.host.run(f"xl domid {self.name}", check=False).status == 0
 
     def console_tail(self, lines=60):
-        return self.host.run(f"tail -n {lines} {self.console_file}", check=False).out
+        return "\n".join(self._console_log().splitlines()[-lines:])
+
+    def _console_log(self):
+        """What the guest printed; the agent may be on the same console."""
+        copy = self.host.share / f"{self.name}.console"
+        self.host.run(f"cp {self.console_file} /share/{copy.name}", check=False, timeout=60)
+        decoder = agent.Decoder()
+        for _ in decoder.feed(copy.read_bytes() if copy.exists() else b""):
+            pass
+        return (decoder.noise + decoder.data).decode(errors="replace")
 
     # Commands
 
@@ -273,6 +287,17 @@ class Guest:
             raise LabError(f"{self.name} was given no modules")
         arguments = " ".join(f"'{m}'" for m in modules)
         return self.run(f"/lab/load-xpv.sh {arguments}", timeout=timeout)
+
+    def unload_xpv(self, check=True):
+        """Unload what is loaded of xpv, dependents first."""
+        self.run("""mountpoint -q /mnt && umount /mnt
+            udevadm settle
+            for again in 1 2 3 4 5 6 7 8; do
+                modules=$(awk '/^xpv_/ && $3 == 0 {print $1}' /proc/modules)
+                [ -n "$modules" ] || break
+                rmmod $modules || exit 1
+            done
+            ! grep -q ^xpv_ /proc/modules""", check=check)
 
     def wait_for_disk(self, number=0, timeout=60):
         """Wait until the guest has its disk; returns its device node."""
@@ -309,7 +334,7 @@ class Guest:
                 self.host.run(f"xl destroy {self.name}", timeout=120)
             if self._relay:
                 self._relay.close()
-            self.console = self.host.run(f"cat {self.console_file}", check=False, timeout=60).out
+            self.console = self._console_log()
             dm = self.host.run(f"cat /var/log/xen/qemu-dm-{self.name}.log", check=False).out
             (logs / f"{self.name}.devicemodel").write_text(dm)
             for device in self._loops:

@@ -17,7 +17,7 @@ from .host import Host
 from .progress import say
 
 DISK = """fio --name=soak --filename={node} --direct=1 --ioengine=libaio --iodepth=16 \
-    --rw=randrw --bsrange=4k-128k --size=96m --randrepeat=0 --verify=crc32c --verify_fatal=1 \
+    --rw=randrw --bsrange=4k-128k --size=24m --randrepeat=0 --verify=crc32c --verify_fatal=1 \
     --do_verify=1 --output-format=terse"""
 NETWORK = """iperf3 -c 10.77.0.1 -p {port} -t 20 >/dev/null && iperf3 -c 10.77.0.1 -p {port} -t 20 -R >/dev/null"""
 
@@ -33,7 +33,8 @@ class Result:
 def _load(guest, seconds, result):
     node = guest.wait_for_disk()
     network = None
-    end = time.monotonic() + seconds
+    started = time.monotonic()
+    end = started + seconds
     while time.monotonic() < end:
         if guest.vifs and (network is None or not network.running()):
             if network is not None and network.wait(60).status:
@@ -43,6 +44,8 @@ def _load(guest, seconds, result):
         if fio.status or "verify" in fio.err:
             raise LabError(f"fio: {fio.err}")
         result.rounds += 1
+        say(f"{guest.name}, {guest.drivers}: round {result.rounds} of its kind, "
+            f"{time.monotonic() - started:.0f} of {seconds:.0f} s")
     if network:
         network.kill()
 
@@ -66,8 +69,10 @@ def _one(host, options, seconds, result):
                 _load(guest, seconds, result)
         except EmulatorFault as error:
             result.faults.append(str(error))
+            say(f"emulator fault: {error}")
         except LabError as error:
             result.failures.append(str(error))
+            say(f"failure: {error}")
         if started is None:
             return      # it did not even boot; the failure is counted
         spent = time.monotonic() - started
@@ -91,9 +96,6 @@ def run(drivers, modules, minutes, guests=2, kernel="6.12"):
                     target=_one, args=(host, options, minutes * 60 / guests, results[kind]))
                 thread.start()
                 threads.append(thread)
-        while any(t.is_alive() for t in threads):
-            for thread in threads:
-                thread.join(timeout=10)
-            say("; ".join(f"{kind}: {r.rounds} rounds, {len(r.failures)} failures, "
-                          f"{len(r.faults)} emulator faults" for kind, r in results.items()))
+        for thread in threads:
+            thread.join()
     return results

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Xen itself says of a domain, from `xl debug-keys`."""
+"""What Xen, by `xl debug-keys`, and xenstored say of the domains."""
 
 import re
 
@@ -35,3 +35,9 @@ def granted(host, domid):
         if match:
             references.add(int(match[1], 16))
     return references
+
+
+def watches(host):
+    """The number of watches, everybody's, that xenstored keeps."""
+    host.run("xenstore-control memreport /run/lab/memreport")
+    return int(host.run("grep -c 'struct watch ' /run/lab/memreport").out)
