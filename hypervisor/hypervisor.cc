@@ -81,7 +81,7 @@ Status vcpu_online(unsigned int cpu)
 	if (vcpu.value < XEN_LEGACY_MAX_VCPUS) {
 		state->infos[cpu] = &state->shared_info->vcpu_info[vcpu.value];
 	} else {
-		state->infos[cpu] = XPV_TRY(state->loaned.register_vcpu(*state->shared_info, vcpu));
+		state->infos[cpu] = XPV_TRY(state->loaned.register_vcpu(vcpu));
 	}
 	state->vcpus[cpu] = vcpu;
 	return {};

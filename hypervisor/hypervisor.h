@@ -56,6 +56,28 @@ int xpv_frames_claim(unsigned int count, struct xpv_gfn *first);
 void xpv_frames_release(struct xpv_gfn first, unsigned int count);
 
 /*
+ * Memory that Xen, once told of it, uses until the domain ends: no hypercall
+ * takes it back. It stays allocated when xpv is unloaded, and the next load
+ * in the same boot finds it again as it was left: *found is then true. One
+ * allocation for each purpose. NULL when there is no memory. Sleeping
+ * context; callers serialise those of one purpose.
+ */
+enum xpv_lent_purpose {
+	XPV_LENT_VCPU_INFO, /* VCPUOP_register_vcpu_info */
+	XPV_LENT_EVENT_CHANNELS, /* EVTCHNOP_init_control, EVTCHNOP_expand_array */
+};
+void *xpv_lend_pages(enum xpv_lent_purpose purpose, unsigned int order, bool *found);
+/* True when an earlier load lent pages for this purpose. Any context. */
+bool xpv_has_lent(enum xpv_lent_purpose purpose);
+/*
+ * One more zeroed page, of which the caller keeps a note in what it lent
+ * first; the page that such a note says; and back with one that Xen refused.
+ */
+void *xpv_lend_page(void);
+void *xpv_lent_page(struct xpv_gfn frame);
+void xpv_lent_take_back(void *page);
+
+/*
  * Irq of the platform PCI device, and the value of HVM_PARAM_CALLBACK_IRQ
  * that makes Xen raise it (hvm/params.h); -ENODEV where there is no such
  * device. Any context.

@@ -21,13 +21,11 @@ int xpv_hypervisor_vcpu_online(unsigned int cpu);
 
 /* ---- Called by the C++ code ---- */
 
-/*
- * Pages that Xen keeps writing to for the life of the domain, so they stay
- * allocated, and marked, when the module goes.
- */
+/* Pages that stay allocated, and marked, when the module goes; see xpv_lend_pages(). */
 void *xpv_loan_pages(unsigned int order);
-/* The kernel address of pages that were loaned by an earlier load in this boot, NULL if these are none. */
+/* The kernel address of pages that were loaned in this boot, NULL if these are none. */
 void *xpv_loan_find(struct xpv_gfn frame, unsigned int order);
+void xpv_loan_free(void *pages, unsigned int order);
 
 /* The PTE (4 KiB level) of a kernel address in a window, NULL if there is none. */
 struct xpv_pte;

@@ -30,3 +30,12 @@ void *xpv_loan_find(struct xpv_gfn frame, unsigned int order)
 	}
 	return phys_to_virt(frame.value << PAGE_SHIFT);
 }
+
+void xpv_loan_free(void *pages, unsigned int order)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1u << order; i++)
+		ClearPageReserved(virt_to_page(pages) + i);
+	free_pages((unsigned long)pages, order);
+}

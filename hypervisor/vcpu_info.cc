@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hypervisor/vcpu_info.hh"
 
-#include "hypervisor/linux.h"
+#include "hypervisor/hypervisor.h"
 #include "lib/log.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
@@ -15,20 +15,6 @@ constexpr unsigned int slots = 128 - XEN_LEGACY_MAX_VCPUS;
 constexpr unsigned int order = 1;
 static_assert(slots * sizeof(vcpu_info) <= page_size << order);
 
-struct Note {
-	uint64_t magic;
-	uint64_t frame;
-	uint64_t check; /* of the two above */
-};
-
-constexpr uint64_t magic = 0x6f666e6975706376; /* "vcpuinfo" */
-
-Note &note_in(::shared_info &shared)
-{
-	static_assert(sizeof(::shared_info) <= (page_size / sizeof(Note) - 1) * sizeof(Note));
-	return reinterpret_cast<Note *>(&shared)[page_size / sizeof(Note) - 1];
-}
-
 constinit xpv_lock_class mutex_class = {};
 
 } // namespace
@@ -38,29 +24,7 @@ VcpuInfoPages::VcpuInfoPages()
 	mutex_.init("xpv vcpu_info pages", mutex_class);
 }
 
-Status VcpuInfoPages::find_or_make(::shared_info &shared)
-{
-	if (base_)
-		return {};
-	Note &note = note_in(shared);
-	if (note.magic == magic && note.check == (note.magic ^ note.frame)) {
-		base_ = static_cast<vcpu_info *>(xpv_loan_find(Gfn{ note.frame }, order));
-		if (base_) {
-			found_ = true;
-			return {};
-		}
-		/* Another kernel's, before a kexec: its pages are somebody else's by now. */
-	}
-	base_ = static_cast<vcpu_info *>(xpv_loan_pages(order));
-	if (!base_)
-		return Error(XEN_ENOMEM);
-	note.frame = xpv_pages_gfn(base_).value;
-	note.magic = magic;
-	note.check = note.magic ^ note.frame;
-	return {};
-}
-
-Result<vcpu_info *> VcpuInfoPages::register_vcpu(::shared_info &shared, Vcpu vcpu)
+Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 {
 	MutexGuard guard(mutex_);
 	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
@@ -69,7 +33,10 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(::shared_info &shared, Vcpu vcp
 			slots + XEN_LEGACY_MAX_VCPUS);
 		return Error(XEN_ENOSPC);
 	}
-	XPV_TRY(find_or_make(shared));
+	if (!base_)
+		base_ = static_cast<vcpu_info *>(xpv_lend_pages(XPV_LENT_VCPU_INFO, order, &found_));
+	if (!base_)
+		return Error(XEN_ENOMEM);
 
 	auto offset = static_cast<unsigned int>(slot * sizeof(vcpu_info));
 	Gfn frame = { xpv_pages_gfn(base_).value + offset / page_size };

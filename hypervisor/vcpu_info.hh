@@ -2,11 +2,8 @@
 /*
  * The info of vCPUs beyond those that the shared info page has room for.
  *
- * Such a vCPU registers memory of its own (VCPUOP_register_vcpu_info), once:
- * Xen keeps writing to it until the domain ends and lets nobody take it
- * back. So the pages stay behind when this module is unloaded, and the next
- * load finds them by a note in the unused end of the shared info page, the
- * one place whose life is the registration's.
+ * Such a vCPU registers memory of its own (VCPUOP_register_vcpu_info), once
+ * and for good: see xpv_lend_pages().
  */
 #pragma once
 
@@ -23,11 +20,9 @@ public:
 	 * Registers the running vCPU (its number `vcpu` is XEN_LEGACY_MAX_VCPUS
 	 * or more), or finds its registration of an earlier load. Sleeping.
 	 */
-	[[nodiscard]] Result<vcpu_info *> register_vcpu(::shared_info &shared, Vcpu vcpu);
+	[[nodiscard]] Result<vcpu_info *> register_vcpu(Vcpu vcpu);
 
 private:
-	[[nodiscard]] Status find_or_make(::shared_info &shared);
-
 	Mutex mutex_; /* guards the rest while vCPUs come up side by side */
 	vcpu_info *base_ = nullptr;
 	bool found_ = false; /* the pages are an earlier load's */

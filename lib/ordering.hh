@@ -85,6 +85,13 @@ inline T fetch_add(T &location, std::type_identity_t<T> value)
 	return __atomic_fetch_add(&location, value, __ATOMIC_SEQ_CST);
 }
 
+/* Atomic bits of one word. */
+template <std::unsigned_integral T>
+inline void set_bits(T &location, std::type_identity_t<T> bits)
+{
+	static_cast<void>(__atomic_fetch_or(&location, bits, __ATOMIC_SEQ_CST));
+}
+
 /* Atomic bits in an array of words, numbered as Xen numbers event channels. */
 inline void set_bit(unsigned int bit, unsigned long *words)
 {
