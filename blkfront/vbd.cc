@@ -155,16 +155,19 @@ void xpv_vbd::commit()
 
 void xpv_vbd::on_event(xpv_event_context *context)
 {
-	reinterpret_cast<xpv_vbd *>(context)->respond();
+	auto *vbd = reinterpret_cast<xpv_vbd *>(context);
+	xpv_event_channel *channel = read_once(vbd->channel_);
+	if (!vbd->respond() && channel)
+		xpv_event_channel_spurious(channel);
 }
 
-void xpv_vbd::respond()
+bool xpv_vbd::respond()
 {
 	Ring::Completions completions;
 	auto violation = ring_->collect(completions);
 	xpv_disk_complete(completions.items, completions.count);
 	if (!violation)
-		return;
+		return completions.count != 0;
 	/*
 	 * Asynchronous: the bus calls disconnect() soon, which ends what is in
 	 * flight. Until then further events would be for nothing.
@@ -172,6 +175,7 @@ void xpv_vbd::respond()
 	xpv_device_fail(device_, -XEN_EIO, "%s %llu", violation.what, static_cast<unsigned long long>(violation.number));
 	if (auto *channel = read_once(channel_))
 		xpv_event_channel_mask(channel);
+	return true;
 }
 
 /* ---- For the C files ---- */
@@ -189,7 +193,7 @@ void xpv_vbd_commit(xpv_vbd *vbd)
 
 void xpv_vbd_poll(xpv_vbd *vbd)
 {
-	vbd->respond();
+	static_cast<void>(vbd->respond());
 }
 
 void xpv_vbd_add_failed(xpv_vbd *vbd, int error)

@@ -32,8 +32,8 @@ public:
 	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
 						 const xpv_block_segments &segments, bool last);
 	void commit();
-	/* The backend may have responded. Any context but NMI. */
-	void respond();
+	/* The backend may have responded: false when it has not. Any context but NMI. */
+	[[nodiscard]] bool respond();
 	void add_failed(int error);
 
 private:

@@ -2,6 +2,8 @@
 /* The contract: channels opened, closed and used. */
 #include "evtchn/channel.hh"
 
+#include "evtchn/abi.hh"
+#include "evtchn/channels.hh"
 #include "evtchn/linux.h"
 #include "hypervisor/hypercall.hh"
 #include "lib/log.hh"
@@ -18,6 +20,14 @@ struct Handler {
 	xpv_event_context *context;
 };
 
+constinit xpv_lock_class channel_class = {};
+constinit xpv_lock_class backoff_class = {};
+
+void end_backoff(xpv_work_context *context)
+{
+	show(*reinterpret_cast<xpv_event_channel *>(context), Hidden::Backoff);
+}
+
 void close_port(Port port)
 {
 	/* Can only fail for a port that is not open: nothing is left to undo then. */
@@ -25,25 +35,50 @@ void close_port(Port port)
 		XPV_ERR_LIMITED("closing port %u: error %d", port.value, closed.error().number());
 }
 
+struct Binding {
+	Port port = { 0 };
+	bool adopted = false;
+	/* Xen keeps it on the vCPU of this CPU. */
+	bool fixed = false;
+	unsigned int cpu = 0;
+};
+
 /* On failure the port is as it was; an own one is the caller's to close. */
-Result<xpv_event_channel *> bind(Port port, bool adopted, const Handler &handler)
+Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler)
 {
-	if (port.value == 0 || port.value >= xpv_ports_limit())
+	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_ERANGE);
 	auto channel = XPV_TRY(make<xpv_event_channel>(XPV_MAY_SLEEP));
-	channel->port = port;
-	channel->adopted = adopted;
+	channel->port = binding.port;
+	channel->adopted = binding.adopted;
+	channel->fixed = binding.fixed;
+	channel->cpu = binding.cpu;
+	channel->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
 	channel->handler = handler.function;
 	channel->context = handler.context;
-	XPV_TRY(status(xpv_irq_bind(port, handler.name, handler.flags, channel.get(), &channel->irq)));
+	channel->hidden = static_cast<unsigned int>(Hidden::Irq);
+	xpv_format(channel->name, sizeof(channel->name), "%s", handler.name);
+	channel->lock.init("xpv event channel", channel_class);
+	xpv_work_init(&channel->end_backoff, end_backoff, reinterpret_cast<xpv_work_context *>(channel.get()),
+		      "xpv_event_backoff", &backoff_class);
+
+	/* Two channels of one port would fight over its mask. */
+	XPV_TRY(channels->add(*channel));
+	OnExit undo([&] { channels->remove(*channel); });
+	if (binding.fixed)
+		abi([&](auto &ports) { ports.assign(binding.port, binding.cpu); });
+	XPV_TRY(status(xpv_irq_bind(binding.port, channel->name, handler.flags | (binding.fixed ? XPV_IRQ_FIXED : 0),
+				    binding.cpu, channel.get(), &channel->irq)));
+	undo.dismiss();
 	return channel.release();
 }
 
-int bind_own(Result<Port> port, const Handler &handler, xpv_event_channel **channel)
+int bind_own(Result<Port> port, Binding binding, const Handler &handler, xpv_event_channel **channel)
 {
 	if (!port.ok())
 		return port.code();
-	auto bound = bind(port.value(), false, handler);
+	binding.port = port.value();
+	auto bound = bind(binding, handler);
 	if (!bound.ok()) {
 		close_port(port.value());
 		return bound.code();
@@ -52,33 +87,82 @@ int bind_own(Result<Port> port, const Handler &handler, xpv_event_channel **chan
 	return 0;
 }
 
+/* These VIRQs are the domain's, not each vCPU's (xen.h). */
+bool is_global(unsigned int virq)
+{
+	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
+}
+
 } // namespace
+
+void hide(xpv_event_channel &channel, Hidden reason)
+{
+	SpinGuard guard(channel.lock);
+	if (channel.hidden == 0)
+		abi([&](auto &ports) { ports.mask(channel.port); });
+	channel.hidden |= static_cast<unsigned int>(reason);
+}
+
+void show(xpv_event_channel &channel, Hidden reason)
+{
+	SpinGuard guard(channel.lock);
+	if (!(channel.hidden & static_cast<unsigned int>(reason)))
+		return;
+	channel.hidden &= ~static_cast<unsigned int>(reason);
+	if (channel.hidden == 0)
+		abi([&](auto &ports) { ports.unmask(channel.port); });
+}
 
 } // namespace xpv
 
+using xpv::Hidden;
+
 extern "C" {
+
+/* ---- The contract ---- */
 
 int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const char *name, unsigned int flags,
 				    xpv_event_handler *handler, struct xpv_event_context *context,
 				    struct xpv_event_channel **channel)
 {
-	return xpv::bind_own(xpv::evtchn_alloc_unbound(remote), { name, flags, handler, context }, channel);
+	return xpv::bind_own(xpv::evtchn_alloc_unbound(remote), {}, { name, flags, handler, context }, channel);
 }
 
 int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port, const char *name,
 				       unsigned int flags, xpv_event_handler *handler,
 				       struct xpv_event_context *context, struct xpv_event_channel **channel)
 {
-	return xpv::bind_own(xpv::evtchn_bind_interdomain(remote, port), { name, flags, handler, context }, channel);
+	return xpv::bind_own(xpv::evtchn_bind_interdomain(remote, port), {}, { name, flags, handler, context },
+			     channel);
+}
+
+int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char *name, unsigned int flags,
+				xpv_event_handler *handler, struct xpv_event_context *context,
+				struct xpv_event_channel **channel)
+{
+	bool global = xpv::is_global(virq);
+	if ((global && cpu != 0) || cpu >= xpv_cpu_limit())
+		return -XEN_EINVAL;
+	return xpv::bind_own(xpv::evtchn_bind_virq(virq, xpv_vcpu_of_cpu(cpu)), { .fixed = !global, .cpu = cpu },
+			     { name, flags, handler, context }, channel);
+}
+
+int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int flags, xpv_event_handler *handler,
+			       struct xpv_event_context *context, struct xpv_event_channel **channel)
+{
+	if (cpu >= xpv_cpu_limit())
+		return -XEN_EINVAL;
+	return xpv::bind_own(xpv::evtchn_bind_ipi(xpv_vcpu_of_cpu(cpu)), { .fixed = true, .cpu = cpu },
+			     { name, flags, handler, context }, channel);
 }
 
 int xpv_event_channel_adopt(struct xpv_port port, const char *name, unsigned int flags, xpv_event_handler *handler,
 			    struct xpv_event_context *context, struct xpv_event_channel **channel)
 {
 	auto status = xpv::evtchn_status(port);
-	if (!status.ok() || status.value() == EVTCHNSTAT_closed)
+	if (!status.ok() || status.value().status == EVTCHNSTAT_closed)
 		return -XEN_ERANGE;
-	auto bound = xpv::bind(port, true, { name, flags, handler, context });
+	auto bound = xpv::bind({ .port = port, .adopted = true }, { name, flags, handler, context });
 	if (!bound.ok())
 		return bound.code();
 	*channel = bound.value();
@@ -90,7 +174,9 @@ void xpv_event_channel_close(struct xpv_event_channel *channel)
 	if (!channel)
 		return;
 	/* First the handler, then the port: a closed port's number may be somebody else's at once. */
-	xpv_irq_unbind(channel->irq);
+	xpv_irq_unbind(channel->irq, channel->port);
+	xpv_work_cancel(&channel->end_backoff);
+	xpv::channels->remove(*channel);
 	if (!channel->adopted)
 		xpv::close_port(channel->port);
 	xpv::Owned<xpv_event_channel> last(channel);
@@ -126,9 +212,76 @@ void xpv_event_channel_synchronize(struct xpv_event_channel *channel)
 	xpv_irq_synchronize(channel->irq);
 }
 
+int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority)
+{
+	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
+		return -XEN_EINVAL;
+	auto set = xpv::abi([&](auto &ports) { return ports.set_priority(channel->port, priority); });
+	if (set.ok())
+		channel->priority = priority;
+	return set.code();
+}
+
+void xpv_event_channel_spurious(struct xpv_event_channel *channel)
+{
+	channel->spurious++;
+	unsigned int wait_ms = channel->backoff.after_spurious(channel->events);
+	if (!wait_ms)
+		return;
+	xpv::hide(*channel, Hidden::Backoff);
+	xpv_trace_event_backoff(channel->port, wait_ms);
+	xpv_work_schedule(&channel->end_backoff, wait_ms);
+}
+
+/* ---- For the irq chip ---- */
+
+void xpv_event_channel_hide(struct xpv_event_channel *channel)
+{
+	xpv::hide(*channel, Hidden::Irq);
+}
+
+void xpv_event_channel_show(struct xpv_event_channel *channel)
+{
+	xpv::show(*channel, Hidden::Irq);
+}
+
+int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
+{
+	/* While hidden no CPU takes its events; showing it again raises on the new vCPU what came meanwhile. */
+	xpv::hide(*channel, Hidden::Move);
+	auto moved = xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
+	if (moved.ok())
+		xpv::channels->count_move(*channel, cpu);
+	xpv::show(*channel, Hidden::Move);
+	return moved.code();
+}
+
+void xpv_event_channel_raise(struct xpv_event_channel *channel)
+{
+	xpv::SpinGuard guard(channel->lock);
+	xpv::abi([&](auto &ports) {
+		ports.set_pending(channel->port);
+		if (!channel->hidden)
+			ports.raise(channel->port);
+	});
+}
+
 void xpv_event_channel_run(struct xpv_event_channel *channel)
 {
+	channel->events++;
 	channel->handler(channel->context);
+}
+
+void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel)
+{
+	xpv::hide(*channel, Hidden::Thread);
+}
+
+void xpv_event_channel_run_threaded(struct xpv_event_channel *channel)
+{
+	xpv_event_channel_run(channel);
+	xpv_trace_event_eoi(channel->port);
+	xpv::show(*channel, Hidden::Thread);
 }
 
 } /* extern "C" */

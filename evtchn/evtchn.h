@@ -5,8 +5,14 @@
  *
  * A handler runs in hard irq context, irqs off, or in a thread of its own
  * when it asked for that; the event was cleared before it runs, so events
- * that come meanwhile make it run again. One channel's handler never runs on
- * two CPUs at once. Errors are negative errno values.
+ * that come meanwhile make it run again. A threaded handler's port is masked
+ * until it is done ("late EOI"), so that a storm of events costs no more than
+ * the thread. One channel's handler never runs on two CPUs at once.
+ *
+ * New channels go to the CPU that serves the fewest; from then on they follow
+ * their irq's affinity, and CPUs that come and go.
+ *
+ * Errors are negative errno values.
  */
 #ifndef XPV_EVTCHN_H
 #define XPV_EVTCHN_H
@@ -51,6 +57,21 @@ int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port 
 				       struct xpv_event_context *context, struct xpv_event_channel **channel);
 
 /*
+ * As above, for an interrupt that Xen itself raises (EVTCHNOP_bind_virq;
+ * xen.h: VIRQ_*). One that each vCPU has of its own stays on the vCPU of
+ * Linux's CPU `cpu`, which must be or have been online; a global one is
+ * bound with `cpu` 0 and follows its irq's affinity. -EINVAL otherwise,
+ * -EEXIST when it is bound already.
+ */
+int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char *name, unsigned int flags,
+				xpv_event_handler *handler, struct xpv_event_context *context,
+				struct xpv_event_channel **channel);
+
+/* As above, for events that we send ourselves, with notify(), to the vCPU of `cpu` (EVTCHNOP_bind_ipi). */
+int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int flags, xpv_event_handler *handler,
+			       struct xpv_event_context *context, struct xpv_event_channel **channel);
+
+/*
  * No handler runs after this returns, and the port is closed
  * (EVTCHNOP_close) unless it was adopted. Takes no lock that delivery needs.
  * NULL is fine. Sleeping context; not from the channel's own handler.
@@ -69,6 +90,19 @@ int xpv_event_channel_notify(struct xpv_event_channel *channel);
  */
 void xpv_event_channel_mask(struct xpv_event_channel *channel);
 void xpv_event_channel_unmask(struct xpv_event_channel *channel);
+/*
+ * Said by the handler, of the event that it handles: it brought nothing. When
+ * such events follow each other, the next is delivered only after a while, at
+ * first 4 ms, in the end a second; so an other end that sends events for
+ * nothing cannot keep a vCPU busy. An event of which this is not said ends
+ * that, and costs nothing. Only from the handler.
+ */
+void xpv_event_channel_spurious(struct xpv_event_channel *channel);
+/*
+ * 0 (first) to 15 (last), 7 at first: in which order events that are pending
+ * together are handled. -ENOSYS under the 2-level ABI, -EINVAL. Sleeping context.
+ */
+int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority);
 /* Wait until a handler that runs now has returned. Sleeping context; not from the handler. */
 void xpv_event_channel_synchronize(struct xpv_event_channel *channel);
 

@@ -5,31 +5,60 @@
 
 #include <linux/export.h>
 #include <linux/module.h>
+#include <linux/string.h>
 
 #include "evtchn/linux.h"
 #include "hypervisor/hypervisor.h"
 
+static char *abi = "auto";
+module_param(abi, charp, 0444);
+MODULE_PARM_DESC(abi, "Event channel ABI: fifo, 2level or auto (default: fifo where Xen has it). A domain that used fifo once cannot go back");
+
+static int abi_wanted(enum xpv_evtchn_abi *wanted)
+{
+	static const char *const names[] = { [XPV_ABI_AUTO] = "auto", [XPV_ABI_FIFO] = "fifo", [XPV_ABI_2LEVEL] = "2level" };
+	int found = match_string(names, ARRAY_SIZE(names), abi);
+
+	if (found < 0)
+		return -EINVAL;
+	*wanted = found;
+	return 0;
+}
+
 static int __init evtchn_init(void)
 {
+	enum xpv_evtchn_abi wanted;
 	int error = xpv_hypervisor_ready();
 
 	if (error)
 		return error;
-	error = xpv_ports_start();
+	error = abi_wanted(&wanted);
 	if (error)
 		return error;
-	error = xpv_irqs_start();
+	error = xpv_ports_start(wanted);
+	if (error) {
+		pr_err("event channels cannot be set up: error %d\n", error);
+		return error;
+	}
+	error = xpv_channels_start();
 	if (error)
 		goto stop_ports;
+	error = xpv_irqs_start();
+	if (error)
+		goto stop_channels;
 	error = xpv_upcalls_start();
 	if (error) {
 		pr_err("Xen's events cannot be received: error %d\n", error);
 		goto stop_irqs;
 	}
+	xpv_evtchn_debug_start();
+	pr_info("%s ABI\n", xpv_ports_abi());
 	return 0;
 
 stop_irqs:
 	xpv_irqs_stop();
+stop_channels:
+	xpv_channels_stop();
 stop_ports:
 	xpv_ports_stop();
 	return error;
@@ -37,8 +66,10 @@ stop_ports:
 
 static void __exit evtchn_exit(void)
 {
+	xpv_evtchn_debug_stop();
 	xpv_upcalls_stop();
 	xpv_irqs_stop();
+	xpv_channels_stop();
 	xpv_ports_stop();
 }
 
@@ -48,6 +79,8 @@ module_exit(evtchn_exit);
 EXPORT_SYMBOL_GPL(xpv_event_channel_alloc_unbound);
 EXPORT_SYMBOL_GPL(xpv_event_channel_adopt);
 EXPORT_SYMBOL_GPL(xpv_event_channel_bind_interdomain);
+EXPORT_SYMBOL_GPL(xpv_event_channel_bind_virq);
+EXPORT_SYMBOL_GPL(xpv_event_channel_bind_ipi);
 EXPORT_SYMBOL_GPL(xpv_event_channel_close);
 EXPORT_SYMBOL_GPL(xpv_event_channel_port);
 EXPORT_SYMBOL_GPL(xpv_event_channel_irq);
@@ -55,6 +88,8 @@ EXPORT_SYMBOL_GPL(xpv_event_channel_notify);
 EXPORT_SYMBOL_GPL(xpv_event_channel_mask);
 EXPORT_SYMBOL_GPL(xpv_event_channel_unmask);
 EXPORT_SYMBOL_GPL(xpv_event_channel_synchronize);
+EXPORT_SYMBOL_GPL(xpv_event_channel_spurious);
+EXPORT_SYMBOL_GPL(xpv_event_channel_set_priority);
 
 MODULE_DESCRIPTION("xpv: Xen event channels as Linux interrupts");
 MODULE_AUTHOR("The xpv authors");

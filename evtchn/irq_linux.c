@@ -6,32 +6,69 @@
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
 #include <linux/irqdomain.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
-#include <linux/string.h>
+#include <linux/smp.h>
 
 #include "evtchn/linux.h"
+
+#define CREATE_TRACE_POINTS
+#include "evtchn/trace.h"
+
+/*
+ * From port to irq, for delivery: two levels, the second made when first
+ * needed and kept. Upcalls read it with irqs off and without a lock; that is
+ * what xpv_irq_unbind() waits for.
+ */
+#define MAP_BITS 9
+#define MAP_SIZE (1u << MAP_BITS)
+#define MAP_PAGES ((1u << 17) >> MAP_BITS)
+static struct irq_desc **map[MAP_PAGES];
+static DEFINE_MUTEX(map_mutex);
 
 static struct irq_domain *domain;
 static struct fwnode_handle *node;
 
-static struct xpv_port port_of(const struct irq_data *data)
+static struct xpv_event_channel *channel_of(struct irq_data *data)
 {
-	return (struct xpv_port){ irqd_to_hwirq((struct irq_data *)data) };
+	return irq_data_get_irq_chip_data(data);
 }
 
+/* The event was cleared when it was found. */
 static void port_ack(struct irq_data *data)
 {
-	xpv_port_clear(port_of(data));
 }
 
 static void port_mask(struct irq_data *data)
 {
-	xpv_port_mask(port_of(data));
+	xpv_event_channel_hide(channel_of(data));
 }
 
 static void port_unmask(struct irq_data *data)
 {
-	xpv_port_unmask(port_of(data));
+	xpv_event_channel_show(channel_of(data));
+}
+
+static int port_retrigger(struct irq_data *data)
+{
+	xpv_event_channel_raise(channel_of(data));
+	return 1;
+}
+
+/* The CPU of the mask that serves the fewest channels, this one left out. */
+static unsigned int least_loaded(struct irq_data *data, const struct cpumask *mask)
+{
+	unsigned int own = cpumask_first(irq_data_get_effective_affinity_mask(data));
+	unsigned int cpu, load, best = nr_cpu_ids, least = UINT_MAX;
+
+	for_each_cpu_and(cpu, mask, cpu_online_mask) {
+		load = xpv_channels_on(cpu) - (cpu == own ? 1 : 0);
+		if (load < least || (load == least && cpu == own)) {
+			least = load;
+			best = cpu;
+		}
+	}
+	return best;
 }
 
 static int port_set_affinity(struct irq_data *data, const struct cpumask *mask, bool force)
@@ -39,16 +76,13 @@ static int port_set_affinity(struct irq_data *data, const struct cpumask *mask, 
 	unsigned int cpu;
 	int error;
 
-	if (xpv_upcalls_on_one_cpu()) {
-		if (!cpumask_test_cpu(0, mask))
-			return -EINVAL;
-		cpu = 0;
-	} else {
-		cpu = force ? cpumask_first(mask) : cpumask_any_and_distribute(mask, cpu_online_mask);
-	}
+	if (xpv_upcalls_on_one_cpu())
+		cpu = cpumask_test_cpu(0, mask) ? 0 : nr_cpu_ids;
+	else
+		cpu = force ? cpumask_first(mask) : least_loaded(data, mask);
 	if (cpu >= nr_cpu_ids)
 		return -EINVAL;
-	error = xpv_port_move(port_of(data), cpu);
+	error = xpv_event_channel_move(channel_of(data), cpu);
 	if (error)
 		return error;
 	irq_data_update_effective_affinity(data, cpumask_of(cpu));
@@ -60,6 +94,7 @@ static struct irq_chip port_chip = {
 	.irq_ack = port_ack,
 	.irq_mask = port_mask,
 	.irq_unmask = port_unmask,
+	.irq_retrigger = port_retrigger,
 	.irq_set_affinity = port_set_affinity,
 	/* The first bind must come before the first event. */
 	.flags = IRQCHIP_AFFINITY_PRE_STARTUP | IRQCHIP_SKIP_SET_WAKE,
@@ -68,8 +103,8 @@ static struct irq_chip port_chip = {
 static int domain_map(struct irq_domain *unused, unsigned int irq, irq_hw_number_t port)
 {
 	irq_set_chip_and_handler_name(irq, &port_chip, handle_edge_irq, "edge");
-	/* Moving needs no help from an interrupt that comes by. */
-	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_MOVE_PCNTXT | IRQ_NOPROBE);
+	/* Moving needs no help from an interrupt that comes by, and what is disabled is masked at once. */
+	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_MOVE_PCNTXT | IRQ_NOPROBE | IRQ_DISABLE_UNLAZY);
 	return 0;
 }
 
@@ -91,48 +126,88 @@ static irqreturn_t run_hard(int irq, void *channel)
 
 static irqreturn_t wake_thread(int irq, void *channel)
 {
+	xpv_event_channel_begin_threaded(channel);
 	return IRQ_WAKE_THREAD;
 }
 
 static irqreturn_t run_threaded(int irq, void *channel)
 {
-	xpv_event_channel_run(channel);
+	xpv_event_channel_run_threaded(channel);
 	return IRQ_HANDLED;
 }
 
-int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, struct xpv_event_channel *channel,
-		 unsigned int *irq)
+static struct irq_desc **map_slot(struct xpv_port port)
 {
-	char *own_name;
-	int error;
+	struct irq_desc **page = READ_ONCE(map[port.value >> MAP_BITS]);
 
-	if (irq_find_mapping(domain, port.value))
-		return -EBUSY;
-	own_name = kstrdup(name, GFP_KERNEL);
-	if (!own_name)
-		return -ENOMEM;
-	*irq = irq_create_mapping(domain, port.value);
-	if (!*irq) {
-		kfree(own_name);
-		return -ENOSPC;
-	}
-	if (flags & XPV_EVENT_THREADED)
-		error = request_threaded_irq(*irq, wake_thread, run_threaded, 0, own_name, channel);
-	else
-		error = request_irq(*irq, run_hard, IRQF_NO_THREAD, own_name, channel);
-	if (error) {
-		irq_dispose_mapping(*irq);
-		kfree(own_name);
-		return error;
-	}
-	irq_set_handler_data(*irq, channel);
-	return 0;
+	return page ? &page[port.value & (MAP_SIZE - 1)] : NULL;
 }
 
-void xpv_irq_unbind(unsigned int irq)
+static int map_add(struct xpv_port port, unsigned int irq)
 {
-	/* Gives back the name that was requested with. */
-	kfree(free_irq(irq, irq_get_handler_data(irq)));
+	struct irq_desc ***page = &map[port.value >> MAP_BITS];
+	int error = 0;
+
+	mutex_lock(&map_mutex);
+	if (!*page) {
+		struct irq_desc **made = kcalloc(MAP_SIZE, sizeof(*made), GFP_KERNEL);
+
+		if (made)
+			smp_store_release(page, made);
+		else
+			error = -ENOMEM;
+	}
+	mutex_unlock(&map_mutex);
+	if (!error)
+		smp_store_release(map_slot(port), irq_data_to_desc(irq_get_irq_data(irq)));
+	return error;
+}
+
+static void nothing(void *unused)
+{
+}
+
+static void map_remove(struct xpv_port port)
+{
+	WRITE_ONCE(*map_slot(port), NULL);
+	/* Upcalls run with irqs off: one that found the irq here has ended when its CPU takes an interrupt. */
+	on_each_cpu(nothing, NULL, 1);
+}
+
+int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, unsigned int cpu,
+		 struct xpv_event_channel *channel, unsigned int *irq)
+{
+	unsigned long irq_flags = flags & XPV_IRQ_FIXED ? IRQF_PERCPU | IRQF_NOBALANCING : 0;
+	int error;
+
+	*irq = irq_create_mapping(domain, port.value);
+	if (!*irq)
+		return -ENOSPC;
+	irq_set_chip_data(*irq, channel);
+	if (flags & XPV_IRQ_FIXED)
+		irq_data_update_effective_affinity(irq_get_irq_data(*irq), cpumask_of(cpu));
+	error = map_add(port, *irq);
+	if (error)
+		goto dispose;
+	if (flags & XPV_EVENT_THREADED)
+		error = request_threaded_irq(*irq, wake_thread, run_threaded, irq_flags, name, channel);
+	else
+		error = request_irq(*irq, run_hard, irq_flags | IRQF_NO_THREAD, name, channel);
+	if (error) {
+		map_remove(port);
+		goto dispose;
+	}
+	return 0;
+
+dispose:
+	irq_dispose_mapping(*irq);
+	return error;
+}
+
+void xpv_irq_unbind(unsigned int irq, struct xpv_port port)
+{
+	free_irq(irq, irq_get_chip_data(irq));
+	map_remove(port);
 	irq_dispose_mapping(irq);
 }
 
@@ -153,7 +228,24 @@ void xpv_irq_synchronize(unsigned int irq)
 
 bool xpv_irq_handle(struct xpv_port port)
 {
-	return generic_handle_domain_irq(domain, port.value) == 0;
+	struct irq_desc **slot = map_slot(port);
+	struct irq_desc *desc = slot ? READ_ONCE(*slot) : NULL;
+
+	if (!desc)
+		return false;
+	trace_xpv_event(port.value, irq_desc_get_irq(desc));
+	generic_handle_irq_desc(desc);
+	return true;
+}
+
+void xpv_trace_event_eoi(struct xpv_port port)
+{
+	trace_xpv_event_eoi(port.value);
+}
+
+void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds)
+{
+	trace_xpv_event_backoff(port.value, milliseconds);
 }
 
 int xpv_irqs_start(void)
@@ -161,7 +253,7 @@ int xpv_irqs_start(void)
 	node = irq_domain_alloc_named_fwnode("xpv-evtchn");
 	if (!node)
 		return -ENOMEM;
-	domain = irq_domain_create_linear(node, xpv_ports_limit(), &domain_ops, NULL);
+	domain = irq_domain_create_tree(node, &domain_ops, NULL);
 	if (!domain) {
 		irq_domain_free_fwnode(node);
 		return -ENOMEM;
@@ -171,6 +263,12 @@ int xpv_irqs_start(void)
 
 void xpv_irqs_stop(void)
 {
+	unsigned int i;
+
 	irq_domain_remove(domain);
 	irq_domain_free_fwnode(node);
+	for (i = 0; i < MAP_PAGES; i++) {
+		kfree(map[i]);
+		map[i] = NULL;
+	}
 }

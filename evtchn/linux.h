@@ -9,46 +9,93 @@
 extern "C" {
 #endif
 
-/* ---- Ports, for the irq chip; called under the irq descriptor's lock, irqs off ---- */
+/* ---- The ABI ---- */
 
+enum xpv_evtchn_abi {
+	XPV_ABI_AUTO, /* FIFO where Xen has it */
+	XPV_ABI_FIFO,
+	XPV_ABI_2LEVEL,
+};
 /* Every port masked, nothing bound. Sleeping context; and undo it. */
-int xpv_ports_start(void);
+int xpv_ports_start(enum xpv_evtchn_abi wanted);
 void xpv_ports_stop(void);
-unsigned int xpv_ports_limit(void);
-void xpv_port_clear(struct xpv_port port);
-void xpv_port_mask(struct xpv_port port);
-void xpv_port_unmask(struct xpv_port port);
-/* Deliver the port's events to this CPU from now on, none lost. 0 or what Xen said. */
-int xpv_port_move(struct xpv_port port, unsigned int cpu);
+/* Its name. */
+const char *xpv_ports_abi(void);
 
 /* ---- Upcalls ---- */
 
-/* Forget what happened on this CPU's vCPU before the ports were masked. */
-void xpv_upcall_prepare(unsigned int cpu);
+/* The CPU's vCPU can get events; what it was told before is forgotten. Sleeping context. */
+int xpv_upcall_prepare(unsigned int cpu);
+/* The CPU is dead: likewise. xpv_channels_raise_pending() is the next to call. Sleeping context. */
+void xpv_upcall_dead(unsigned int cpu);
 /* Handle all that is pending for the CPU. Hard irq context. False when there was nothing. */
 bool xpv_upcall(unsigned int cpu);
-/* Let Xen see an upcall as already pending, so that it makes no more. Ports must be masked. */
+/* Let Xen see an upcall as already pending, so that it makes no more; every port is masked. */
 void xpv_upcall_silence(unsigned int cpu);
 /* HVMOP_set_evtchn_upcall_vector, HVM_PARAM_CALLBACK_IRQ. */
 int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector);
 int xpv_upcall_set_via(uint64_t via);
 
-/* ---- The handler of a channel; runs in the context the channel asked for ---- */
+/* ---- All channels ---- */
 
+int xpv_channels_start(void);
+void xpv_channels_stop(void);
+/* How many channels a CPU serves. Any context. */
+unsigned int xpv_channels_on(unsigned int cpu);
+/* Tell the vCPUs anew of every event that is pending. Sleeping context. */
+void xpv_channels_raise_pending(void);
+
+struct xpv_event_channel_state {
+	struct xpv_port port;
+	const char *kind;
+	int remote; /* domain, or number of the VIRQ; -1: none */
+	unsigned int irq, cpu, priority;
+	bool pending, masked;
+	unsigned int hidden; /* reasons for the mask, see channel.hh */
+	uint64_t events, spurious;
+	const char *name;
+	xpv_event_handler *handler;
+};
+struct xpv_event_channel_viewer;
+/* Sleeping context. */
+void xpv_channels_each(void (*look)(struct xpv_event_channel_viewer *viewer,
+				    const struct xpv_event_channel_state *state),
+		       struct xpv_event_channel_viewer *viewer);
+
+/* ---- A channel, for its irq ---- */
+
+/* The irq is disabled; enabled. Any context. */
+void xpv_event_channel_hide(struct xpv_event_channel *channel);
+void xpv_event_channel_show(struct xpv_event_channel *channel);
+/* Deliver the port's events to this CPU from now on, none lost. 0 or what Xen said. Any context. */
+int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu);
+/* Have it handled as if an event had come. Any context. */
+void xpv_event_channel_raise(struct xpv_event_channel *channel);
+/* The handler, in the context that the channel asked for; a threaded one in two steps. */
 void xpv_event_channel_run(struct xpv_event_channel *channel);
+void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel);
+void xpv_event_channel_run_threaded(struct xpv_event_channel *channel);
 
 /* ---- Called by the C++ code ---- */
 
-/* Linux's irq of a port and the channel's handler behind it. Sleeping context. */
-int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, struct xpv_event_channel *channel,
-		 unsigned int *irq);
-/* No handler runs after this, and the port has no irq. Sleeping context. */
-void xpv_irq_unbind(unsigned int irq);
+#define XPV_IRQ_FIXED (1u << 31) /* with the flags of xpv_event_flags: stays on `cpu` */
+/*
+ * Linux's irq of a port and the channel's handler behind it. `name` must live
+ * until it is unbound. Sleeping context.
+ */
+int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, unsigned int cpu,
+		 struct xpv_event_channel *channel, unsigned int *irq);
+/* No handler runs after this, and nothing of Linux refers to the channel. Sleeping context. */
+void xpv_irq_unbind(unsigned int irq, struct xpv_port port);
 void xpv_irq_disable(unsigned int irq);
 void xpv_irq_enable(unsigned int irq);
 void xpv_irq_synchronize(unsigned int irq);
 /* Run the port's irq. Hard irq context. False when it has none. */
 bool xpv_irq_handle(struct xpv_port port);
+
+/* Tracepoints. Any context. */
+void xpv_trace_event_eoi(struct xpv_port port);
+void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
 
 /* ---- Between the Linux files ---- */
 
@@ -58,6 +105,9 @@ int xpv_upcalls_start(void);
 void xpv_upcalls_stop(void);
 /* Whether events can reach only CPU 0. */
 bool xpv_upcalls_on_one_cpu(void);
+/* The table in debugfs, and reports on demand. */
+void xpv_evtchn_debug_start(void);
+void xpv_evtchn_debug_stop(void);
 
 #ifdef __cplusplus
 }

@@ -1,23 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ports of this domain under the ABI in use, and the upcalls that say which have events. */
+#include "evtchn/abi.hh"
 #include "evtchn/linux.h"
-#include "evtchn/two_level.hh"
 #include "hypervisor/hypercall.hh"
 #include "lib/log.hh"
 
 namespace xpv {
 
-namespace {
+constinit Abi abi = {};
 
-constinit TwoLevel *ports = nullptr;
+namespace {
 
 void handle(Port port)
 {
 	if (xpv_irq_handle(port))
 		return;
-	/* Nobody's event: mask it so that it does not come again. The bit stays pending for whoever binds the port. */
-	ports->mask(port);
+	/* Nobody's event: keep it, masked, for whoever binds the port. */
+	abi([&](auto &ports) {
+		ports.mask(port);
+		ports.set_pending(port);
+	});
 	XPV_ERR_LIMITED("event on port %u, which has no handler", port.value);
+}
+
+Status start_two_level()
+{
+	auto made = XPV_TRY(make<TwoLevel>(XPV_MAY_SLEEP));
+	XPV_TRY(made->start());
+	abi.two_level = made.release();
+	return {};
+}
+
+/* `irrevocable` when the domain is in this ABI, whatever was asked for and whatever failed. */
+Status start_fifo(bool only_if_active, bool &irrevocable)
+{
+	auto made = XPV_TRY(make<Fifo>(XPV_MAY_SLEEP));
+	Status started = made->start(only_if_active);
+	irrevocable = made->active();
+	if (started.ok())
+		abi.fifo = made.release();
+	return started;
+}
+
+Status start(xpv_evtchn_abi wanted)
+{
+	if (wanted != XPV_ABI_2LEVEL || xpv_has_lent(XPV_LENT_EVENT_CHANNELS)) {
+		bool irrevocable = false;
+		Status started = start_fifo(wanted == XPV_ABI_2LEVEL, irrevocable);
+		if (started.ok() && wanted == XPV_ABI_2LEVEL)
+			XPV_NOTICE("this domain already uses the FIFO ABI, which cannot be left");
+		if (started.ok() || irrevocable || wanted == XPV_ABI_FIFO)
+			return started;
+	}
+	return start_two_level();
 }
 
 } // namespace
@@ -26,64 +61,48 @@ void handle(Port port)
 
 extern "C" {
 
-int xpv_ports_start(void)
+int xpv_ports_start(enum xpv_evtchn_abi wanted)
 {
-	auto made = xpv::make<xpv::TwoLevel>(XPV_MAY_SLEEP);
-	if (!made.ok())
-		return made.code();
-	if (xpv::Status started = made.value()->start(); !started.ok())
-		return started.code();
-	xpv::ports = made.value().release();
-	return 0;
+	return xpv::start(wanted).code();
 }
 
 void xpv_ports_stop(void)
 {
-	xpv::Owned<xpv::TwoLevel> last(xpv::ports);
-	xpv::ports = nullptr;
+	xpv::Owned<xpv::TwoLevel> last_two_level(xpv::abi.two_level);
+	xpv::Owned<xpv::Fifo> last_fifo(xpv::abi.fifo);
+	xpv::abi = {};
 }
 
-unsigned int xpv_ports_limit(void)
+const char *xpv_ports_abi(void)
 {
-	return xpv::TwoLevel::ports;
+	return xpv::abi.fifo ? "FIFO" : "2-level";
 }
 
-void xpv_port_clear(struct xpv_port port)
-{
-	xpv::ports->clear(port);
-}
-
-void xpv_port_mask(struct xpv_port port)
-{
-	xpv::ports->mask(port);
-}
-
-void xpv_port_unmask(struct xpv_port port)
-{
-	xpv::ports->unmask(port);
-}
-
-int xpv_port_move(struct xpv_port port, unsigned int cpu)
-{
-	return xpv::ports->move(port, cpu).code();
-}
-
-void xpv_upcall_prepare(unsigned int cpu)
+int xpv_upcall_prepare(unsigned int cpu)
 {
 	vcpu_info *info = xpv_vcpu_info(cpu);
 
-	xpv::write_once(info->evtchn_pending_sel, 0);
+	xpv::Status added = xpv::abi([&](auto &ports) { return ports.add_cpu(cpu); });
+	if (!added.ok())
+		return added.code();
+	xpv::abi([&](auto &ports) { ports.forget(cpu); });
 	xpv::store_release(info->evtchn_upcall_pending, 0);
+	return 0;
+}
+
+void xpv_upcall_dead(unsigned int cpu)
+{
+	xpv::abi([&](auto &ports) { ports.forget(cpu); });
 }
 
 bool xpv_upcall(unsigned int cpu)
 {
-	return xpv::ports->scan(cpu, *xpv_vcpu_info(cpu), xpv::handle);
+	return xpv::abi([&](auto &ports) { return ports.scan(cpu, *xpv_vcpu_info(cpu), xpv::handle); });
 }
 
 void xpv_upcall_silence(unsigned int cpu)
 {
-	xpv::ports->mask_all();
+	xpv::abi([](auto &ports) { ports.mask_all(); });
 	xpv::write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, 1);
 }
 

@@ -26,11 +26,6 @@ void TwoLevel::mask_all()
 	virt_mb();
 }
 
-void TwoLevel::clear(Port port)
-{
-	clear_bit(port.value, shared_->evtchn_pending);
-}
-
 void TwoLevel::mask(Port port)
 {
 	set_bit(port.value, shared_->evtchn_mask);
@@ -52,21 +47,32 @@ void TwoLevel::unmask(Port port)
 		XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
 }
 
+void TwoLevel::assign(Port port, unsigned int cpu)
+{
+	for (std::size_t other = 0; other < mine_.size(); other++) {
+		if (other != cpu && test_bit(port.value, *mine_[other]))
+			clear_bit(port.value, *mine_[other]);
+	}
+	set_bit(port.value, *mine_[cpu]);
+}
+
 Status TwoLevel::move(Port port, unsigned int cpu)
 {
-	/* While masked, no CPU handles it; unmask() finds what came meanwhile and raises it on the new vCPU. */
-	bool was_masked = test_and_set_bit(port.value, shared_->evtchn_mask);
-	Status bound = evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu));
-	if (bound.ok()) {
-		for (std::size_t other = 0; other < mine_.size(); other++) {
-			if (other != cpu && test_bit(port.value, *mine_[other]))
-				clear_bit(port.value, *mine_[other]);
-		}
-		set_bit(port.value, *mine_[cpu]);
-	}
-	if (!was_masked)
-		unmask(port);
-	return bound;
+	XPV_TRY(evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu)));
+	assign(port, cpu);
+	return {};
+}
+
+void TwoLevel::raise(Port port)
+{
+	/* Xen tells of what it unmasks, if it was masked. An error: the port has just been closed. */
+	set_bit(port.value, shared_->evtchn_mask);
+	ignore(evtchn_unmask(port));
+}
+
+void TwoLevel::forget(unsigned int cpu)
+{
+	write_once(xpv_vcpu_info(cpu)->evtchn_pending_sel, 0);
 }
 
 } // namespace xpv

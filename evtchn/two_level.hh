@@ -25,15 +25,32 @@ public:
 
 	/* Masks every port. */
 	[[nodiscard]] Status start();
-	void mask_all();
+	/* Sleeping; callers serialise. Nothing to do here: every CPU and port has its place. */
+	[[nodiscard]] Status add_cpu(unsigned int) { return {}; }
+	[[nodiscard]] Status add_port(Port) { return {}; }
 
-	/* Each in any context; callers serialise those of one port, but clear(). */
-	void clear(Port port);
+	void mask_all();
+	/* Each in any context; callers serialise those of one port. */
 	void mask(Port port);
 	void unmask(Port port);
+	/* From now on this CPU takes the port's events; move() tells Xen so. The port must be masked. */
+	void assign(Port port, unsigned int cpu);
 	[[nodiscard]] Status move(Port port, unsigned int cpu);
+	[[nodiscard]] bool pending(Port port) const { return test_bit(port.value, shared_->evtchn_pending); }
+	[[nodiscard]] bool masked(Port port) const { return test_bit(port.value, shared_->evtchn_mask); }
+	void set_pending(Port port) { set_bit(port.value, shared_->evtchn_pending); }
+	/* Tell its vCPU, anew, of a port that is pending and not masked. */
+	void raise(Port port);
+	/* This ABI has no priorities. */
+	[[nodiscard]] Status set_priority(Port, unsigned int) { return Error(XEN_ENOSYS); }
 
-	/* Calls handle(Port) for each event of this CPU; false when there was none. Irqs off. */
+	/*
+	 * For a CPU that takes no upcalls, because it does not yet or no longer:
+	 * forget that its vCPU was told of events. They stay pending, to be raised.
+	 */
+	void forget(unsigned int cpu);
+
+	/* Calls handle(Port) for each event of this CPU, cleared before; false when there was none. Irqs off. */
 	template <typename Handle>
 	bool scan(unsigned int cpu, vcpu_info &info, Handle handle);
 
@@ -63,6 +80,7 @@ bool TwoLevel::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 			while (bits) {
 				auto bit = static_cast<unsigned int>(__builtin_ctzl(bits));
 				bits &= bits - 1;
+				clear_bit(word * 64 + bit, shared_->evtchn_pending);
 				handle(Port{ word * 64 + bit });
 			}
 		}

@@ -38,7 +38,7 @@ MODULE_PARM_DESC(upcall, "How events arrive: vector (one for each vCPU), intx (p
 static struct irq_domain *vector_domain;
 static struct fwnode_handle *node;
 static DEFINE_PER_CPU(unsigned int, vector_irq_of);
-static int cpuhp_state;
+static int online_state, dead_state;
 static unsigned int intx_irq; /* 0: vectors are in use */
 
 bool xpv_upcalls_on_one_cpu(void)
@@ -108,9 +108,10 @@ static int vector_make(unsigned int cpu)
 static int bring_up(unsigned int cpu)
 {
 	struct irq_cfg *config;
-	int error;
+	int error = xpv_upcall_prepare(cpu);
 
-	xpv_upcall_prepare(cpu);
+	if (error)
+		return error;
 	if (!per_cpu(vector_irq_of, cpu)) {
 		error = vector_make(cpu);
 		if (error)
@@ -119,7 +120,18 @@ static int bring_up(unsigned int cpu)
 	config = irqd_cfg(irq_get_irq_data(per_cpu(vector_irq_of, cpu)));
 	if (!config || !config->vector)
 		return -ENODEV;
-	return xpv_upcall_set_vector(cpu, config->vector);
+	error = xpv_upcall_set_vector(cpu, config->vector);
+	if (!error)
+		xpv_channels_raise_pending();
+	return error;
+}
+
+/* Its ports have been moved away, but Xen may have told it of events before. */
+static int bury(unsigned int cpu)
+{
+	xpv_upcall_dead(cpu);
+	xpv_channels_raise_pending();
+	return 0;
 }
 
 static void nothing(struct work_struct *unused)
@@ -175,17 +187,21 @@ static int vectors_start(void)
 		irq_domain_free_fwnode(node);
 		return -ENOMEM;
 	}
-	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/evtchn:online", bring_up, NULL);
+	error = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "xpv/evtchn:dead", NULL, bury);
 	if (error < 0)
 		goto free;
-	cpuhp_state = error;
+	dead_state = error;
+	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/evtchn:online", bring_up, NULL);
+	if (error < 0)
+		goto no_online_state;
+	online_state = error;
 	error = xpv_upcall_set_via(VIA_VECTORS);
-	if (error) {
-		cpuhp_remove_state_nocalls(cpuhp_state);
-		goto free;
-	}
-	return 0;
+	if (!error)
+		return 0;
 
+	cpuhp_remove_state_nocalls(online_state);
+no_online_state:
+	cpuhp_remove_state_nocalls(dead_state);
 free:
 	silence();
 	vectors_free();
@@ -200,8 +216,10 @@ static int intx_start(void)
 
 	if (error)
 		return error;
+	error = xpv_upcall_prepare(0);
+	if (error)
+		return error;
 	intx_irq = irq;
-	xpv_upcall_prepare(0);
 	error = request_irq(irq, intx_interrupt, IRQF_SHARED | IRQF_NO_THREAD | IRQF_NOBALANCING, "xpv upcall",
 			    &intx_irq);
 	if (error)
@@ -244,7 +262,8 @@ void xpv_upcalls_stop(void)
 		intx_irq = 0;
 		return;
 	}
-	cpuhp_remove_state_nocalls(cpuhp_state);
+	cpuhp_remove_state_nocalls(online_state);
+	cpuhp_remove_state_nocalls(dead_state);
 	silence();
 	vectors_free();
 }

@@ -76,14 +76,52 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu, operation);
 }
 
-/* One of EVTCHNSTAT_*; ERANGE-like errors past the last port. */
-[[nodiscard]] inline Result<unsigned int> evtchn_status(Port port)
+/* A vCPU's own VIRQ stays on that vCPU; a global one is bound on vCPU 0 and may be moved. */
+[[nodiscard]] inline Result<Port> evtchn_bind_virq(unsigned int virq, Vcpu vcpu)
+{
+	::evtchn_bind_virq operation = { .virq = virq, .vcpu = vcpu.value, .port = 0 };
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, operation));
+	return Port{ operation.port };
+}
+
+[[nodiscard]] inline Result<Port> evtchn_bind_ipi(Vcpu vcpu)
+{
+	::evtchn_bind_ipi operation = { .vcpu = vcpu.value, .port = 0 };
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, operation));
+	return Port{ operation.port };
+}
+
+/* `offset` in bytes, a multiple of 8. The first call of a domain switches it to the FIFO ABI, for good. */
+[[nodiscard]] inline Status evtchn_init_control(Vcpu vcpu, Gfn control, unsigned int offset)
+{
+	::evtchn_init_control operation = {};
+	operation.control_gfn = control.value;
+	operation.offset = offset;
+	operation.vcpu = vcpu.value;
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_init_control, operation);
+}
+
+[[nodiscard]] inline Status evtchn_expand_array(Gfn page)
+{
+	::evtchn_expand_array operation = { .array_gfn = page.value };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, operation);
+}
+
+/* 0 (highest) to 15; FIFO ABI only, ENOSYS otherwise. */
+[[nodiscard]] inline Status evtchn_set_priority(Port port, unsigned int priority)
+{
+	::evtchn_set_priority operation = { .port = port.value, .priority = priority };
+	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_set_priority, operation);
+}
+
+/* `status` is one of EVTCHNSTAT_*; ERANGE-like errors past the last port. */
+[[nodiscard]] inline Result<::evtchn_status> evtchn_status(Port port)
 {
 	::evtchn_status operation = {};
 	operation.dom = DOMID_SELF;
 	operation.port = port.value;
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_status, operation));
-	return operation.status;
+	return operation;
 }
 
 /* ---- memory.h ---- */

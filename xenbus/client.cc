@@ -342,6 +342,18 @@ bool Client::forget(Request &request)
 
 /* ---- Answers ---- */
 
+bool Client::on_event()
+{
+	bool progress = true;
+	{
+		SpinGuard guard(lock_);
+		if (running_)
+			progress = std::exchange(progress_, ring_.progress()) != progress_;
+	}
+	process(UINT_MAX);
+	return progress;
+}
+
 void Client::process(unsigned int limit)
 {
 	bool ring_it = false;

@@ -122,8 +122,8 @@ public:
 	 */
 	void stop();
 
-	/* The store rang. Sleeping context. */
-	void on_event() { process(UINT_MAX); }
+	/* The store rang. False when it has done nothing since the last time. Sleeping context; never twice at once. */
+	[[nodiscard]] bool on_event();
 
 	/*
 	 * Send a request made of `parts`. The answer may have `reply_capacity`
@@ -168,6 +168,7 @@ private:
 
 	Mutex receive_mutex_;
 	MessageReader reader_; /* receive_mutex_ */
+	std::uint32_t progress_ = 0; /* on_event(): what the store had done at the last event */
 	bool answered_ = false; /* receive_mutex_: an answer to one of our requests has come */
 
 	Spinlock lock_;

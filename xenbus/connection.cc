@@ -52,7 +52,10 @@ void ring(Doorbell::Context *context)
 
 void on_event(xpv_event_context *context)
 {
-	reinterpret_cast<Connection *>(context)->store.client.on_event();
+	auto *connection = reinterpret_cast<Connection *>(context);
+	xpv_event_channel *channel = read_once(connection->channel);
+	if (!connection->store.client.on_event() && channel)
+		xpv_event_channel_spurious(channel);
 }
 
 Status Connection::open(unsigned int timeout_ms)

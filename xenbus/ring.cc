@@ -83,6 +83,11 @@ Result<StoreRing::Taken> StoreRing::read(void *bytes, std::size_t size)
 	return Taken{ count, read_once(shared_->rsp_prod) - before >= XENSTORE_RING_SIZE };
 }
 
+std::uint32_t StoreRing::progress() const
+{
+	return read_once(shared_->req_cons) + read_once(shared_->rsp_prod);
+}
+
 std::uint32_t StoreRing::error() const
 {
 	return read_once(shared_->error);

@@ -44,6 +44,9 @@ public:
 	/* As much as there is, up to `size`. EIO when the store's index makes no sense. */
 	[[nodiscard]] Result<Taken> read(void *bytes, std::size_t size);
 
+	/* Changes whenever the store has read or written something. */
+	[[nodiscard]] std::uint32_t progress() const;
+
 	/* The store gave up on this connection: one of XENSTORE_ERROR_*, or 0. */
 	[[nodiscard]] std::uint32_t error() const;
 	/* The store can start the connection afresh. */

@@ -7,6 +7,7 @@
 #include "lib/log.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
+#include "tests/fake/fake_fifo.hh"
 
 namespace xpv {
 
@@ -22,6 +23,8 @@ constexpr unsigned int grants_per_frame = page_size / sizeof(grant_entry_v1_t);
 struct FakePort {
 	unsigned int status; /* EVTCHNSTAT_* */
 	uint32_t vcpu;
+	uint32_t virq;
+	uint32_t priority;
 	unsigned int sent;
 	void (*peer)(xpv_fake_peer_context *context);
 	xpv_fake_peer_context *peer_context;
@@ -45,6 +48,7 @@ struct Domain {
 	grant_entry_v1_t *grants[grant_frames_room];
 	unsigned int grant_frames;
 	FakePort ports[max_ports];
+	FakeFifo fifo;
 	uint8_t vectors[max_vcpus];
 	vcpu_info *infos[max_vcpus];
 	uint64_t params[HVM_NR_PARAMS];
@@ -65,8 +69,10 @@ void ensure_started()
 	domain.lock.init("fake hypervisor", lock_class);
 	domain.grant_frames = 1;
 	domain.max_grant_frames = next_max_grant_frames;
-	for (unsigned int port = 1; port <= toolstack_ports; port++)
+	for (unsigned int port = 1; port <= toolstack_ports; port++) {
 		domain.ports[port].status = EVTCHNSTAT_interdomain;
+		domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+	}
 	domain.params[HVM_PARAM_STORE_EVTCHN] = 1;
 	domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
 }
@@ -90,20 +96,53 @@ vcpu_info *info_of(uint32_t vcpu)
 	return domain.shared && vcpu < XEN_LEGACY_MAX_VCPUS ? &domain.shared->vcpu_info[vcpu] : nullptr;
 }
 
-/* True when the vCPU has to be told. */
-bool mark(uint32_t port)
+/* The vCPU's upcall, unless it is under way already. */
+void upcall(uint32_t vcpu)
+{
+	vcpu_info *info = info_of(vcpu);
+	if (info && exchange(info->evtchn_upcall_pending, static_cast<uint8_t>(1)) == 0)
+		xpv_fake_interrupt(Vcpu{ vcpu }, domain.vectors[vcpu]);
+}
+
+/* A port whose pending bit is set, under the 2-level ABI. */
+void tell_two_level(uint32_t port)
 {
 	vcpu_info *info = info_of(domain.ports[port].vcpu);
 	if (!info || test_bit(port, domain.shared->evtchn_mask))
-		return false;
-	if (test_and_set_bit(port / 64, &info->evtchn_pending_sel))
-		return false;
-	return exchange(info->evtchn_upcall_pending, static_cast<uint8_t>(1)) == 0;
+		return;
+	if (!test_and_set_bit(port / 64, &info->evtchn_pending_sel))
+		upcall(domain.ports[port].vcpu);
 }
 
-void interrupt(uint32_t vcpu)
+void tell_fifo(uint32_t port)
 {
-	xpv_fake_interrupt(Vcpu{ vcpu }, domain.vectors[vcpu]);
+	uint32_t vcpu = domain.ports[port].vcpu;
+	bool told;
+	{
+		SpinGuard guard(domain.lock);
+		told = domain.fifo.set_pending(port, vcpu, domain.ports[port].priority);
+	}
+	if (told)
+		upcall(vcpu);
+}
+
+void set_pending(uint32_t port)
+{
+	if (domain.fifo.active())
+		tell_fifo(port);
+	else if (!test_and_set_bit(port, domain.shared->evtchn_pending))
+		tell_two_level(port);
+}
+
+void unmask(uint32_t port)
+{
+	if (domain.fifo.active()) {
+		if (domain.fifo.unmask(port))
+			tell_fifo(port);
+		return;
+	}
+	if (test_and_clear_bit(port, domain.shared->evtchn_mask) && test_bit(port, domain.shared->evtchn_pending))
+		tell_two_level(port);
 }
 
 bool is_open(uint32_t port)
@@ -111,34 +150,96 @@ bool is_open(uint32_t port)
 	return port > 0 && port < max_ports && domain.ports[port].status != EVTCHNSTAT_closed;
 }
 
+bool is_fixed(const FakePort &port)
+{
+	return port.status == EVTCHNSTAT_ipi || (port.status == EVTCHNSTAT_virq && port.virq == VIRQ_DEBUG);
+}
+
+/* Virtual CPU and VIRQ of the new port; its number goes to `port`. */
+long open_port(unsigned int status, uint32_t vcpu, uint32_t virq, uint32_t &number)
+{
+	if (vcpu >= max_vcpus)
+		return -XEN_ENOENT;
+	SpinGuard guard(domain.lock);
+	uint32_t port = toolstack_ports + 1;
+	while (port < max_ports && is_open(port))
+		port++;
+	if (port == max_ports)
+		return -XEN_ENOSPC;
+	if (status == EVTCHNSTAT_virq) {
+		for (const FakePort &other : domain.ports) {
+			if (other.status == status && other.virq == virq && other.vcpu == vcpu)
+				return -XEN_EEXIST;
+		}
+	}
+	domain.ports[port] = {};
+	domain.ports[port].status = status;
+	domain.ports[port].vcpu = vcpu;
+	domain.ports[port].virq = virq;
+	domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+	number = port;
+	return 0;
+}
+
+long fifo_op(unsigned int command, unsigned long argument)
+{
+	if (command == EVTCHNOP_init_control) {
+		auto *control = reinterpret_cast<::evtchn_init_control *>(argument);
+		auto *page = static_cast<char *>(xpv_fake_frame(Gfn{ control->control_gfn }));
+		if (!page || control->offset % 8 || control->offset > page_size - sizeof(evtchn_fifo_control_block))
+			return -XEN_EINVAL;
+		control->link_bits = EVTCHN_FIFO_LINK_BITS;
+		auto *block = reinterpret_cast<evtchn_fifo_control_block *>(page + control->offset);
+		return domain.fifo.init_control(control->vcpu, block) ? 0 : -XEN_EINVAL;
+	}
+	if (command == EVTCHNOP_expand_array) {
+		auto *page = xpv_fake_frame(Gfn{ reinterpret_cast<::evtchn_expand_array *>(argument)->array_gfn });
+		if (!page || !domain.fifo.expand(static_cast<uint32_t *>(page)))
+			return -XEN_EINVAL;
+		for (uint32_t port = 1; port < max_ports; port++) {
+			if (domain.fifo.take_early(port) || test_bit(port, domain.shared->evtchn_pending))
+				tell_fifo(port);
+		}
+		return 0;
+	}
+	auto *set = reinterpret_cast<::evtchn_set_priority *>(argument);
+	if (!domain.fifo.active())
+		return -XEN_ENOSYS;
+	if (!is_open(set->port) || set->priority > EVTCHN_FIFO_PRIORITY_MIN)
+		return -XEN_EINVAL;
+	domain.ports[set->port].priority = set->priority;
+	return 0;
+}
+
 long event_channel_op(unsigned int command, unsigned long argument)
 {
 	switch (command) {
 	case EVTCHNOP_alloc_unbound:
-	case EVTCHNOP_bind_interdomain: {
-		SpinGuard guard(domain.lock);
-		uint32_t port = toolstack_ports + 1;
-		while (port < max_ports && is_open(port))
-			port++;
-		if (port == max_ports)
-			return -XEN_ENOSPC;
-		domain.ports[port] = {};
-		if (command == EVTCHNOP_alloc_unbound) {
-			domain.ports[port].status = EVTCHNSTAT_unbound;
-			reinterpret_cast<::evtchn_alloc_unbound *>(argument)->port = port;
-		} else {
-			domain.ports[port].status = EVTCHNSTAT_interdomain;
-			reinterpret_cast<::evtchn_bind_interdomain *>(argument)->local_port = port;
-		}
-		return 0;
+		return open_port(EVTCHNSTAT_unbound, 0, 0, reinterpret_cast<::evtchn_alloc_unbound *>(argument)->port);
+	case EVTCHNOP_bind_interdomain:
+		return open_port(EVTCHNSTAT_interdomain, 0, 0,
+				 reinterpret_cast<::evtchn_bind_interdomain *>(argument)->local_port);
+	case EVTCHNOP_bind_virq: {
+		auto *bind = reinterpret_cast<::evtchn_bind_virq *>(argument);
+		return open_port(EVTCHNSTAT_virq, bind->vcpu, bind->virq, bind->port);
 	}
+	case EVTCHNOP_bind_ipi: {
+		auto *bind = reinterpret_cast<::evtchn_bind_ipi *>(argument);
+		return open_port(EVTCHNSTAT_ipi, bind->vcpu, 0, bind->port);
+	}
+	case EVTCHNOP_init_control:
+	case EVTCHNOP_expand_array:
+	case EVTCHNOP_set_priority:
+		return fifo_op(command, argument);
 	case EVTCHNOP_close: {
 		SpinGuard guard(domain.lock);
 		uint32_t port = reinterpret_cast<::evtchn_close *>(argument)->port;
 		if (!is_open(port))
 			return -XEN_EINVAL;
 		domain.ports[port] = {};
-		if (domain.shared)
+		if (domain.fifo.active())
+			domain.fifo.clear_pending(port);
+		else if (domain.shared)
 			clear_bit(port, domain.shared->evtchn_pending);
 		return 0;
 	}
@@ -147,6 +248,8 @@ long event_channel_op(unsigned int command, unsigned long argument)
 		if (!is_open(port))
 			return -XEN_EINVAL;
 		fetch_add(domain.ports[port].sent, 1u);
+		if (domain.ports[port].status == EVTCHNSTAT_ipi)
+			set_pending(port);
 		if (domain.ports[port].peer)
 			domain.ports[port].peer(domain.ports[port].peer_context);
 		return 0;
@@ -157,6 +260,8 @@ long event_channel_op(unsigned int command, unsigned long argument)
 			return -XEN_EINVAL;
 		status->status = domain.ports[status->port].status;
 		status->vcpu = domain.ports[status->port].vcpu;
+		if (status->status == EVTCHNSTAT_virq)
+			status->u.virq = domain.ports[status->port].virq;
 		return 0;
 	}
 	case EVTCHNOP_bind_vcpu: {
@@ -165,6 +270,8 @@ long event_channel_op(unsigned int command, unsigned long argument)
 			return -XEN_EINVAL;
 		if (bind->vcpu >= max_vcpus)
 			return -XEN_ENOENT;
+		if (is_fixed(domain.ports[bind->port]))
+			return -XEN_EINVAL;
 		domain.ports[bind->port].vcpu = bind->vcpu;
 		return 0;
 	}
@@ -172,9 +279,7 @@ long event_channel_op(unsigned int command, unsigned long argument)
 		uint32_t port = reinterpret_cast<::evtchn_unmask *>(argument)->port;
 		if (!is_open(port))
 			return -XEN_EINVAL;
-		clear_bit(port, domain.shared->evtchn_mask);
-		if (test_bit(port, domain.shared->evtchn_pending) && mark(port))
-			interrupt(domain.ports[port].vcpu);
+		unmask(port);
 		return 0;
 	}
 	}
@@ -376,10 +481,16 @@ void xpv_fake_reset(void)
 
 void xpv_fake_event(struct xpv_port port)
 {
-	if (!xpv::is_open(port.value) || xpv::test_and_set_bit(port.value, xpv::domain.shared->evtchn_pending))
-		return;
-	if (xpv::mark(port.value))
-		xpv::interrupt(xpv::domain.ports[port.value].vcpu);
+	if (xpv::is_open(port.value))
+		xpv::set_pending(port.value);
+}
+
+void xpv_fake_virq(unsigned int virq)
+{
+	for (uint32_t port = 1; port < xpv::max_ports; port++) {
+		if (xpv::domain.ports[port].status == EVTCHNSTAT_virq && xpv::domain.ports[port].virq == virq)
+			xpv::set_pending(port);
+	}
 }
 
 unsigned int xpv_fake_sent(struct xpv_port port)

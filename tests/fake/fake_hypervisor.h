@@ -23,6 +23,8 @@ void xpv_fake_reset(void);
 
 /* The other end sends an event to our port: sets it pending and makes the upcall, as Xen would. */
 void xpv_fake_event(struct xpv_port port);
+/* Xen raises this VIRQ on every vCPU that has bound it. */
+void xpv_fake_virq(unsigned int virq);
 /* How often we sent an event through the port since the last call. */
 unsigned int xpv_fake_sent(struct xpv_port port);
 /* Ports that are open, those the "toolstack" made left out. */
@@ -62,6 +64,8 @@ void xpv_fake_set_max_grant_frames(unsigned int frames);
 
 /* ---- Wanted from whoever embeds the fake ---- */
 
+/* The memory behind a frame that is ordinary memory; NULL when it is none. Any context. */
+void *xpv_fake_frame(struct xpv_gfn frame);
 /* Raise the vCPU's upcall vector (0 before one was set). Any context. */
 void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector);
 

@@ -2,6 +2,8 @@
 /* The fake hypervisor in a kernel: upcalls are real interrupts on the vector that was set. */
 
 #include <linux/export.h>
+#include <linux/io.h>
+#include <linux/mm.h>
 #include <linux/smp.h>
 #include <asm/apic.h>
 
@@ -14,7 +16,13 @@ void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector)
 		apic->send_IPI(vcpu.value, vector);
 }
 
+void *xpv_fake_frame(struct xpv_gfn frame)
+{
+	return pfn_valid(frame.value) ? phys_to_virt(frame.value << PAGE_SHIFT) : NULL;
+}
+
 EXPORT_SYMBOL_GPL(xpv_fake_event);
+EXPORT_SYMBOL_GPL(xpv_fake_virq);
 EXPORT_SYMBOL_GPL(xpv_fake_sent);
 EXPORT_SYMBOL_GPL(xpv_fake_open_ports);
 EXPORT_SYMBOL_GPL(xpv_fake_port_vcpu);

@@ -81,7 +81,7 @@ void xpv_device_fail(xpv_device *device, int, const char *format, ...)
 struct xpv_event_channel {
 	xpv_event_handler *handler;
 	xpv_event_context *context;
-	unsigned int sent = 0, masked = 0;
+	unsigned int sent = 0, masked = 0, spurious = 0;
 };
 
 namespace {
@@ -113,6 +113,7 @@ int xpv_event_channel_notify(xpv_event_channel *channel)
 	return 0;
 }
 void xpv_event_channel_mask(xpv_event_channel *channel) { channel->masked++; }
+void xpv_event_channel_spurious(xpv_event_channel *channel) { channel->spurious++; }
 
 } // extern "C"
 
@@ -301,6 +302,23 @@ TEST_F(BlkfrontVbd, ViolationFailsTheDeviceAndStopsEvents)
 	disconnect();
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	EXPECT_EQ(outcome(2), std::vector<int>{ -XEN_EIO });
+	remove();
+}
+
+TEST_F(BlkfrontVbd, EventsThatBringNothingAreReported)
+{
+	probe();
+	negotiate();
+	connect();
+	submit(1);
+	auto seen = other.next();
+	other.respond(*seen);
+	event();
+	EXPECT_EQ(the_channel->spurious, 0u);
+	event();
+	event();
+	EXPECT_EQ(the_channel->spurious, 2u);
+	disconnect();
 	remove();
 }
 

@@ -49,7 +49,7 @@ public:
 	}
 	/* Whom to ring. */
 	void connect(xpv::Client &client) { client_ = &client; }
-	void ring() { client_->on_event(); }
+	void ring() { static_cast<void>(client_->on_event()); }
 
 	/* The next request, or nothing when none came in time. */
 	std::optional<Message> receive(unsigned int milliseconds = 2000)

@@ -3,9 +3,12 @@
 
 #include <kunit/test.h>
 #include <linux/completion.h>
+#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdesc.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/smp.h>
@@ -15,6 +18,9 @@
 
 #define HYPERCALL_EVENT_CHANNEL_OP 32
 #define COMMAND_ALLOC_UNBOUND 6
+/* xen.h; the second is one of those that are the domain's (VIRQ_ARCH_0). */
+#define VIRQ_DEBUG 1
+#define VIRQ_GLOBAL 16
 
 static const struct xpv_domid dom0 = { 0 };
 
@@ -271,6 +277,7 @@ static void storm_while_moving_never_overlaps_and_loses_nothing(struct kunit *te
 	int round, before;
 
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sender));
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
 	for (round = 0; round < 300; round++) {
 		int cpu = round % num_online_cpus();
 
@@ -288,6 +295,298 @@ static void storm_while_moving_never_overlaps_and_loses_nothing(struct kunit *te
 	xpv_event_channel_close(channel);
 }
 
+/* ---- Backoff ---- */
+
+struct useless {
+	struct events events;
+	struct xpv_event_channel *channel;
+	bool spurious;
+};
+
+static void call_spurious(struct xpv_event_context *context)
+{
+	struct useless *useless = (struct useless *)context;
+
+	atomic_inc(&useless->events.count);
+	if (READ_ONCE(useless->spurious) && READ_ONCE(useless->channel))
+		xpv_event_channel_spurious(useless->channel);
+	complete(&useless->events.arrived);
+}
+
+static void spurious_storm(struct kunit *test, unsigned int flags)
+{
+	struct useless useless = { .spurious = true };
+	struct task_struct *sender;
+	struct xpv_event_channel *channel;
+
+	init_completion(&useless.events.arrived);
+	KUNIT_ASSERT_EQ(test, 0,
+			xpv_event_channel_alloc_unbound(dom0, "kunit", flags, call_spurious,
+							(struct xpv_event_context *)&useless, &channel));
+	WRITE_ONCE(useless.channel, channel);
+	sender = kthread_run(storm, channel, "kunit-storm");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(sender));
+	/* 4 + 8 + 16 ... ms: ten waits are longer than 2 s. */
+	msleep(1500);
+	KUNIT_EXPECT_LE(test, atomic_read(&useless.events.count), 14);
+	KUNIT_EXPECT_GE(test, atomic_read(&useless.events.count), 3);
+
+	/* A good event ends it, at most a second later. */
+	WRITE_ONCE(useless.spurious, false);
+	reinit_completion(&useless.events.arrived);
+	KUNIT_EXPECT_TRUE(test, arrives(&useless.events));
+	atomic_set(&useless.events.count, 0);
+	msleep(200);
+	KUNIT_EXPECT_GT(test, atomic_read(&useless.events.count), 50);
+	kthread_stop(sender);
+	xpv_event_channel_close(channel);
+}
+
+static void spurious_events_are_slowed_down(struct kunit *test)
+{
+	spurious_storm(test, XPV_EVENT_HARD);
+}
+
+static void spurious_events_are_slowed_down_in_threads(struct kunit *test)
+{
+	spurious_storm(test, XPV_EVENT_THREADED);
+}
+
+static void closes_while_backing_off(struct kunit *test)
+{
+	int round;
+
+	for (round = 0; round < 20; round++) {
+		struct useless useless = { .spurious = true };
+		struct xpv_event_channel *channel;
+		int event;
+
+		init_completion(&useless.events.arrived);
+		KUNIT_ASSERT_EQ(test, 0,
+				xpv_event_channel_alloc_unbound(dom0, "kunit", XPV_EVENT_HARD, call_spurious,
+								(struct xpv_event_context *)&useless, &channel));
+		WRITE_ONCE(useless.channel, channel);
+		for (event = 0; event < 3; event++) {
+			xpv_fake_event(xpv_event_channel_port(channel));
+			KUNIT_EXPECT_TRUE(test, arrives(&useless.events));
+		}
+		xpv_fake_event(xpv_event_channel_port(channel));
+		xpv_event_channel_close(channel);
+	}
+}
+
+static void storm_on_a_threaded_handler_costs_one_interrupt_a_run(struct kunit *test)
+{
+	struct completion hold;
+	struct events events = { .hold = &hold };
+	struct xpv_event_channel *channel;
+	struct task_struct *sender;
+	struct irq_desc *desc;
+	unsigned int before;
+
+	init_completion(&hold);
+	channel = open_channel(test, &events, XPV_EVENT_THREADED);
+	desc = irq_data_to_desc(irq_get_irq_data(xpv_event_channel_irq(channel)));
+	xpv_fake_event(xpv_event_channel_port(channel));
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
+	before = READ_ONCE(desc->tot_count);
+	sender = kthread_run(storm, channel, "kunit-storm");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(sender));
+	msleep(100);
+	KUNIT_EXPECT_EQ(test, before, READ_ONCE(desc->tot_count));
+	kthread_stop(sender);
+	complete_all(&hold);
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
+	xpv_event_channel_close(channel);
+}
+
+/* ---- Interrupts of Xen's and our own ---- */
+
+static void ipis_run_on_their_cpu(struct kunit *test)
+{
+	unsigned int cpu;
+
+	for_each_online_cpu(cpu) {
+		struct events events = {};
+		struct xpv_event_channel *channel;
+
+		init_completion(&events.arrived);
+		KUNIT_ASSERT_EQ(test, 0,
+				xpv_event_channel_bind_ipi(cpu, "kunit", XPV_EVENT_HARD, count_event,
+							   (struct xpv_event_context *)&events, &channel));
+		KUNIT_EXPECT_EQ(test, 0, xpv_event_channel_notify(channel));
+		KUNIT_EXPECT_TRUE(test, arrives(&events));
+		KUNIT_EXPECT_EQ(test, (int)cpu, events.cpu);
+		xpv_event_channel_close(channel);
+	}
+}
+
+static void virqs_of_a_vcpu_stay_there(struct kunit *test)
+{
+	unsigned int cpu = num_online_cpus() - 1;
+	struct events events = {};
+	struct xpv_event_channel *channel, *again = NULL;
+
+	init_completion(&events.arrived);
+	/* vCPU 0's is the module's own. */
+	if (cpu == 0)
+		kunit_skip(test, "needs two CPUs");
+	KUNIT_ASSERT_EQ(test, 0,
+			xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, "kunit", XPV_EVENT_HARD, count_event,
+						    (struct xpv_event_context *)&events, &channel));
+	KUNIT_EXPECT_EQ(test, -EEXIST,
+			xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, "kunit", XPV_EVENT_HARD, count_event,
+						    (struct xpv_event_context *)&events, &again));
+	KUNIT_EXPECT_NE(test, 0, irq_set_affinity(xpv_event_channel_irq(channel), cpumask_of(0)));
+	xpv_fake_virq(VIRQ_DEBUG);
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
+	KUNIT_EXPECT_EQ(test, (int)cpu, events.cpu);
+	xpv_event_channel_close(channel);
+}
+
+static void global_virqs_can_move(struct kunit *test)
+{
+	unsigned int cpu = num_online_cpus() - 1;
+	struct events events = {};
+	struct xpv_event_channel *channel = NULL;
+
+	init_completion(&events.arrived);
+	if (cpu)
+		KUNIT_EXPECT_EQ(test, -EINVAL,
+				xpv_event_channel_bind_virq(VIRQ_GLOBAL, cpu, "kunit", XPV_EVENT_HARD, count_event,
+							    (struct xpv_event_context *)&events, &channel));
+	KUNIT_ASSERT_EQ(test, 0,
+			xpv_event_channel_bind_virq(VIRQ_GLOBAL, 0, "kunit", XPV_EVENT_HARD, count_event,
+						    (struct xpv_event_context *)&events, &channel));
+	KUNIT_ASSERT_EQ(test, 0, irq_set_affinity(xpv_event_channel_irq(channel), cpumask_of(cpu)));
+	xpv_fake_virq(VIRQ_GLOBAL);
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
+	KUNIT_EXPECT_EQ(test, (int)cpu, events.cpu);
+	xpv_event_channel_close(channel);
+}
+
+/* ---- Priorities, spreading, CPUs that go ---- */
+
+static atomic_t order;
+
+struct ranked {
+	struct events events;
+	int rank;
+};
+
+static void note_order(struct xpv_event_context *context)
+{
+	struct ranked *ranked = (struct ranked *)context;
+
+	ranked->rank = atomic_inc_return(&order);
+	complete(&ranked->events.arrived);
+}
+
+static void higher_priority_comes_first(struct kunit *test)
+{
+	static const unsigned int priorities[] = { 15, 3, 7, 0 };
+	static const int ranks[] = { 4, 2, 3, 1 };
+	struct ranked ranked[4] = {};
+	struct xpv_event_channel *channels[4] = {};
+	unsigned long flags;
+	int i, set = 0;
+
+	for (i = 0; i < 4; i++) {
+		init_completion(&ranked[i].events.arrived);
+		KUNIT_ASSERT_EQ(test, 0,
+				xpv_event_channel_alloc_unbound(dom0, "kunit", XPV_EVENT_HARD, note_order,
+								(struct xpv_event_context *)&ranked[i], &channels[i]));
+		set = xpv_event_channel_set_priority(channels[i], priorities[i]);
+		KUNIT_EXPECT_EQ(test, -EINVAL, xpv_event_channel_set_priority(channels[i], 16));
+		KUNIT_ASSERT_EQ(test, 0, irq_set_affinity(xpv_event_channel_irq(channels[i]), cpumask_of(0)));
+	}
+	if (set == -ENOSYS)
+		goto close; /* this ABI has none */
+	KUNIT_EXPECT_EQ(test, 0, set);
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	atomic_set(&order, 0);
+	local_irq_save(flags);
+	for (i = 0; i < 4; i++)
+		xpv_fake_event(xpv_event_channel_port(channels[i]));
+	local_irq_restore(flags);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_TRUE(test, arrives(&ranked[i].events));
+		KUNIT_EXPECT_EQ(test, ranks[i], ranked[i].rank);
+	}
+close:
+	for (i = 0; i < 4; i++)
+		xpv_event_channel_close(channels[i]);
+}
+
+static void new_channels_are_spread_over_the_cpus(struct kunit *test)
+{
+	unsigned int each = 3, count = each * num_online_cpus(), i, cpu;
+	struct xpv_event_channel **channels = kunit_kcalloc(test, count, sizeof(*channels), GFP_KERNEL);
+	unsigned int *on = kunit_kcalloc(test, nr_cpu_ids, sizeof(*on), GFP_KERNEL);
+	struct events events = {};
+
+	KUNIT_ASSERT_NOT_NULL(test, channels);
+	KUNIT_ASSERT_NOT_NULL(test, on);
+	for (i = 0; i < count; i++) {
+		channels[i] = open_channel(test, &events, XPV_EVENT_HARD);
+		on[xpv_fake_port_vcpu(xpv_event_channel_port(channels[i])).value]++;
+	}
+	for_each_online_cpu(cpu) {
+		/* VIRQ_DEBUG is there too. */
+		KUNIT_EXPECT_GE(test, on[cpu], each - 1);
+		KUNIT_EXPECT_LE(test, on[cpu], each + 1);
+	}
+	for (i = 0; i < count; i++)
+		xpv_event_channel_close(channels[i]);
+}
+
+static void nothing_is_lost_when_cpus_come_and_go(struct kunit *test)
+{
+	unsigned int cpu = num_online_cpus() - 1;
+	struct events events = {};
+	struct xpv_event_channel *channel;
+	struct task_struct *sender;
+	int round, before;
+
+	if (cpu == 0)
+		kunit_skip(test, "needs two CPUs");
+	channel = open_channel(test, &events, XPV_EVENT_HARD);
+	for (round = 0; round < 5; round++) {
+		KUNIT_ASSERT_EQ(test, 0, irq_set_affinity(xpv_event_channel_irq(channel), cpumask_of(cpu)));
+		sender = kthread_run(storm, channel, "kunit-storm");
+		KUNIT_ASSERT_FALSE(test, IS_ERR(sender));
+		KUNIT_ASSERT_EQ(test, 0, remove_cpu(cpu));
+		kthread_stop(sender);
+		settle();
+		before = atomic_read(&events.count);
+		xpv_fake_event(xpv_event_channel_port(channel));
+		settle();
+		KUNIT_EXPECT_EQ(test, before + 1, atomic_read(&events.count));
+		KUNIT_EXPECT_NE(test, (int)cpu, events.cpu);
+		KUNIT_ASSERT_EQ(test, 0, add_cpu(cpu));
+	}
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&events.overlapped));
+	xpv_event_channel_close(channel);
+}
+
+static void closes_in_a_storm(struct kunit *test)
+{
+	struct events events = {};
+	int round;
+
+	for (round = 0; round < 50; round++) {
+		struct xpv_event_channel *channel = open_channel(test, &events, round & 1);
+		struct xpv_port port = xpv_event_channel_port(channel);
+		int event;
+
+		for (event = 0; event < round; event++)
+			xpv_fake_event(port);
+		xpv_event_channel_close(channel);
+		xpv_fake_event(port);
+	}
+}
+
 static struct kunit_case evtchn_cases[] = {
 	KUNIT_CASE(delivers_in_hardirq),
 	KUNIT_CASE(delivers_in_a_thread),
@@ -302,6 +601,17 @@ static struct kunit_case evtchn_cases[] = {
 	KUNIT_CASE(port_reused_at_once_after_close),
 	KUNIT_CASE(notifies_the_other_end),
 	KUNIT_CASE(storm_while_moving_never_overlaps_and_loses_nothing),
+	KUNIT_CASE(spurious_events_are_slowed_down),
+	KUNIT_CASE(spurious_events_are_slowed_down_in_threads),
+	KUNIT_CASE(closes_while_backing_off),
+	KUNIT_CASE(storm_on_a_threaded_handler_costs_one_interrupt_a_run),
+	KUNIT_CASE(ipis_run_on_their_cpu),
+	KUNIT_CASE(virqs_of_a_vcpu_stay_there),
+	KUNIT_CASE(global_virqs_can_move),
+	KUNIT_CASE(higher_priority_comes_first),
+	KUNIT_CASE(new_channels_are_spread_over_the_cpus),
+	KUNIT_CASE(nothing_is_lost_when_cpus_come_and_go),
+	KUNIT_CASE(closes_in_a_storm),
 	{}
 };
 

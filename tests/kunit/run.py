@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the KUnit suites in a QEMU guest and report each case.
 
-    tests/kunit/run.py [--junit FILE] [SUITE...]
+    tests/kunit/run.py [--junit FILE] [--processors N] [SUITE...]
 
 SUITE is lib, evtchn, ... (all by default). The modules are built against the
 kernel of kernel.py with a fake hypervisor inside. Each suite starts with none
@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "kunit"
 TIMEOUT = 600
 PROCESSORS = 2
+# Suites that run more than once: name of the run, and the parameters of a module.
+VARIANTS = {"evtchn": {"evtchn_2level": {"xpv_evtchn": "abi=2level"}, "evtchn_fifo": {"xpv_evtchn": "abi=fifo"}}}
 
 # What a kernel writes when something is wrong.
 SPLAT = re.compile(
@@ -49,11 +51,12 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t debugfs debug /sys/kernel/debug
 say() { echo "xpv-kunit: $*" > /dev/kmsg; }
-suite() { # name, modules in load order
+suite() { # name, modules in load order, each with a colon and its parameters
 	say "begin $1"
 	loaded=""
-	for module in $2; do
-		if insmod /$module.ko; then loaded="$module $loaded"; else say "cannot load module $module"; fi
+	for entry in $2; do
+		module=${entry%%%%:*}
+		if insmod /$module.ko ${entry#$module:}; then loaded="$module $loaded"; else say "cannot load module $module"; fi
 	done
 	for module in $loaded; do rmmod $module || say "cannot unload module $module"; done
 	say "end $1"
@@ -116,8 +119,10 @@ def make_initramfs(tree, path, suites, modules):
         needed = set()
         for suite in suites:
             order = load_order(f"xpv_{suite}_kunit", modules)
-            calls.append(f'suite {suite} "{" ".join(order)}"')
             needed.update(order)
+            for run, parameters in VARIANTS.get(suite, {suite: {}}).items():
+                entries = " ".join(f"{module}:{parameters.get(module, '')}" for module in order)
+                calls.append(f'suite {run} "{entries}"')
         lines += [f"file /{module}.ko {modules[module]} 644 0 0" for module in sorted(needed)]
         init = Path(directory) / "init"
         init.write_text(INIT % {"suites": "\n".join(calls)})
@@ -127,9 +132,9 @@ def make_initramfs(tree, path, suites, modules):
         path.write_bytes(subprocess.check_output([tree / "usr/gen_init_cpio", contents]))
 
 
-def run_guest(tree, initramfs, console):
+def run_guest(tree, initramfs, console, processors):
     """Boot, show progress, leave the console's text in a file. True if it came to its end."""
-    command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", f"{PROCESSORS},sockets={PROCESSORS}", "-m", "768",
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", f"{processors},sockets={processors}", "-m", "1024",
                "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
                "-kernel", tree / "arch/x86/boot/bzImage", "-initrd", initramfs,
                "-append", "console=ttyS0 panic=-1 kmemleak=on"]
@@ -219,11 +224,11 @@ def parse_suite(tree, suite, lines):
     return cases
 
 
-def judge(tree, suites, text, complete):
+def judge(tree, suites, text, complete, processors=PROCESSORS):
     """All cases of a run, from the console's text."""
     parts, ended = split_console(text)
     cases = []
-    for suite in suites:
+    for suite in [run for suite in suites for run in VARIANTS.get(suite, [suite])]:
         lines = parts.get(suite)
         if lines is None:
             cases.append(Case(suite, "(suite)", "failed", "the suite was not started"))
@@ -234,8 +239,8 @@ def judge(tree, suites, text, complete):
             complaints.append("the guest died in this suite:\n" + "\n".join(lines[-40:]))
         cases.append(Case(suite, "kernel log", "failed" if complaints else "passed", "\n\n".join(complaints)))
     complaints = splats(parts[""])
-    if f"xpv-kunit: processors {PROCESSORS}" not in text:
-        complaints.append(f"the guest did not start with {PROCESSORS} processors")
+    if f"xpv-kunit: processors {processors}\n" not in text.replace("\r", ""):
+        complaints.append(f"the guest did not start with {processors} processors")
     if not complete:
         complaints.append("the guest did not come to its end:\n" + "\n".join(text.splitlines()[-40:]))
     cases.append(Case("kernel", "kernel log", "failed" if complaints else "passed", "\n\n".join(complaints)))
@@ -263,6 +268,7 @@ def write_junit(cases, path, seconds):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--junit", type=Path, default=ROOT / "build/results/kunit.xml")
+    arguments.add_argument("--processors", type=int, default=PROCESSORS)
     arguments.add_argument("suites", nargs="*")
     options = arguments.parse_args()
 
@@ -284,8 +290,8 @@ def main():
     console = BUILD / "console.log"
     make_initramfs(tree, initramfs, suites, modules)
     print(f"running in a guest; console: {console}", flush=True)
-    complete = run_guest(tree, initramfs, console)
-    cases = judge(tree, suites, console.read_text(errors="replace"), complete)
+    complete = run_guest(tree, initramfs, console, options.processors)
+    cases = judge(tree, suites, console.read_text(errors="replace"), complete, options.processors)
 
     write_junit(cases, options.junit, time.monotonic() - started)
     for case in cases:

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "evtchn/fifo.hh"
+
+#include "hypervisor/hypervisor.h"
+
+namespace xpv {
+
+Status Fifo::start(bool only_if_active)
+{
+	queues_ = XPV_TRY(Array<Queues>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
+	bool found = false;
+	record_ = static_cast<Record *>(xpv_lend_pages(XPV_LENT_EVENT_CHANNELS, 0, &found));
+	if (!record_)
+		return Error(XEN_ENOMEM);
+	if (record_->version && record_->version != record_version) {
+		XPV_ERR("event channels were left by an incompatible version of xpv");
+		return Error(XEN_EINVAL);
+	}
+	record_->version = record_version;
+	if (only_if_active && !active())
+		return Error(XEN_ENOENT);
+	XPV_TRY(find_array());
+	/* The first control block is what switches the domain over. */
+	XPV_TRY(add_cpu(xpv_cpu_this()));
+	if (page_count_ == 0)
+		XPV_TRY(grow());
+	mask_all();
+	return {};
+}
+
+bool Fifo::active() const
+{
+	if (!record_)
+		return false;
+	for (unsigned long vcpus : record_->has_block) {
+		if (vcpus)
+			return true;
+	}
+	return false;
+}
+
+Status Fifo::find_array()
+{
+	for (; page_count_ < max_pages && record_->array[page_count_]; page_count_++) {
+		pages_[page_count_] = static_cast<uint32_t *>(xpv_lent_page(Gfn{ record_->array[page_count_] }));
+		if (!pages_[page_count_])
+			return Error(XEN_EIO);
+	}
+	return {};
+}
+
+Status Fifo::add_cpu(unsigned int cpu)
+{
+	Vcpu vcpu = xpv_vcpu_of_cpu(cpu);
+	if (vcpu.value >= max_vcpus)
+		return Error(XEN_ENOSPC);
+	if (queues_[cpu].block)
+		return {};
+
+	uint64_t &frame = record_->control[vcpu.value / blocks_per_page];
+	void *page = frame ? xpv_lent_page(Gfn{ frame }) : xpv_lend_page();
+	if (!page)
+		return Error(frame ? XEN_EIO : XEN_ENOMEM);
+	frame = xpv_pages_gfn(page).value;
+	unsigned int offset = vcpu.value % blocks_per_page * block_size;
+	if (!test_bit(vcpu.value, record_->has_block)) {
+		XPV_TRY(evtchn_init_control(vcpu, Gfn{ frame }, offset));
+		set_bit(vcpu.value, record_->has_block);
+	}
+	queues_[cpu].block = reinterpret_cast<evtchn_fifo_control_block *>(static_cast<char *>(page) + offset);
+	return {};
+}
+
+Status Fifo::grow()
+{
+	if (page_count_ == max_pages)
+		return Error(XEN_ENOSPC);
+	auto *page = static_cast<uint32_t *>(xpv_lend_page());
+	if (!page)
+		return Error(XEN_ENOMEM);
+	for (unsigned int i = 0; i < words_per_page; i++)
+		page[i] = masked_bit;
+	Gfn frame = xpv_pages_gfn(page);
+	if (Status expanded = evtchn_expand_array(frame); !expanded.ok()) {
+		xpv_lent_take_back(page);
+		return expanded.error();
+	}
+	record_->array[page_count_] = frame.value;
+	pages_[page_count_] = page;
+	store_release(page_count_, page_count_ + 1);
+	return {};
+}
+
+Status Fifo::add_port(Port port)
+{
+	while (!has_word(port.value))
+		XPV_TRY(grow());
+	return {};
+}
+
+void Fifo::mask_all()
+{
+	for (uint32_t port = 0; port < page_count_ * words_per_page; port++)
+		mask(Port{ port });
+}
+
+void Fifo::mask(Port port)
+{
+	set_bits(*word(port), masked_bit);
+}
+
+void Fifo::unmask(Port port)
+{
+	/*
+	 * Xen linked nothing while the port was masked, so what came meanwhile
+	 * needs Xen. What comes after our compare-and-swap finds it unmasked.
+	 */
+	uint32_t &event = *word(port);
+	uint32_t found = read_once(event);
+	do {
+		if (!(found & masked_bit))
+			return;
+		if (found & pending_bit) {
+			if (Status unmasked = evtchn_unmask(port); !unmasked.ok())
+				XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
+			return;
+		}
+	} while (!compare_exchange(event, found, found & ~masked_bit));
+}
+
+Status Fifo::move(Port port, unsigned int cpu)
+{
+	return evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu));
+}
+
+Status Fifo::set_priority(Port port, unsigned int priority)
+{
+	return evtchn_set_priority(port, priority);
+}
+
+uint32_t Fifo::head_of(Queues &queues, unsigned int priority)
+{
+	uint32_t port = queues.head[priority];
+	if (!port) {
+		/* Xen wrote it before it set the ready bit. */
+		virt_rmb();
+		port = read_once(queues.block->head[priority]) & link_mask;
+	}
+	if (port && has_word(port))
+		return port;
+	XPV_ERR_LIMITED("queue of priority %u leads to port %u, which does not exist", priority, port);
+	return 0;
+}
+
+void Fifo::forget(unsigned int cpu)
+{
+	Queues &queues = queues_[cpu];
+	if (!queues.block)
+		return;
+	uint32_t ready = exchange(queues.block->ready, 0);
+	for (unsigned int priority = 0; priority < EVTCHN_FIFO_MAX_QUEUES; priority++) {
+		if (queues.head[priority])
+			ready |= 1u << priority;
+	}
+	while (ready) {
+		auto priority = static_cast<unsigned int>(__builtin_ctz(ready));
+		uint32_t port = head_of(queues, priority);
+		uint32_t next = 0;
+		if (port) {
+			uint32_t &event = *word(Port{ port });
+			uint32_t found = read_once(event);
+			while (!compare_exchange(event, found, found & ~(linked_bit | link_mask)))
+				;
+			next = found & link_mask;
+		}
+		advance(queues, priority, next, ready);
+		ready |= exchange(queues.block->ready, 0);
+	}
+}
+
+void Fifo::raise(Port port)
+{
+	/* Nothing to unmask, but Xen then links what is pending. An error: the port has just been closed. */
+	ignore(evtchn_unmask(port));
+}
+
+} // namespace xpv
