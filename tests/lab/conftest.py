@@ -46,11 +46,11 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("xpv", [
             pytest.param(_shape("xpv", "hvm", kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
             for kernel in kernels for vcpus in (marker.args if marker else (2,))],
-            indirect=True, scope="module")
+            indirect=True, scope="session")
     elif "intree" in metafunc.fixturenames:
         metafunc.parametrize("intree", [
             pytest.param(_shape("intree", type, kernel, 2), id=f"{type}-{kernel}")
-            for kernel in kernels for type in TYPES], indirect=True, scope="module")
+            for kernel in kernels for type in TYPES], indirect=True, scope="session")
     elif "kernel" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("newest_kernel")
         metafunc.parametrize("kernel", kernels[-1:] if marker else kernels)
@@ -63,8 +63,8 @@ def _shape_of(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a guest come one after the other, in the order of the file."""
-    items.sort(key=lambda item: (str(item.path), str(_shape_of(item) or "")))
+    """Tests that share a guest come one after the other, in the order of the files."""
+    items.sort(key=lambda item: str(_shape_of(item) or ""))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -170,17 +170,17 @@ def _shared_guest(request):
     guest.finish()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def xpv(request):
-    """An HVM guest booted with xen_nopv, shared by the tests of a module; each
+    """An HVM guest booted with xen_nopv, shared by all tests of its shape; each
     loads xpv and unloads it. Its logs are checked at the end."""
     yield from _shared_guest(request)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def intree(request):
     """A guest with the kernel's own drivers, one disk and one interface,
-    shared by the tests of a module. Its logs are checked at the end."""
+    shared by all tests of its shape. Its logs are checked at the end."""
     yield from _shared_guest(request)
 
 

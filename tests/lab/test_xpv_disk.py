@@ -34,8 +34,7 @@ def grants(guest):
 def test_upcall_by_platform_interrupt(xpv, host):
     """Without upcall vectors all events come to vCPU 0, and the disk works.
     First of all, for Xen forgets a vector only with the domain."""
-    xpv.load_xpv("xpv_lib", "xpv_hypervisor", "xpv_evtchn=upcall=intx")
-    xpv.load_xpv()
+    xpv.load_xpv(evtchn="upcall=intx abi=2level")
     node = xpv.wait_for_disk()
     xpv.run(f"dd if=/dev/urandom of={node} bs=1M count=8 oflag=direct status=none")
     whole = "dd if={} bs=1M count=8 iflag=direct status=none | sha256sum"
@@ -47,13 +46,15 @@ def test_upcall_by_platform_interrupt(xpv, host):
 
 @pytest.mark.vcpus(1, 2, 4)
 def test_disk(xpv, host):
-    """64 MiB through ext4, equal after a remount and in dom0's eyes; then
-    unloaded without a trace, and loaded again with the data still there."""
+    """Data through ext4, equal after a remount and in dom0's eyes; then
+    unloaded without a trace, and loaded again with the data still there. Also
+    the one test with the 2-level ABI, which a domain cannot go back to."""
     ports = xenstate.open_ports(host, xpv.domid)
     granted = xenstate.granted(host, xpv.domid)
     watches = xenstate.watches(host)
-    xpv.load_xpv()
-    digests = disktest.run(xpv, host)
+    xpv.load_xpv(evtchn="abi=2level")
+    assert "# 2-level ABI" in xpv.run("cat /sys/kernel/debug/xpv/evtchn").out
+    digests = disktest.run(xpv, host, size=64 if xpv.vcpus == 4 else 16)
     assert xenstate.watches(host) > watches
     assert digests.written == digests.read
     assert digests.disk == digests.backend
@@ -68,6 +69,7 @@ def test_disk(xpv, host):
     assert xenstate.watches(host) == watches
 
     xpv.load_xpv()
+    assert "# FIFO ABI" in xpv.run("cat /sys/kernel/debug/xpv/evtchn").out
     node = xpv.wait_for_disk()
     assert xpv.run(f"mount {node} /mnt && sha256sum </mnt/data && umount /mnt").out.split()[0] \
         == digests.written

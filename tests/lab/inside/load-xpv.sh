@@ -1,20 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # Load the xpv modules of the payload, each after those it depends on.
-# Usage: load-xpv.sh [module[=parameters]]...   (default: all of them)
+# Usage: load-xpv.sh [module=parameters]...
 cd /lab/payload/modules || exit 1
 while read -r module needs; do
 	[ -d /sys/module/$module ] && continue
-	wanted=yes parameters=
-	if [ $# -gt 0 ]; then
-		wanted=
-		for arg; do
-			[ "${arg%%=*}" = "$module" ] || continue
-			wanted=yes
-			[ "$arg" = "$module" ] || parameters=${arg#*=}
-		done
-	fi
-	[ "$wanted" ] || continue
+	parameters=
+	for arg; do
+		[ "${arg%%=*}" = "$module" ] && parameters=${arg#*=}
+	done
 	for need in $needs; do
 		[ -d /sys/module/$need ] || modprobe $need || exit 1
 	done

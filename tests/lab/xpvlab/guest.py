@@ -280,12 +280,11 @@ class Guest:
     def write_file(self, path, data):
         self.channel.write_file(path, data if isinstance(data, bytes) else data.encode())
 
-    def load_xpv(self, *modules, timeout=120):
-        """Load xpv, or only these modules ('xpv_blkfront', or with
-        parameters 'xpv_evtchn=abi=fifo')."""
+    def load_xpv(self, timeout=120, **parameters):
+        """Load xpv, with these modules' parameters: evtchn="abi=fifo"."""
         if not self.modules:
             raise LabError(f"{self.name} was given no modules")
-        arguments = " ".join(f"'{m}'" for m in modules)
+        arguments = " ".join(f"'xpv_{m}={p}'" for m, p in parameters.items())
         return self.run(f"/lab/load-xpv.sh {arguments}", timeout=timeout)
 
     def unload_xpv(self, check=True):

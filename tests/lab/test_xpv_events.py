@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""xpv's event channels on real Xen: what they show, and what they withstand."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+STORM = Path(__file__).parent / "inside" / "storm"
+# How long the storms blow, in seconds; a long one on demand.
+STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "20"))
+
+
+def table(guest):
+    """The rows of the event channel table, by name."""
+    lines = guest.run("cat /sys/kernel/debug/xpv/evtchn").out.splitlines()
+    head, rows = lines[1].split(), {}
+    for line in lines[2:]:
+        row = dict(zip(head, line.split()))
+        # "xen debug" is two words.
+        rows["xen debug" if row["TYPE"] == "virq" else row["NAME"]] = row
+    return rows
+
+
+@pytest.mark.vcpus(1, 2, 4)
+def test_table_and_reports(xpv, host):
+    """The table in debugfs, and every module's report when dom0 asks."""
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    before = table(xpv)
+    assert before["xvda"]["TYPE"] == before["xenstore"]["TYPE"] == "interdomain"
+    assert before["xvda"]["REMOTE"] == "0" and before["xen debug"]["REMOTE"] == "1"
+    assert all(0 <= int(row["CPU"]) < xpv.vcpus for row in before.values())
+    xpv.run(f"dd if={node} of=/dev/null bs=64k count=50 iflag=direct status=none")
+    after = table(xpv)
+    assert int(after["xvda"]["EVENTS"]) - int(before["xvda"]["EVENTS"]) >= 10
+
+    xpv.run("dmesg -C")
+    host.run("xl debug-keys q")
+    xpv.run("n=0; until dmesg | grep -q 'xpv_blkfront: '; do sleep 0.2; n=$((n+1)); [ $n -lt 100 ] || exit 1; done")
+    log = xpv.run("dmesg").out
+    for module in ("evtchn", "gnttab", "xenbus", "blkfront"):
+        assert f"xpv_{module}: " in log
+    assert re.search(r"xpv_evtchn: interdomain .* xvda ", log)
+    xpv.unload_xpv()
+
+
+@pytest.mark.vcpus(2)
+def test_tracepoints(xpv):
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    xpv.run("mkdir -p /tmp/trace; mount -t tracefs tracefs /tmp/trace; echo 1 >/tmp/trace/events/xpv_evtchn/enable")
+    port = table(xpv)["xvda"]["PORT"]
+    xpv.run(f"dd if={node} of=/dev/null bs=64k count=10 iflag=direct status=none; xpv= ; ls /sys/bus/xpv >/dev/null")
+    trace = xpv.run("cat /tmp/trace/trace; echo 0 >/tmp/trace/events/xpv_evtchn/enable; umount /tmp/trace").out
+    assert f"xpv_event: port={port} " in trace
+    xpv.unload_xpv()
+
+
+@pytest.fixture(scope="session")
+def storm(host, tmp_path_factory):
+    """The module that sends events, in dom0 (/share/storm.ko)."""
+    build = tmp_path_factory.mktemp("storm")
+    for file in STORM.iterdir():
+        shutil.copy(file, build)
+    release = host.dom0_image.kernel.release
+    subprocess.run(["make", "-s", "-C", f"/usr/src/linux-headers-{release}", f"M={build}", "modules"], check=True)
+    return host.push(build / "storm.ko")
+
+
+def dom0_port(host, guest, port):
+    """dom0's end of a guest's port."""
+    out = host.run("for n in $(seq 1 200); do /usr/lib/xen-4.17/bin/lsevtchn 0; break; done").out
+    match = re.search(rf"^\s*(\d+): VCPU \d+: Interdomain \(Connected\) - Remote Domain {guest.domid}, Port {port}$",
+                      out, re.MULTILINE)
+    assert match, out
+    return int(match[1])
+
+
+def blow(host, module, port, seconds, meanwhile):
+    """Send events for some seconds; calls meanwhile() again and again; returns how many were sent."""
+    host.run(f"insmod {module} port={port}")
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            meanwhile()
+    finally:
+        sent = int(host.run("cat /sys/module/storm/parameters/sent; rmmod storm").out)
+    return sent
+
+
+@pytest.mark.vcpus(1, 4)
+def test_storm_on_a_live_device(xpv, host, storm):
+    """The guest goes on answering, its disk working, and handles a small part of what is sent."""
+    xpv.load_xpv()
+    node = xpv.wait_for_disk()
+    row = table(xpv)["xvda"]
+    rounds = []
+
+    def work():
+        xpv.run(f"dd if={node} of=/dev/null bs=64k count=16 iflag=direct status=none && uptime", timeout=300)
+        rounds.append(1)
+
+    sent = blow(host, storm, dom0_port(host, xpv, row["PORT"]), STORM_SECONDS, work)
+    after = table(xpv)["xvda"]
+    handled = int(after["EVENTS"]) - int(row["EVENTS"])
+    assert rounds and sent > 1000
+    assert int(after["SPURIOUS"]) > int(row["SPURIOUS"])
+    assert handled * 10 < sent, (handled, sent)
+    # And then all is as before.
+    work()
+    xpv.unload_xpv()
+
+
+@pytest.mark.vcpus(4)
+def test_storm_on_the_store(xpv, host, storm):
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    row = table(xpv)["xenstore"]
+    sent = blow(host, storm, dom0_port(host, xpv, row["PORT"]), STORM_SECONDS, lambda: xpv.run("uptime", timeout=300))
+    after = table(xpv)["xenstore"]
+    assert (int(after["EVENTS"]) - int(row["EVENTS"])) * 10 < sent
+    # The store still serves.
+    xpv.unload_xpv()
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    xpv.unload_xpv()
+
+
+@pytest.mark.vcpus(4)
+def test_storm_on_a_dead_device(xpv, host, storm):
+    """The driver let go of the device; the backend does not stop."""
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    port = dom0_port(host, xpv, table(xpv)["xvda"]["PORT"])
+    xpv.run("d=$(basename $(ls -d /sys/bus/xpv/drivers/*/vbd-* | head -1)); "
+            "echo $d >$(dirname $(ls -d /sys/bus/xpv/drivers/*/vbd-* | head -1))/unbind")
+    assert "xvda" not in table(xpv)
+    blow(host, storm, port, STORM_SECONDS / 2, lambda: xpv.run("uptime", timeout=300))
+    assert "which has no handler" not in xpv.run("dmesg").out
+    xpv.unload_xpv()
