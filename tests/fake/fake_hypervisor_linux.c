@@ -2,6 +2,8 @@
 /* The fake hypervisor in a kernel: upcalls are real interrupts on the vector that was set. */
 
 #include <linux/export.h>
+#include <linux/io.h>
+#include <linux/mm.h>
 #include <linux/smp.h>
 #include <asm/apic.h>
 
@@ -14,6 +16,11 @@ void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector)
 		apic->send_IPI(vcpu.value, vector);
 }
 
+void *xpv_fake_memory(struct xpv_gfn frame)
+{
+	return phys_to_virt(frame.value << PAGE_SHIFT);
+}
+
 EXPORT_SYMBOL_GPL(xpv_fake_event);
 EXPORT_SYMBOL_GPL(xpv_fake_sent);
 EXPORT_SYMBOL_GPL(xpv_fake_open_ports);
@@ -23,6 +30,13 @@ EXPORT_SYMBOL_GPL(xpv_fake_peer);
 EXPORT_SYMBOL_GPL(xpv_fake_map_grant);
 EXPORT_SYMBOL_GPL(xpv_fake_unmap_grant);
 EXPORT_SYMBOL_GPL(xpv_fake_active_grants);
+EXPORT_SYMBOL_GPL(xpv_fake_refuse_grant_version_1);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_grant);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_end);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_answer);
+EXPORT_SYMBOL_GPL(xpv_fake_refuse_unmap);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_mapped);
+EXPORT_SYMBOL_GPL(xpv_fake_largest_grant_batch);
 EXPORT_SYMBOL_GPL(xpv_fake_set_param);
 EXPORT_SYMBOL_GPL(xpv_fake_param);
 EXPORT_SYMBOL_GPL(xpv_fake_fail);
