@@ -123,7 +123,7 @@ static void pool_works_with_irqs_off(struct kunit *test)
 	unsigned long flags;
 	unsigned int i, round, still_mapped = 0;
 
-	KUNIT_ASSERT_EQ(test, 0, xpv_grant_pool_create(32, &pool));
+	KUNIT_ASSERT_EQ(test, 0, xpv_grant_pool_create("test", 32, &pool));
 	for (i = 0; i < 32; i++)
 		frames[i].value = 0x1000 + i;
 	for (round = 0; round < 1000; round++) {
