@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gnttab/foreign.hh"
 
+#include "gnttab/linux.h"
 #include "lib/log.hh"
 #include "lib/ordering.hh"
 
@@ -16,6 +17,8 @@ void add_stuck(unsigned int count)
 	if (count == 0)
 		return;
 	fetch_add(stuck_count, count);
+	/* The claim on the frames, and what we know of them, must last as long as the mapping: for good. */
+	xpv_gnttab_hold_module();
 	XPV_ERR_LIMITED("Xen would not unmap %u foreign pages: their guest frames stay unused", count);
 }
 

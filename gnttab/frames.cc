@@ -83,6 +83,15 @@ bool TableFrames::take_out(unsigned int place)
 	return removed.ok();
 }
 
+Entries TableFrames::first_entries() const
+{
+	auto *first = static_cast<char *>(xpv_window_address(window_));
+	if (version_ == 1)
+		return Entries(reinterpret_cast<grant_entry_v1 *>(first));
+	return Entries(reinterpret_cast<grant_entry_v2 *>(first),
+		       reinterpret_cast<const grant_status_t *>(first + limit_ * 4096ul));
+}
+
 Status TableFrames::add()
 {
 	if (count_ == limit_)
@@ -94,12 +103,9 @@ Status TableFrames::add()
 		status_count_++;
 	}
 	XPV_TRY(show(count_, count_, XPV_WINDOW_READ_WRITE));
-	void *first = xpv_window_address(window_);
-	if (version_ == 1)
-		entries_ = Entries(static_cast<grant_entry_v1 *>(first));
-	else
-		entries_ = Entries(static_cast<grant_entry_v2 *>(first),
-				   reinterpret_cast<const grant_status_t *>(static_cast<char *>(first) + limit_ * 4096ul));
+	/* Where they are does not change, and who uses them does not look twice. */
+	if (count_ == 0)
+		entries_ = first_entries();
 	count_++;
 	return {};
 }

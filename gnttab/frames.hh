@@ -44,6 +44,7 @@ private:
 	[[nodiscard]] Gfn gfn(unsigned int place) const { return Gfn{ first_.value + place }; }
 	[[nodiscard]] Status show(unsigned int place, unsigned long index, xpv_window_access access);
 	[[nodiscard]] bool take_out(unsigned int place);
+	[[nodiscard]] Entries first_entries() const;
 
 	xpv_window *window_ = nullptr;
 	Entries entries_;

@@ -188,8 +188,8 @@ int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *referen
 void *xpv_grant_window_address(const struct xpv_grant_window *window);
 /*
  * Take all of it away. What Xen would not unmap stays where it is, seen by
- * nobody; its space is left out of use and counted (foreign_stuck). NULL is
- * fine. Sleeping context.
+ * nobody; its space is left out of use and counted (foreign_stuck), and this
+ * module can no longer be unloaded. NULL is fine. Sleeping context.
  */
 void xpv_grant_unmap_window(struct xpv_grant_window *window);
 

@@ -330,6 +330,7 @@ TEST(GnttabForeignStuck, WhatXenKeepsIsLeftOutOfUse)
 	EXPECT_EQ(fake::live_allocations(), before - 2);
 	static_cast<volatile char *>(pages)[0] = 1;
 	EXPECT_EQ(fake::take_log().size(), 1u);
+	EXPECT_EQ(held_module(), 1u);
 
 	xpv_gfn frame;
 	ASSERT_EQ(xpv_frames_claim(1, &frame), 0);
