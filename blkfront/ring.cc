@@ -35,7 +35,7 @@ Result<Owned<Ring>> Ring::make(Domid backend, uint16_t handle)
 	ring->shared_.init(ring->page_.get(), page_size);
 	if (ring->shared_.size() != slots)
 		return Error(XEN_EINVAL);
-	ring->pool_ = XPV_TRY(GrantPool::make(slots * XPV_BLOCK_SEGMENTS));
+	ring->pool_ = XPV_TRY(GrantPool::make("blkfront", slots * XPV_BLOCK_SEGMENTS));
 	for (unsigned int id = 0; id < slots; id++)
 		ring->free_ids_[id] = static_cast<uint8_t>(slots - 1 - id);
 	ring->free_count_ = slots;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One entry of the grant table, version 1. Xen reads it whenever the other
- * end maps or copies, and sets GTF_reading and GTF_writing in the flags for
- * as long as the frame is in use; all else is ours. While the flags are zero
- * the entry means nothing to Xen, whatever its other fields hold.
+ * The entries of the grant table, in the version that is in effect. Xen reads
+ * an entry whenever the other end maps or copies, and sets GTF_reading and
+ * GTF_writing for as long as the frame is in use: in version 1 in the entry's
+ * flags, in version 2 in a word of its own. All else is ours. While the type
+ * in the flags is GTF_invalid the entry means nothing to Xen, whatever its
+ * other fields hold.
  */
 #pragma once
 
@@ -18,28 +20,31 @@ namespace xpv {
 
 static_assert(sizeof(grant_entry_v1) == 8);
 static_assert(sizeof(grant_entry_v1::frame) == 4, "version 1 ends at 16 TiB");
-
-[[nodiscard]] inline bool grantable(Gfn frame)
-{
-	return frame.value <= UINT32_MAX;
-}
-
-/* Only for an entry that is not in use, and a grantable() frame. */
-inline void permit_access(grant_entry_v1 &entry, Domid remote, Gfn frame, xpv_grant_access access)
-{
-	write_once(entry.domid, remote.value);
-	write_once(entry.frame, static_cast<uint32_t>(frame.value));
-	/* Xen must not see the permission before it sees for whom and what. */
-	store_release(entry.flags, static_cast<uint16_t>(access == XPV_GRANT_READ_ONLY ?
-								 GTF_permit_access | GTF_readonly :
-								 GTF_permit_access));
-}
+static_assert(sizeof(grant_entry_v2) == 16);
+static_assert(sizeof(grant_status_t) == 2);
 
 enum class Revocation {
 	Done,
 	StillMapped,
 	NothingGranted,
 };
+
+/* What is set in an entry that permits access, but for Xen's bits. */
+[[nodiscard]] constexpr uint16_t permission(xpv_grant_access access)
+{
+	return access == XPV_GRANT_READ_ONLY ? GTF_permit_access | GTF_readonly : GTF_permit_access;
+}
+
+/* ---- Version 1 ---- */
+
+/* Only for an entry that is not in use. */
+inline void permit_access(grant_entry_v1 &entry, Domid remote, Gfn frame, xpv_grant_access access)
+{
+	write_once(entry.domid, remote.value);
+	write_once(entry.frame, static_cast<uint32_t>(frame.value));
+	/* Xen must not see the permission before it sees for whom and what. */
+	store_release(entry.flags, permission(access));
+}
 
 /*
  * The one locked operation decides: either Xen had marked the entry as in use
@@ -55,6 +60,138 @@ enum class Revocation {
 			return Revocation::NothingGranted;
 	} while (!compare_exchange(entry.flags, flags, GTF_invalid));
 	return Revocation::Done;
+}
+
+/* ---- Version 2 ---- */
+
+inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_grant_access access)
+{
+	write_once(entry.hdr.domid, remote.value);
+	write_once(entry.full_page.frame, frame.value);
+	store_release(entry.hdr.flags, permission(access));
+}
+
+/*
+ * Unlike in version 1, no one operation can decide: the permission goes first,
+ * and only then does `status` tell whether the frame is in use. So a frame
+ * that is still mapped has lost its permission already, which is remembered
+ * where Xen does not look; the next attempt only asks again. Of two that
+ * revoke the same entry at once both may succeed: the caller's to prevent.
+ *
+ * The read-only flag outlives the permission: to a domain that has the frame
+ * mapped Xen gives further mappings without a look at the type, and refuses
+ * writable ones for this flag alone.
+ */
+[[nodiscard]] inline Revocation revoke(grant_entry_v2 &entry, const grant_status_t &status)
+{
+	constexpr uint32_t withdrawn = 1;
+
+	uint16_t flags = read_once(entry.hdr.flags);
+	if ((flags & GTF_type_mask) != GTF_invalid) {
+		write_once(entry.full_page.pad0, withdrawn);
+		write_once(entry.hdr.flags, static_cast<uint16_t>(GTF_invalid | (flags & GTF_readonly)));
+		/* Xen sets its bits, then looks at the flags again; we, the other way round. */
+		virt_mb();
+	} else if (read_once(entry.full_page.pad0) != withdrawn) {
+		return Revocation::NothingGranted;
+	}
+	if (load_acquire(status) & (GTF_reading | GTF_writing))
+		return Revocation::StillMapped;
+	write_once(entry.hdr.flags, GTF_invalid);
+	write_once(entry.full_page.pad0, 0);
+	return Revocation::Done;
+}
+
+/* ---- The whole table ---- */
+
+/*
+ * Where the entries are, and in which version; chosen at load and the same
+ * from then on. A copy of it in a loop's locals saves reading it anew.
+ */
+class Entries {
+public:
+	Entries() = default;
+	explicit Entries(grant_entry_v1 *first) : v1_(first) {}
+	Entries(grant_entry_v2 *first, const grant_status_t *status) : v2_(first), status_(status) {}
+
+	[[nodiscard]] static constexpr unsigned int per_frame(unsigned int version)
+	{
+		return 4096 / (version == 1 ? sizeof(grant_entry_v1) : sizeof(grant_entry_v2));
+	}
+
+	/* Whether the entries have room for the number of the frame. */
+	[[nodiscard]] bool grantable(Gfn frame) const { return v2_ || frame.value <= UINT32_MAX; }
+
+	/* Only for an entry that is not in use, and a grantable() frame. */
+	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
+	{
+		if (v1_) [[likely]]
+			permit_access(v1_[reference.value], remote, frame, access);
+		else
+			permit_access(v2_[reference.value], remote, frame, access);
+	}
+	[[nodiscard]] Revocation revoke(Gref reference) const
+	{
+		if (v1_) [[likely]]
+			return xpv::revoke(v1_[reference.value]);
+		return xpv::revoke(v2_[reference.value], status_[reference.value]);
+	}
+
+	/* What was granted, until the reference is free. */
+	[[nodiscard]] Gfn frame(Gref reference) const
+	{
+		if (v1_)
+			return Gfn{ read_once(v1_[reference.value].frame) };
+		return Gfn{ read_once(v2_[reference.value].full_page.frame) };
+	}
+
+	/* Nothing is granted, and nothing still in use. */
+	[[nodiscard]] bool idle(uint32_t index) const
+	{
+		if (v1_)
+			return read_once(v1_[index].flags) == 0;
+		return read_once(v2_[index].hdr.flags) == 0 &&
+		       !(read_once(status_[index]) & (GTF_reading | GTF_writing));
+	}
+
+	/* Of an idle entry: a number that Xen has no eyes for. */
+	[[nodiscard]] uint32_t link(uint32_t index) const
+	{
+		return v1_ ? v1_[index].frame : static_cast<uint32_t>(v2_[index].full_page.frame);
+	}
+	void set_link(uint32_t index, uint32_t link) const
+	{
+		if (v1_)
+			v1_[index].frame = link;
+		else
+			v2_[index].full_page.frame = link;
+	}
+
+	/* Leave an idle entry as a new domain finds it. */
+	void clean(uint32_t index) const
+	{
+		if (v1_) {
+			write_once(v1_[index].frame, 0);
+			write_once(v1_[index].domid, 0);
+		} else {
+			write_once(v2_[index].full_page.frame, 0);
+			write_once(v2_[index].full_page.pad0, 0);
+			write_once(v2_[index].hdr.domid, 0);
+		}
+	}
+
+private:
+	grant_entry_v1 *v1_ = nullptr; /* one of these two */
+	grant_entry_v2 *v2_ = nullptr;
+	const grant_status_t *status_ = nullptr;
+};
+
+[[nodiscard]] inline bool all_grantable(const Entries &entries, const Gfn *frames, unsigned int count)
+{
+	uint64_t all = 0;
+	for (unsigned int i = 0; i < count; i++)
+		all |= frames[i].value;
+	return entries.grantable(Gfn{ all });
 }
 
 } // namespace xpv

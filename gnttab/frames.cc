@@ -12,6 +12,28 @@ namespace {
 /* A million references; bounds the address space we take whatever the toolstack allows. */
 constexpr unsigned int most_frames = 2048;
 
+/*
+ * Version 1, where revoking is one operation, unless Xen refuses it. Set once,
+ * before the table is used: changing it later races with whoever has a grant.
+ */
+Result<unsigned int> choose_version()
+{
+	/* EAGAIN: operations on a table of version 2 are just being finished. */
+	Status set = grant_table_set_version(1);
+	for (unsigned int delay_ms = 1; delay_ms <= 64 && !set.ok() && set.error() == XEN_EAGAIN; delay_ms *= 2) {
+		xpv_sleep_ms(delay_ms);
+		set = grant_table_set_version(1);
+	}
+	/* ENOSYS: from before there were versions. */
+	if (set.ok() || set.error() == XEN_ENOSYS)
+		return 1u;
+	auto current = grant_table_get_version();
+	if (!current.ok() || current.value() != 2)
+		XPV_TRY(grant_table_set_version(2));
+	XPV_NOTICE("Xen refuses version 1 of the grant table (%d): using version 2", set.code());
+	return 2u;
+}
+
 } // namespace
 
 Status TableFrames::init()
@@ -26,12 +48,14 @@ Status TableFrames::init()
 	}
 	if (limit > most_frames)
 		limit = most_frames;
+	version_ = XPV_TRY(choose_version());
 
 	Gfn first;
-	XPV_TRY(status(xpv_frames_claim(limit, &first)));
-	xpv_window *window = xpv_window_create(limit);
+	unsigned int room = limit + status_frames(limit);
+	XPV_TRY(status(xpv_frames_claim(room, &first)));
+	xpv_window *window = xpv_window_create(room);
 	if (!window) {
-		xpv_frames_release(first, limit);
+		xpv_frames_release(first, room);
 		return Error(XEN_ENOMEM);
 	}
 	window_ = window;
@@ -40,20 +64,48 @@ Status TableFrames::init()
 	return {};
 }
 
+/* `index` as Xen numbers the table's frames. */
+Status TableFrames::show(unsigned int place, unsigned long index, xpv_window_access access)
+{
+	/* Makes the table larger when Xen's has not got this frame yet; it may, from before a reload. */
+	XPV_TRY(add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place)));
+	auto mapped = status(xpv_window_map(window_, place, Pfn{ gfn(place).value }, access));
+	if (!mapped.ok())
+		static_cast<void>(take_out(place)); /* logged there; the error to report is the first */
+	return mapped;
+}
+
+bool TableFrames::take_out(unsigned int place)
+{
+	auto removed = remove_from_physmap(gfn(place));
+	if (!removed.ok())
+		XPV_ERR("cannot take grant table frame %u out of the physmap: %d", place, removed.code());
+	return removed.ok();
+}
+
+Entries TableFrames::first_entries() const
+{
+	auto *first = static_cast<char *>(xpv_window_address(window_));
+	if (version_ == 1)
+		return Entries(reinterpret_cast<grant_entry_v1 *>(first));
+	return Entries(reinterpret_cast<grant_entry_v2 *>(first),
+		       reinterpret_cast<const grant_status_t *>(first + limit_ * 4096ul));
+}
+
 Status TableFrames::add()
 {
 	if (count_ == limit_)
 		return Error(XEN_ENOSPC);
-	/* Makes the table larger when Xen's has not got this frame yet; it may, from before a reload. */
-	XPV_TRY(add_to_physmap(XENMAPSPACE_grant_table, count_, gfn(count_)));
-	auto mapped = status(xpv_window_map(window_, count_, Pfn{ gfn(count_).value }, XPV_WINDOW_READ_WRITE));
-	if (!mapped.ok()) {
-		auto removed = remove_from_physmap(gfn(count_));
-		if (!removed.ok())
-			XPV_ERR("cannot take grant table frame %u out of the physmap: %d", count_, removed.code());
-		return mapped;
+	/* The status words must be there before the entries that they belong to are used. */
+	if (status_count_ < status_frames(count_ + 1)) {
+		XPV_TRY(show(limit_ + status_count_, status_count_ | XENMAPIDX_grant_table_status,
+			     XPV_WINDOW_READ_ONLY));
+		status_count_++;
 	}
-	entries_ = static_cast<grant_entry_v1 *>(xpv_window_address(window_));
+	XPV_TRY(show(count_, count_, XPV_WINDOW_READ_WRITE));
+	/* Where they are does not change, and who uses them does not look twice. */
+	if (count_ == 0)
+		entries_ = first_entries();
 	count_++;
 	return {};
 }
@@ -64,15 +116,14 @@ TableFrames::~TableFrames()
 		return;
 	/* No mapping may be left of a frame that goes. */
 	xpv_window_destroy(window_);
-	for (unsigned int i = 0; i < count_; i++) {
-		auto removed = remove_from_physmap(gfn(i));
-		if (!removed.ok()) {
-			/* The space may not be used again: it is not empty. */
-			XPV_ERR("cannot take grant table frame %u out of the physmap: %d", i, removed.code());
-			return;
-		}
-	}
-	xpv_frames_release(first_, limit_);
+	bool empty = true;
+	for (unsigned int i = 0; i < count_; i++)
+		empty &= take_out(i);
+	for (unsigned int i = 0; i < status_count_; i++)
+		empty &= take_out(limit_ + i);
+	/* Space with something in it may not be used again. */
+	if (empty)
+		xpv_frames_release(first_, limit_ + status_frames(limit_));
 }
 
 } // namespace xpv

@@ -2,10 +2,7 @@
 /* The table's pages: lent by Xen into guest-physical space, seen through a window. */
 #pragma once
 
-#include "lib/xen.hh"
-
-#include <xen/grant_table.h>
-
+#include "gnttab/entry.hh"
 #include "hypervisor/window.h"
 #include "lib/result.hh"
 #include "lib/types.h"
@@ -14,35 +11,48 @@ namespace xpv {
 
 /*
  * Room for as many frames as Xen allows, of which the first count() are
- * there. Frames come one at a time and go all together.
+ * there. Frames come one at a time and go all together. In version 2 the
+ * frames with Xen's status words follow in the same run.
  */
 class TableFrames {
 public:
-	static constexpr unsigned int entries_per_frame = 4096 / sizeof(grant_entry_v1);
-
 	TableFrames() = default;
 	TableFrames(const TableFrames &) = delete;
 	TableFrames &operator=(const TableFrames &) = delete;
 	~TableFrames();
 
-	/* Asks Xen how large the table may become and makes room for that. Sleeping context. */
+	/* Chooses the version, asks Xen how large the table may become and makes room for that. Sleeping context. */
 	[[nodiscard]] Status init();
 	/* ENOSPC at the limit. Sleeping context; the caller serialises. */
 	[[nodiscard]] Status add();
 
+	[[nodiscard]] unsigned int version() const { return version_; }
 	[[nodiscard]] unsigned int count() const { return count_; }
 	[[nodiscard]] unsigned int limit() const { return limit_; }
-	/* All entries in one array, of which count() * entries_per_frame are there; after the first add(). */
-	[[nodiscard]] grant_entry_v1 *entries() const { return entries_; }
+	[[nodiscard]] unsigned int entries_per_frame() const { return Entries::per_frame(version_); }
+	/* All entries in one array, of which count() * entries_per_frame() are there; after the first add(). */
+	[[nodiscard]] const Entries &entries() const { return entries_; }
 
 private:
-	[[nodiscard]] Gfn gfn(unsigned int index) const { return Gfn{ first_.value + index }; }
+	static constexpr unsigned int statuses_per_frame = 4096 / sizeof(grant_status_t);
+
+	[[nodiscard]] unsigned int status_frames(unsigned int frames) const
+	{
+		unsigned int per_status_frame = statuses_per_frame / entries_per_frame();
+		return version_ == 1 ? 0 : (frames + per_status_frame - 1) / per_status_frame;
+	}
+	[[nodiscard]] Gfn gfn(unsigned int place) const { return Gfn{ first_.value + place }; }
+	[[nodiscard]] Status show(unsigned int place, unsigned long index, xpv_window_access access);
+	[[nodiscard]] bool take_out(unsigned int place);
+	[[nodiscard]] Entries first_entries() const;
 
 	xpv_window *window_ = nullptr;
-	grant_entry_v1 *entries_ = nullptr;
+	Entries entries_;
 	Gfn first_ = {};
+	unsigned int version_ = 1;
 	unsigned int limit_ = 0;
 	unsigned int count_ = 0;
+	unsigned int status_count_ = 0;
 };
 
 } // namespace xpv

@@ -32,20 +32,26 @@ void xpv_gnttab_unload()
 
 int xpv_grant_page(xpv_domid remote, xpv_gfn frame, xpv_grant_access access, xpv_gref *reference)
 {
-	if (!grantable(frame))
+	return xpv_grant_pages(remote, access, &frame, 1, reference);
+}
+
+int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames, unsigned int count,
+		    xpv_gref *references)
+{
+	const Entries entries = the_table->entries();
+	if (!all_grantable(entries, frames, count))
 		return -XEN_ERANGE;
-	auto taken = the_table->take();
+	auto taken = the_table->take(references, count);
 	if (!taken.ok())
 		return taken.code();
-	*reference = taken.value();
-	permit_access(the_table->own_entry(*reference), remote, frame, access);
+	for (unsigned int i = 0; i < count; i++)
+		entries.permit(references[i], remote, frames[i], access);
 	return 0;
 }
 
 int xpv_grant_try_revoke(xpv_gref reference)
 {
-	grant_entry_v1 *entry = the_table->entry(reference);
-	switch (entry ? revoke(*entry) : Revocation::NothingGranted) {
+	switch (the_table->revoke(reference)) {
 	case Revocation::Done:
 		the_table->give_back(reference);
 		return 0;
@@ -55,6 +61,20 @@ int xpv_grant_try_revoke(xpv_gref reference)
 		break;
 	}
 	return -XEN_EINVAL;
+}
+
+unsigned int xpv_grant_revoke_pages(xpv_gref *references, unsigned int count)
+{
+	unsigned int still_mapped = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		xpv_gref reference = references[i];
+		int code = xpv_grant_try_revoke(reference);
+		if (code == -XEN_EBUSY)
+			references[still_mapped++] = reference;
+		else if (code == -XEN_EINVAL)
+			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
+	}
+	return still_mapped;
 }
 
 void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, void *pages, unsigned int order)
@@ -94,9 +114,19 @@ int xpv_grant_park(const xpv_gref *references, unsigned int count)
 	return the_table->parking().park(references, count, {}).code();
 }
 
-int xpv_grant_pool_create(unsigned int capacity, xpv_grant_pool **pool)
+int xpv_grant_wait(xpv_grant_waiter *waiter, unsigned int references)
 {
-	auto made = xpv_grant_pool::make(*the_table, capacity);
+	return the_table->wait(*waiter, references).code();
+}
+
+void xpv_grant_wait_cancel(xpv_grant_waiter *waiter)
+{
+	the_table->waiters().cancel(*waiter);
+}
+
+int xpv_grant_pool_create(const char *name, unsigned int capacity, xpv_grant_pool **pool)
+{
+	auto made = xpv_grant_pool::make(*the_table, name, capacity);
 	if (!made.ok())
 		return made.code();
 	*pool = made.value().release();
@@ -127,4 +157,9 @@ unsigned int xpv_grant_pool_revoke(xpv_grant_pool *pool, xpv_gref *references, u
 void xpv_grant_get_counts(xpv_grant_counts *counts)
 {
 	*counts = the_table->counts();
+}
+
+bool xpv_gnttab_describe_pool(unsigned int index, xpv_gnttab_pool_line *line)
+{
+	return the_table->describe_pool(index, *line);
 }

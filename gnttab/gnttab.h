@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Contract of xpv_gnttab: letting other domains use our pages
- * (grant_table.h, version 1).
+ * Contract of xpv_gnttab: letting other domains use our pages, and using
+ * theirs (grant_table.h; entries of version 1, of version 2 only where Xen
+ * refuses that).
  *
- * Revocation is one compare-and-swap that succeeds or says -EBUSY: there is
- * no "is it still in use?" to ask first. A page whose reference cannot be
- * revoked is parked together with it: neither is used again before the other
- * end has let go. While something is parked this module cannot be unloaded.
+ * Revocation succeeds or says -EBUSY: there is no "is it still in use?" to
+ * ask first. A page whose reference cannot be revoked is parked together with
+ * it: neither is used again before the other end has let go. While something
+ * is parked this module cannot be unloaded.
  * Errors are negative errno values.
  */
 #ifndef XPV_GNTTAB_H
@@ -27,17 +28,30 @@ enum xpv_grant_access {
 
 /*
  * Let `remote` map or copy the frame. -ENOSPC when no reference is free now
- * (more are made in the background until the table is at its maximum);
- * -ERANGE for a frame number that version 1 cannot express.
+ * (more are made in the background until the table is at its maximum, which
+ * the log then says); -ERANGE for a frame number that the entries cannot
+ * express (from 2^32 on in version 1).
  */
 int xpv_grant_page(struct xpv_domid remote, struct xpv_gfn frame, enum xpv_grant_access access,
 		   struct xpv_gref *reference);
 /*
+ * The same for `count` frames, all or nothing; references[i] is frames[i]'s.
+ * Irqs are off meanwhile, a few nanoseconds for each.
+ */
+int xpv_grant_pages(struct xpv_domid remote, enum xpv_grant_access access, const struct xpv_gfn *frames,
+		    unsigned int count, struct xpv_gref *references);
+/*
  * Take the right away. 0: the reference is free again, and the other end no
- * longer has access. -EBUSY: it still maps the frame, and nothing has changed.
- * -EINVAL: nothing is granted with this reference.
+ * longer has access. -EBUSY: it still maps the frame, and the reference is
+ * still the caller's to revoke. -EINVAL: nothing is granted with this
+ * reference. Calls for one reference are the caller's to serialise.
  */
 int xpv_grant_try_revoke(struct xpv_gref reference);
+/*
+ * Revoke `count` references. Returns how many the other end still maps; they
+ * are moved to the front of `references`, and are still the caller's.
+ */
+unsigned int xpv_grant_revoke_pages(struct xpv_gref *references, unsigned int count);
 /*
  * Take the right away and free the pages (xpv_pages_alloc(), 2^order) that
  * were granted with it; whatever the other end still maps is parked first.
@@ -47,6 +61,35 @@ int xpv_grant_try_revoke(struct xpv_gref reference);
 void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int count, void *pages,
 			       unsigned int order);
 
+/* ---- Waiting for references ---- */
+
+/*
+ * Embedded by the caller; zeroed is ready. One call for each xpv_grant_wait(),
+ * in a work item, when that many references were free for xpv_grant_page()
+ * and xpv_grant_pages(). Nobody keeps them for the caller: who finds them gone
+ * waits again. The function may do that, or free the waiter, and may sleep.
+ */
+struct xpv_grant_waiter {
+	void (*function)(struct xpv_grant_waiter *waiter); /* the caller's to set */
+	/* Private. */
+	struct xpv_grant_waiter *next;
+	unsigned int wanted;
+	bool waiting;
+};
+
+/*
+ * -ENOSPC: so many the table could never have. -EBUSY: the waiter waits
+ * already. While somebody waits, grants go through the table's shared list.
+ * Any context but NMI.
+ */
+int xpv_grant_wait(struct xpv_grant_waiter *waiter, unsigned int references);
+/*
+ * After this the function does not run, and will not, whether or not it was
+ * waiting. Sleeping context; not from a waiter's function, nor with a lock
+ * held that such a function takes.
+ */
+void xpv_grant_wait_cancel(struct xpv_grant_waiter *waiter);
+
 /* ---- Pools: references of one's own for a data path ---- */
 
 /*
@@ -55,8 +98,13 @@ void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int c
  */
 struct xpv_grant_pool;
 
-/* Sleeping context. -ENOSPC, -ENOMEM. */
-int xpv_grant_pool_create(unsigned int capacity, struct xpv_grant_pool **pool);
+#define XPV_GRANT_POOL_NAME 24
+
+/*
+ * `name` says in debugfs whose it is; what is longer than
+ * XPV_GRANT_POOL_NAME - 1 characters is cut. Sleeping context. -ENOSPC, -ENOMEM.
+ */
+int xpv_grant_pool_create(const char *name, unsigned int capacity, struct xpv_grant_pool **pool);
 /* Every reference must have been revoked or parked; others are lost. NULL is fine. Sleeping context. */
 void xpv_grant_pool_destroy(struct xpv_grant_pool *pool);
 /* How many references can be issued now. */
@@ -87,9 +135,104 @@ unsigned int xpv_grant_pool_revoke(struct xpv_grant_pool *pool, struct xpv_gref 
  */
 int xpv_grant_park(const struct xpv_gref *references, unsigned int count);
 
+/* ---- Mapping what other domains granted ---- */
+
+/* Xen's name of a mapping. */
+struct xpv_grant_handle {
+	uint32_t value;
+};
+#define XPV_NO_GRANT_HANDLE ((struct xpv_grant_handle){ 0xffffffff })
+
+/* One mapping. Until it is unmapped this is the only record of it: it must not be lost. */
+struct xpv_grant_map_op {
+	/* Given by the caller. */
+	struct xpv_domid domain;
+	struct xpv_gref reference; /* the other domain's */
+	enum xpv_grant_access access;
+	struct xpv_gfn target; /* a guest frame without RAM: xpv_frames_claim() in hypervisor.h */
+	/* The outcome. */
+	int status; /* 0 or a negative errno, of the last operation */
+	struct xpv_grant_handle handle; /* XPV_NO_GRANT_HANDLE when not mapped */
+};
+
+/*
+ * Make each other domain's frame appear at its target. Returns how many could
+ * not be mapped; `status` says why: -ESRCH no such domain, -ENOENT no such
+ * reference, -EACCES not allowed by Xen's policy, -EAGAIN the frame was paged
+ * out and did not come back within about a second (for the whole call),
+ * -ENOSPC no handle left (max_maptrack_frames), -EIO all else, among it
+ * what is not granted to us. Sleeping context.
+ */
+unsigned int xpv_grant_map(struct xpv_grant_map_op *maps, unsigned int count);
+/*
+ * Undo it; maps without a handle are passed over. Returns how many Xen would
+ * not unmap; they keep their handle, and their target frames must not be used
+ * again. On return no CPU can reach the frames that were unmapped through
+ * Xen's translations; windows on them the caller takes away before. Sleeping
+ * context.
+ */
+unsigned int xpv_grant_unmap(struct xpv_grant_map_op *maps, unsigned int count);
+
+/* Grants of one domain, side by side in kernel address space. */
+struct xpv_grant_window;
+
+/*
+ * Claim guest frames, map `count` grants there and show them in a window, in
+ * order. All or nothing: the error is the first one of xpv_grant_map(), or
+ * -ENOMEM, -ENOSPC for want of space; -EINVAL for a count of 0. The memory is
+ * the other domain's: it may change at any moment. Sleeping context.
+ */
+int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *references, unsigned int count,
+			 enum xpv_grant_access access, struct xpv_grant_window **window);
+/* Where the first page is. Any context. */
+void *xpv_grant_window_address(const struct xpv_grant_window *window);
+/*
+ * Take all of it away. What Xen would not unmap stays where it is, seen by
+ * nobody; its space is left out of use and counted (foreign_stuck), and this
+ * module can no longer be unloaded. NULL is fine. Sleeping context.
+ */
+void xpv_grant_unmap_window(struct xpv_grant_window *window);
+
+/* ---- Copying from and to other domains ---- */
+
+/* A piece of one frame: built by the functions below. */
+struct xpv_grant_copy_end {
+	struct xpv_domid domain;
+	bool granted; /* `number` is a reference, else a frame of ours */
+	uint64_t number;
+	uint16_t offset; /* bytes */
+};
+
+static inline struct xpv_grant_copy_end xpv_copy_local(struct xpv_gfn frame, uint16_t offset)
+{
+	struct xpv_grant_copy_end end = { XPV_DOMID_SELF, false, frame.value, offset };
+	return end;
+}
+
+static inline struct xpv_grant_copy_end xpv_copy_granted(struct xpv_domid domain, struct xpv_gref reference,
+							 uint16_t offset)
+{
+	struct xpv_grant_copy_end end = { domain, true, reference.value, offset };
+	return end;
+}
+
+struct xpv_grant_copy_op {
+	struct xpv_grant_copy_end source, target;
+	uint16_t length; /* bytes; neither end may leave its frame */
+	int status; /* the outcome: 0 or a negative errno */
+};
+
+/*
+ * Xen copies, with nothing mapped. Returns how many copies failed; `status` as
+ * for xpv_grant_map(), and -EINVAL for a piece that leaves its frame. A copy
+ * that failed may have been done in part. Sleeping context.
+ */
+unsigned int xpv_grant_copy(struct xpv_grant_copy_op *copies, unsigned int count);
+
 /* ---- Seeing ---- */
 
 struct xpv_grant_counts {
+	unsigned int version; /* of the entries: 1 or 2 */
 	unsigned int frames; /* table pages mapped */
 	unsigned int frames_limit; /* Xen's maximum */
 	unsigned int total; /* references in the mapped table, reserved ones left out */
@@ -97,6 +240,9 @@ struct xpv_grant_counts {
 	unsigned int pooled; /* set aside in pools, issued or not */
 	unsigned int parked; /* waiting for the other end to unmap */
 	unsigned int lost; /* out of use for good */
+	unsigned int waiters; /* waiting for free references */
+	unsigned int foreign_mapped; /* other domains' pages that we have mapped */
+	unsigned int foreign_stuck; /* those of them that Xen would not unmap */
 };
 /* A snapshot, exact when nothing is going on. Any context. */
 void xpv_grant_get_counts(struct xpv_grant_counts *counts);

@@ -52,6 +52,93 @@ private:
 	Gref reference_ = {};
 };
 
+/*
+ * Sole owner of the right that another domain has on one page, whose owner
+ * lets go of it last: the page is ordinary memory of no slab. When the right
+ * goes while the other end still maps the page, both are parked.
+ */
+class [[nodiscard]] Grant {
+public:
+	Grant() = default;
+	Grant(Grant &&other) : reference_(other.reference_), granted_(std::exchange(other.granted_, false)) {}
+	Grant &operator=(Grant &&other)
+	{
+		if (this != &other) {
+			reset();
+			reference_ = other.reference_;
+			granted_ = std::exchange(other.granted_, false);
+		}
+		return *this;
+	}
+	Grant(const Grant &) = delete;
+	Grant &operator=(const Grant &) = delete;
+	~Grant() { reset(); }
+
+	[[nodiscard]] static Result<Grant> make(Domid remote, Gfn frame, xpv_grant_access access)
+	{
+		Grant grant;
+		XPV_TRY(status(xpv_grant_page(remote, frame, access, &grant.reference_)));
+		grant.granted_ = true;
+		return grant;
+	}
+
+	[[nodiscard]] Gref reference() const { return reference_; }
+	explicit operator bool() const { return granted_; }
+	/* EBUSY: still mapped, and still granted. For who needs to know that the other end has let go. */
+	[[nodiscard]] Status try_revoke()
+	{
+		if (!granted_)
+			return {};
+		Status revoked = status(xpv_grant_try_revoke(reference_));
+		granted_ = !revoked.ok();
+		return revoked;
+	}
+	void reset()
+	{
+		if (!try_revoke().ok() && std::exchange(granted_, false))
+			xpv_grant_park(&reference_, 1); /* its error is counted, and leaves nothing to do */
+	}
+
+private:
+	Gref reference_ = {};
+	bool granted_ = false;
+};
+
+/* Sole owner of a window on another domain's pages. */
+class [[nodiscard]] ForeignWindow {
+public:
+	ForeignWindow() = default;
+	ForeignWindow(ForeignWindow &&other) : window_(std::exchange(other.window_, nullptr)) {}
+	ForeignWindow &operator=(ForeignWindow &&other)
+	{
+		if (this != &other) {
+			reset();
+			window_ = std::exchange(other.window_, nullptr);
+		}
+		return *this;
+	}
+	ForeignWindow(const ForeignWindow &) = delete;
+	ForeignWindow &operator=(const ForeignWindow &) = delete;
+	~ForeignWindow() { reset(); }
+
+	/* Sleeping context, as all here but get(). */
+	[[nodiscard]] static Result<ForeignWindow> make(Domid domain, const Gref *references, unsigned int count,
+							xpv_grant_access access)
+	{
+		ForeignWindow window;
+		XPV_TRY(status(xpv_grant_map_window(domain, references, count, access, &window.window_)));
+		return window;
+	}
+
+	/* What is there may change at any moment: read it through Untrusted. */
+	[[nodiscard]] void *get() const { return window_ ? xpv_grant_window_address(window_) : nullptr; }
+	explicit operator bool() const { return window_ != nullptr; }
+	void reset() { xpv_grant_unmap_window(std::exchange(window_, nullptr)); }
+
+private:
+	xpv_grant_window *window_ = nullptr;
+};
+
 /* Sole owner of a pool. Not locked. */
 class GrantPool {
 public:
@@ -69,10 +156,11 @@ public:
 	GrantPool &operator=(const GrantPool &) = delete;
 	~GrantPool() { xpv_grant_pool_destroy(pool_); }
 
-	[[nodiscard]] static Result<GrantPool> make(unsigned int capacity)
+	/* `name`: whose it is, for debugfs. */
+	[[nodiscard]] static Result<GrantPool> make(const char *name, unsigned int capacity)
 	{
 		GrantPool pool;
-		XPV_TRY(status(xpv_grant_pool_create(capacity, &pool.pool_)));
+		XPV_TRY(status(xpv_grant_pool_create(name, capacity, &pool.pool_)));
 		return pool;
 	}
 

@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
+#include <linux/smp.h>
 
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
@@ -34,11 +35,34 @@ void xpv_gnttab_release_frame(struct xpv_gfn frame)
 		put_page(pfn_to_page(frame.value));
 }
 
+struct cpu_call {
+	void (*function)(struct xpv_gnttab_cpu_context *context);
+	struct xpv_gnttab_cpu_context *context;
+};
+
+static void call_on_cpu(void *argument)
+{
+	const struct cpu_call *call = argument;
+
+	call->function(call->context);
+}
+
+void xpv_gnttab_on_each_cpu(void (*function)(struct xpv_gnttab_cpu_context *context),
+			    struct xpv_gnttab_cpu_context *context)
+{
+	struct cpu_call call = { function, context };
+
+	on_each_cpu(call_on_cpu, &call, 1);
+}
+
 static int gnttab_show(struct seq_file *seq, void *unused)
 {
+	struct xpv_gnttab_pool_line pool;
 	struct xpv_grant_counts counts;
+	unsigned int i;
 
 	xpv_grant_get_counts(&counts);
+	seq_printf(seq, "version       %u\n", counts.version);
 	seq_printf(seq, "frames        %u\n", counts.frames);
 	seq_printf(seq, "frames limit  %u\n", counts.frames_limit);
 	seq_printf(seq, "references    %u\n", counts.total);
@@ -46,6 +70,13 @@ static int gnttab_show(struct seq_file *seq, void *unused)
 	seq_printf(seq, "in pools      %u\n", counts.pooled);
 	seq_printf(seq, "parked        %u\n", counts.parked);
 	seq_printf(seq, "lost          %u\n", counts.lost);
+	seq_printf(seq, "waiters       %u\n", counts.waiters);
+	seq_printf(seq, "foreign       %u\n", counts.foreign_mapped);
+	seq_printf(seq, "foreign stuck %u\n", counts.foreign_stuck);
+	for (i = 0; xpv_gnttab_describe_pool(i, &pool); i++) {
+		seq_printf(seq, "pool %s holds %u\n", pool.name, pool.owned);
+		seq_printf(seq, "pool %s issued %u\n", pool.name, pool.issued);
+	}
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(gnttab);
@@ -71,14 +102,24 @@ static void __exit gnttab_module_exit(void)
 module_exit(gnttab_module_exit);
 
 EXPORT_SYMBOL_GPL(xpv_grant_page);
+EXPORT_SYMBOL_GPL(xpv_grant_pages);
 EXPORT_SYMBOL_GPL(xpv_grant_try_revoke);
+EXPORT_SYMBOL_GPL(xpv_grant_revoke_pages);
 EXPORT_SYMBOL_GPL(xpv_grant_revoke_and_free);
+EXPORT_SYMBOL_GPL(xpv_grant_wait);
+EXPORT_SYMBOL_GPL(xpv_grant_wait_cancel);
 EXPORT_SYMBOL_GPL(xpv_grant_pool_create);
 EXPORT_SYMBOL_GPL(xpv_grant_pool_destroy);
 EXPORT_SYMBOL_GPL(xpv_grant_pool_available);
 EXPORT_SYMBOL_GPL(xpv_grant_pool_issue);
 EXPORT_SYMBOL_GPL(xpv_grant_pool_revoke);
 EXPORT_SYMBOL_GPL(xpv_grant_park);
+EXPORT_SYMBOL_GPL(xpv_grant_map);
+EXPORT_SYMBOL_GPL(xpv_grant_unmap);
+EXPORT_SYMBOL_GPL(xpv_grant_map_window);
+EXPORT_SYMBOL_GPL(xpv_grant_window_address);
+EXPORT_SYMBOL_GPL(xpv_grant_unmap_window);
+EXPORT_SYMBOL_GPL(xpv_grant_copy);
 EXPORT_SYMBOL_GPL(xpv_grant_get_counts);
 
 MODULE_DESCRIPTION("xpv: Xen grant tables");

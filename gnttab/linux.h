@@ -3,7 +3,7 @@
 #ifndef XPV_GNTTAB_LINUX_H
 #define XPV_GNTTAB_LINUX_H
 
-#include "lib/types.h"
+#include "gnttab/gnttab.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,7 +19,20 @@ void xpv_gnttab_release_module(void);
 void xpv_gnttab_hold_frame(struct xpv_gfn frame);
 void xpv_gnttab_release_frame(struct xpv_gfn frame);
 
+/* Run function(context) on each CPU that is online, irqs off, and wait until all have. Sleeping context. */
+struct xpv_gnttab_cpu_context;
+void xpv_gnttab_on_each_cpu(void (*function)(struct xpv_gnttab_cpu_context *context),
+			    struct xpv_gnttab_cpu_context *context);
+
 /* ---- In C++: gnttab.cc ---- */
+
+struct xpv_gnttab_pool_line {
+	char name[XPV_GRANT_POOL_NAME];
+	unsigned int owned; /* references, issued or not */
+	unsigned int issued;
+};
+/* What there is to say of pool number `index`; false when there is none. Any context. */
+bool xpv_gnttab_describe_pool(unsigned int index, struct xpv_gnttab_pool_line *line);
 
 /* Module load and unload. Sleeping context. */
 int xpv_gnttab_load(void);

@@ -35,7 +35,7 @@ Status Parking::park(const Gref *references, unsigned int count, ParkedPages pag
 	/* Before anything can fail: these pages must not be reused even when they cannot be tracked. */
 	if (!pages.pages) {
 		for (unsigned int i = 0; i < count; i++)
-			xpv_gnttab_hold_frame(Gfn{ table_.own_entry(references[i]).frame });
+			xpv_gnttab_hold_frame(table_.entries().frame(references[i]));
 	}
 
 	auto new_set = make<Set>(XPV_ATOMIC);
@@ -48,7 +48,7 @@ Status Parking::park(const Gref *references, unsigned int count, ParkedPages pag
 	Set *set = new_set.value().release();
 	set->entries = entries.take();
 	for (unsigned int i = 0; i < count; i++)
-		set->entries[i] = { references[i], Gfn{ table_.own_entry(references[i]).frame } };
+		set->entries[i] = { references[i], table_.entries().frame(references[i]) };
 	set->waiting = count;
 	set->pages = pages;
 	set->interval_ms = first_interval_ms;
@@ -73,7 +73,7 @@ void Parking::retry(Set &set)
 	unsigned int still_mapped = 0;
 	for (unsigned int i = 0; i < set.waiting; i++) {
 		Parked parked = set.entries[i];
-		switch (revoke(table_.own_entry(parked.reference))) {
+		switch (table_.entries().revoke(parked.reference)) {
 		case Revocation::StillMapped:
 			set.entries[still_mapped++] = parked;
 			continue;

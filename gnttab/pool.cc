@@ -5,25 +5,36 @@
 
 using namespace xpv;
 
-Result<Owned<xpv_grant_pool>> xpv_grant_pool::make(Table &table, unsigned int capacity)
+Result<Owned<xpv_grant_pool>> xpv_grant_pool::make(Table &table, const char *name, unsigned int capacity)
 {
 	auto pool = XPV_TRY(xpv::make<xpv_grant_pool>(XPV_MAY_SLEEP, table));
 	pool->free_ = XPV_TRY(Array<Gref>::make(capacity, XPV_MAY_SLEEP));
 	XPV_TRY(table.take_many(pool->free_.data(), capacity));
 	pool->available_ = pool->owned_ = capacity;
+	xpv_format(pool->name_, sizeof(pool->name_), "%s", name);
 	table.pooled(static_cast<int>(capacity));
+	table.add(*pool);
 	return pool;
 }
 
 xpv_grant_pool::~xpv_grant_pool()
 {
+	table_.remove(*this);
 	table_.give_back_many(free_.data(), available_);
 	table_.pooled(-static_cast<int>(owned_));
 	unsigned int issued = owned_ - available_;
 	if (issued != 0) {
 		table_.lost(issued);
-		XPV_ERR("a pool goes with %u references issued: lost", issued);
+		XPV_ERR("pool %s goes with %u references issued: lost", name_, issued);
 	}
+}
+
+void xpv_grant_pool::describe(xpv_gnttab_pool_line &line) const
+{
+	__builtin_memcpy(line.name, name_, sizeof(line.name));
+	unsigned int available = read_once(available_);
+	line.owned = read_once(owned_);
+	line.issued = line.owned > available ? line.owned - available : 0;
 }
 
 Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Gfn *frames, unsigned int count,
@@ -31,15 +42,13 @@ Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Gfn *f
 {
 	if (count > available_)
 		return Error(XEN_ENOSPC);
-	uint64_t all = 0;
-	for (unsigned int i = 0; i < count; i++)
-		all |= frames[i].value;
-	if (!grantable(Gfn{ all }))
+	const Entries entries = table_.entries();
+	if (!all_grantable(entries, frames, count))
 		return Error(XEN_ERANGE);
 
 	for (unsigned int i = 0; i < count; i++) {
 		references[i] = free_[--available_];
-		permit_access(table_.own_entry(references[i]), remote, frames[i], access);
+		entries.permit(references[i], remote, frames[i], access);
 	}
 	return {};
 }
@@ -49,8 +58,7 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 	unsigned int still_mapped = 0;
 	for (unsigned int i = 0; i < count; i++) {
 		Gref reference = references[i];
-		grant_entry_v1 *entry = table_.entry(reference);
-		switch (entry ? xpv::revoke(*entry) : Revocation::NothingGranted) {
+		switch (table_.revoke(reference)) {
 		case Revocation::Done:
 			free_[available_++] = reference;
 			break;

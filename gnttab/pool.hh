@@ -2,11 +2,13 @@
 /* References of one user's own. */
 #pragma once
 
+#include "gnttab/linux.h"
 #include "gnttab/table.hh"
 
-struct xpv_grant_pool {
+struct xpv_grant_pool : xpv::ListLink<> {
 public:
-	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_pool>> make(xpv::Table &table, unsigned int capacity);
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_pool>> make(xpv::Table &table, const char *name,
+									  unsigned int capacity);
 	explicit xpv_grant_pool(xpv::Table &table) : table_(table) {}
 	~xpv_grant_pool();
 	xpv_grant_pool(const xpv_grant_pool &) = delete;
@@ -17,9 +19,13 @@ public:
 					unsigned int count, xpv::Gref *references);
 	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
 
+	/* For others than the owner, who meanwhile issues and revokes. */
+	void describe(xpv_gnttab_pool_line &line) const;
+
 private:
 	xpv::Table &table_;
 	xpv::Array<xpv::Gref> free_; /* the first available_ */
 	unsigned int available_ = 0;
 	unsigned int owned_ = 0; /* available or issued */
+	char name_[XPV_GRANT_POOL_NAME] = {};
 };

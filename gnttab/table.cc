@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gnttab/table.hh"
 
+#include "gnttab/foreign.hh"
+#include "gnttab/pool.hh"
 #include "lib/log.hh"
 
 namespace xpv {
@@ -10,10 +12,21 @@ namespace {
 constinit xpv_lock_class grow_mutex_class = {};
 constinit xpv_lock_class list_lock_class = {};
 constinit xpv_lock_class grow_work_class = {};
+constinit xpv_lock_class pools_lock_class = {};
 
 } // namespace
 
 constinit Table *the_table = nullptr;
+
+namespace {
+
+void report_full(unsigned int frames, unsigned int limit, unsigned int entries)
+{
+	XPV_ERR_LIMITED("the grant table is full: %u references in %u frames, Xen's maximum is %u frames", entries,
+			frames, limit);
+}
+
+} // namespace
 
 Result<Owned<Table>> Table::make()
 {
@@ -26,7 +39,9 @@ Status Table::init()
 {
 	grow_mutex_.init("xpv_gnttab_grow", grow_mutex_class);
 	list_lock_.init("xpv_gnttab_list", list_lock_class);
+	pools_lock_.init("xpv_gnttab_pools", pools_lock_class);
 	parking_.init();
+	waiters_.init();
 
 	cpus_ = xpv_cpu_limit();
 	magazine_memory_ = xpv_alloc_large(cpus_ * sizeof(Magazine) + alignof(Magazine));
@@ -47,6 +62,7 @@ Status Table::init()
 
 Table::~Table()
 {
+	waiters_.stop();
 	if (grow_work_ready_)
 		xpv_work_cancel(&grow_work_);
 	parking_.stop();
@@ -59,13 +75,10 @@ void Table::clean()
 {
 	unsigned int granted = 0;
 	for (uint32_t i = GNTTAB_NR_RESERVED_ENTRIES; i < entry_count_; i++) {
-		grant_entry_v1 &entry = frames_.entries()[i];
-		if (read_once(entry.flags) != 0) {
+		if (entries().idle(i))
+			entries().clean(i);
+		else
 			granted++;
-			continue;
-		}
-		write_once(entry.frame, 0);
-		write_once(entry.domid, 0);
 	}
 	if (granted != 0)
 		XPV_ERR("%u references are still granted at unload", granted);
@@ -76,14 +89,14 @@ void Table::clean()
 uint32_t Table::pop_locked()
 {
 	uint32_t reference = first_free_;
-	first_free_ = frames_.entries()[reference].frame;
+	first_free_ = entries().link(reference);
 	free_--;
 	return reference;
 }
 
 void Table::push_locked(uint32_t reference)
 {
-	frames_.entries()[reference].frame = first_free_;
+	entries().set_link(reference, first_free_);
 	first_free_ = reference;
 	free_++;
 }
@@ -93,16 +106,16 @@ Status Table::grow()
 {
 	auto added = frames_.add();
 	if (!added.ok()) {
-		if (added.error() == XEN_ENOSPC)
-			XPV_ERR_LIMITED("the grant table is full, with the %u frames that Xen allows",
-					frames_.limit());
+		if (frames_.count() == frames_.limit())
+			report_full(frames_.count(), frames_.limit(), entry_count_);
 		else
-			XPV_ERR_LIMITED("cannot add frame %u to the grant table: %d", frames_.count(), added.code());
+			XPV_ERR_LIMITED("cannot add frame %u of %u to the grant table: %d", frames_.count(),
+					frames_.limit(), added.code());
 		return added;
 	}
 
-	uint32_t end = frames_.count() * TableFrames::entries_per_frame;
-	uint32_t begin = end - TableFrames::entries_per_frame;
+	uint32_t end = frames_.count() * frames_.entries_per_frame();
+	uint32_t begin = end - frames_.entries_per_frame();
 	if (begin < GNTTAB_NR_RESERVED_ENTRIES)
 		begin = GNTTAB_NR_RESERVED_ENTRIES;
 	unsigned int in_use = 0;
@@ -110,13 +123,14 @@ Status Table::grow()
 		SpinGuard guard(list_lock_);
 		/* Downwards, so that the lowest is taken first. */
 		for (uint32_t reference = end; reference-- > begin;) {
-			if (read_once(frames_.entries()[reference].flags) == 0)
+			if (entries().idle(reference))
 				push_locked(reference);
 			else
 				in_use++;
 		}
 		store_release(entry_count_, end);
 	}
+	waiters_.free_now(read_once(free_));
 	if (in_use != 0) {
 		XPV_WARNING("%u references were granted by somebody before us: left alone", in_use);
 		lost(in_use);
@@ -127,45 +141,118 @@ Status Table::grow()
 void Table::grow_ahead(xpv_work_context *context)
 {
 	auto *table = reinterpret_cast<Table *>(context);
-	MutexGuard guard(table->grow_mutex_);
-	if (read_once(table->free_) >= low_mark || table->frames_.count() == table->frames_.limit())
-		return;
-	ignore(table->grow()); /* logged there; tried again when the next reference is taken */
+	unsigned int wanted = exchange(table->wanted_, 0u);
+	table->grow_for(wanted < low_mark ? low_mark : wanted);
+}
+
+void Table::grow_for(unsigned int wanted)
+{
+	MutexGuard guard(grow_mutex_);
+	while (read_once(free_) < wanted && frames_.count() < frames_.limit()) {
+		if (!grow().ok())
+			return; /* logged there; tried again when the next reference is taken */
+	}
 }
 
 void Table::grow_ahead_if_low(unsigned int free)
 {
-	if (free < low_mark && read_once(entry_count_) < frames_.limit() * TableFrames::entries_per_frame)
+	if (free < low_mark && read_once(entry_count_) < most_entries())
 		xpv_work_schedule(&grow_work_, 0);
 }
 
-/* ---- Single references ---- */
+/* ---- References in passing ---- */
 
-Result<Gref> Table::take()
+Status Table::take(Gref *references, unsigned int count)
 {
-	IrqsOffGuard irqs_off;
-	Magazine &mine = magazine();
-	if (mine.count == 0) {
-		SpinGuard guard(list_lock_);
-		while (mine.count < Magazine::batch && free_ != 0)
-			mine.references[mine.count++] = pop_locked();
-		grow_ahead_if_low(free_);
-		if (mine.count == 0)
-			return Error(XEN_ENOSPC);
+	{
+		IrqsOffGuard irqs_off;
+		Magazine &mine = magazine();
+		if (mine.count >= count) {
+			for (unsigned int i = 0; i < count; i++)
+				references[i] = Gref{ mine.references[--mine.count] };
+			return {};
+		}
+		Status taken = take_from_list(mine, references, count);
+		if (taken.ok())
+			return taken;
 	}
-	return Gref{ mine.references[--mine.count] };
+	refused(count);
+	return Error(XEN_ENOSPC);
+}
+
+/* What the magazine has, the rest from the list, and the magazine filled for next time. With irqs off. */
+Status Table::take_from_list(Magazine &mine, Gref *references, unsigned int count)
+{
+	SpinGuard guard(list_lock_);
+	if (count - mine.count > free_)
+		return Error(XEN_ENOSPC);
+	unsigned int taken = 0;
+	while (mine.count != 0)
+		references[taken++] = Gref{ mine.references[--mine.count] };
+	while (taken < count)
+		references[taken++] = Gref{ pop_locked() };
+	while (!waiters_.any() && mine.count < Magazine::batch && free_ != 0)
+		mine.references[mine.count++] = pop_locked();
+	grow_ahead_if_low(free_);
+	return {};
+}
+
+void Table::refused(unsigned int count)
+{
+	uint32_t entries = read_once(entry_count_);
+	if (entries >= most_entries()) {
+		report_full(frames_.limit(), frames_.limit(), entries);
+		return;
+	}
+	if (count > read_once(wanted_))
+		write_once(wanted_, count); /* of two at once one may be forgotten: it asks again */
+	xpv_work_schedule(&grow_work_, 0);
 }
 
 void Table::give_back(Gref reference)
 {
 	IrqsOffGuard irqs_off;
 	Magazine &mine = magazine();
+	if (waiters_.any()) {
+		give_back_many(&reference, 1);
+		return;
+	}
 	if (mine.count == Magazine::capacity) {
 		SpinGuard guard(list_lock_);
 		for (unsigned int i = 0; i < Magazine::batch; i++)
 			push_locked(mine.references[--mine.count]);
 	}
 	mine.references[mine.count++] = reference.value;
+}
+
+/* ---- Waiting for references ---- */
+
+Status Table::wait(xpv_grant_waiter &waiter, unsigned int wanted)
+{
+	if (wanted > most_entries() - GNTTAB_NR_RESERVED_ENTRIES)
+		return Error(XEN_ENOSPC);
+	return waiters_.add(waiter, wanted);
+}
+
+void Table::empty_magazine(xpv_gnttab_cpu_context *context)
+{
+	auto *table = reinterpret_cast<Table *>(context);
+	IrqsOffGuard irqs_off;
+	Magazine &mine = table->magazine();
+	SpinGuard guard(table->list_lock_);
+	while (mine.count != 0)
+		table->push_locked(mine.references[--mine.count]);
+}
+
+void Table::empty_magazines()
+{
+	xpv_gnttab_on_each_cpu(empty_magazine, reinterpret_cast<xpv_gnttab_cpu_context *>(this));
+}
+
+unsigned int Table::shared_free()
+{
+	SpinGuard guard(list_lock_);
+	return free_;
 }
 
 /* ---- Many references ---- */
@@ -191,18 +278,48 @@ Status Table::take_many(Gref *references, unsigned int count)
 
 void Table::give_back_many(const Gref *references, unsigned int count)
 {
-	SpinGuard guard(list_lock_);
-	for (unsigned int i = 0; i < count; i++)
-		push_locked(references[i].value);
+	unsigned int free;
+	{
+		SpinGuard guard(list_lock_);
+		for (unsigned int i = 0; i < count; i++)
+			push_locked(references[i].value);
+		free = free_;
+	}
+	waiters_.free_now(free);
 }
 
 /* ---- Seeing ---- */
+
+void Table::add(xpv_grant_pool &pool)
+{
+	SpinGuard guard(pools_lock_);
+	pools_.push_back(pool);
+}
+
+void Table::remove(xpv_grant_pool &pool)
+{
+	SpinGuard guard(pools_lock_);
+	pool.unlink();
+}
+
+bool Table::describe_pool(unsigned int index, xpv_gnttab_pool_line &line)
+{
+	SpinGuard guard(pools_lock_);
+	for (xpv_grant_pool &pool : pools_) {
+		if (index-- == 0) {
+			pool.describe(line);
+			return true;
+		}
+	}
+	return false;
+}
 
 xpv_grant_counts Table::counts() const
 {
 	xpv_grant_counts counts = {};
 	uint32_t entries = read_once(entry_count_);
-	counts.frames = entries / TableFrames::entries_per_frame;
+	counts.version = frames_.version();
+	counts.frames = entries / frames_.entries_per_frame();
 	counts.frames_limit = frames_.limit();
 	counts.total = entries - GNTTAB_NR_RESERVED_ENTRIES;
 	counts.free = read_once(free_);
@@ -211,6 +328,9 @@ xpv_grant_counts Table::counts() const
 	counts.pooled = static_cast<unsigned int>(read_once(pooled_));
 	counts.parked = parking_.count();
 	counts.lost = static_cast<unsigned int>(read_once(lost_));
+	counts.waiters = waiters_.count();
+	counts.foreign_mapped = foreign_mapped();
+	counts.foreign_stuck = foreign_stuck();
 	return counts;
 }
 

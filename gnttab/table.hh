@@ -3,9 +3,10 @@
  * The grant table's entries and who has them.
  *
  * A reference is free (on the shared list or in a CPU's magazine), issued
- * singly, in a pool, parked, or lost. The shared list costs no memory: a free
- * entry's flags are zero, which leaves its frame field to us, and there is
- * the next free reference. Magazines spare single grants the list's lock.
+ * singly, in a pool, parked, or lost. The shared list costs no memory: an idle
+ * entry's frame field is ours, and there is the next free reference. Magazines
+ * spare single grants the list's lock; while somebody waits for references
+ * they stay empty.
  */
 #pragma once
 
@@ -13,8 +14,11 @@
 
 #include "gnttab/entry.hh"
 #include "gnttab/frames.hh"
+#include "gnttab/linux.h"
 #include "gnttab/parking.hh"
+#include "gnttab/waiters.hh"
 #include "lib/guard.hh"
+#include "lib/list.hh"
 #include "lib/memory.hh"
 
 struct xpv_grant_pool;
@@ -30,26 +34,39 @@ public:
 	Table(const Table &) = delete;
 	Table &operator=(const Table &) = delete;
 
-	/* Null for a number that can be no reference of ours. Any context. */
-	[[nodiscard]] grant_entry_v1 *entry(Gref reference) const
+	[[nodiscard]] const Entries &entries() const { return frames_.entries(); }
+	[[nodiscard]] unsigned int version() const { return frames_.version(); }
+	/* Any number: what can be no reference of ours has nothing granted. Any context. */
+	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
 		if (reference.value < GNTTAB_NR_RESERVED_ENTRIES || reference.value >= read_once(entry_count_))
-			return nullptr;
-		return &frames_.entries()[reference.value];
+			return Revocation::NothingGranted;
+		return entries().revoke(reference);
 	}
-	/* For references that came from take() or take_many(). */
-	[[nodiscard]] grant_entry_v1 &own_entry(Gref reference) const { return frames_.entries()[reference.value]; }
 
-	/* One free reference. ENOSPC. Any context but NMI. */
-	[[nodiscard]] Result<Gref> take();
-	/* Back to the free ones: its entry's flags are zero. Any context but NMI. */
+	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */
+	[[nodiscard]] Status take(Gref *references, unsigned int count);
+	/* Back to the free ones: its entry is idle. Any context but NMI. */
 	void give_back(Gref reference);
 
-	/* `count` free references, or none and an error: ENOSPC. Grows the table. Sleeping context. */
+	/* The same for a long-term owner: past the magazines, and growing the table at once. Sleeping context. */
 	[[nodiscard]] Status take_many(Gref *references, unsigned int count);
 	void give_back_many(const Gref *references, unsigned int count);
 
+	/* ENOSPC: so many there can never be. EBUSY. Any context but NMI. */
+	[[nodiscard]] Status wait(xpv_grant_waiter &waiter, unsigned int wanted);
+	[[nodiscard]] Waiters &waiters() { return waiters_; }
+	/* For the waiters: everything free onto the shared list, more of it, and how much that is. Sleeping context. */
+	void empty_magazines();
+	void grow_for(unsigned int wanted);
+	[[nodiscard]] unsigned int shared_free();
+
 	[[nodiscard]] Parking &parking() { return parking_; }
+
+	/* Pools that are there. Any context. */
+	void add(xpv_grant_pool &pool);
+	void remove(xpv_grant_pool &pool);
+	[[nodiscard]] bool describe_pool(unsigned int index, xpv_gnttab_pool_line &line);
 
 	/* References set aside in pools, and gone for good. Any context. */
 	void pooled(int change) { fetch_add(pooled_, change); }
@@ -73,9 +90,13 @@ private:
 
 	[[nodiscard]] Status init();
 	[[nodiscard]] Magazine &magazine() { return magazines_[xpv_cpu_this()]; }
+	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();
 	static void grow_ahead(xpv_work_context *context);
 	void grow_ahead_if_low(unsigned int free);
+	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);
+	void refused(unsigned int count);
+	static void empty_magazine(xpv_gnttab_cpu_context *context);
 	[[nodiscard]] uint32_t pop_locked();
 	void push_locked(uint32_t reference);
 	void clean();
@@ -90,14 +111,19 @@ private:
 	Mutex grow_mutex_; /* taken before list_lock_ */
 	xpv_work grow_work_;
 	bool grow_work_ready_ = false;
+	unsigned int wanted_ = 0; /* the most that somebody asked for and did not get, since the table grew */
 
 	Spinlock list_lock_; /* first_free_ and free_ and the links; innermost */
 	uint32_t first_free_ = end_of_list;
 	uint32_t free_ = 0;
 
+	Spinlock pools_lock_;
+	List<xpv_grant_pool> pools_;
+
 	int pooled_ = 0;
 	int lost_ = 0;
 	Parking parking_{ *this };
+	Waiters waiters_{ *this };
 };
 
 /* The one table there is; null before load and after unload. */

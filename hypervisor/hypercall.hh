@@ -144,6 +144,10 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 
 /* ---- grant_table.h ---- */
 
+static_assert(sizeof(gnttab_map_grant_ref) == 32);
+static_assert(sizeof(gnttab_unmap_grant_ref) == 24);
+static_assert(sizeof(gnttab_copy) == 40);
+
 struct GrantTableSize {
 	unsigned int frames;
 	unsigned int max_frames;
@@ -157,6 +161,41 @@ struct GrantTableSize {
 	if (operation.status != GNTST_okay)
 		return Error(XEN_EIO);
 	return GrantTableSize{ operation.nr_frames, operation.max_nr_frames };
+}
+
+/* Of the entries in this domain's table. Refused while entries are in use and the other version is in effect. */
+[[nodiscard]] inline Status grant_table_set_version(unsigned int version)
+{
+	gnttab_set_version operation = { .version = version };
+	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_set_version, operation, 1);
+}
+
+[[nodiscard]] inline Result<unsigned int> grant_table_get_version()
+{
+	gnttab_get_version operation = {};
+	operation.dom = DOMID_SELF;
+	XPV_TRY(detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_get_version, operation, 1));
+	return operation.version;
+}
+
+/*
+ * These carry many operations, and Xen writes the outcome of each (GNTST_*)
+ * into it. An error is one of the call: operations that Xen did not get to
+ * keep the status that they had.
+ */
+[[nodiscard]] inline Status grant_table_map(gnttab_map_grant_ref *operations, unsigned int count)
+{
+	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, *operations, count);
+}
+
+[[nodiscard]] inline Status grant_table_unmap(gnttab_unmap_grant_ref *operations, unsigned int count)
+{
+	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, *operations, count);
+}
+
+[[nodiscard]] inline Status grant_table_copy(gnttab_copy *operations, unsigned int count)
+{
+	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_copy, *operations, count);
 }
 
 /* ---- hvm/hvm_op.h ---- */

@@ -8,6 +8,7 @@
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
 #include "tests/fake/fake_fifo.hh"
+#include "tests/fake/fake_grants.hh"
 
 namespace xpv {
 
@@ -16,9 +17,7 @@ namespace {
 constexpr unsigned int max_ports = 256;
 constexpr unsigned int max_vcpus = 8;
 constexpr unsigned int max_claims = 16;
-constexpr unsigned int grant_frames_room = 8;
 constexpr unsigned int toolstack_ports = 4; /* 1..4 are made by the toolstack */
-constexpr unsigned int grants_per_frame = page_size / sizeof(grant_entry_v1_t);
 
 struct FakePort {
 	unsigned int status; /* EVTCHNSTAT_* */
@@ -45,20 +44,16 @@ struct Domain {
 	Spinlock lock;
 	Claim claims[max_claims];
 	::shared_info *shared;
-	grant_entry_v1_t *grants[grant_frames_room];
-	unsigned int grant_frames;
 	FakePort ports[max_ports];
 	FakeFifo fifo;
 	uint8_t vectors[max_vcpus];
 	vcpu_info *infos[max_vcpus];
 	uint64_t params[HVM_NR_PARAMS];
 	Failure failure;
-	unsigned int max_grant_frames;
 };
 
 constinit xpv_lock_class lock_class = {};
 constinit Domain domain = {};
-constinit unsigned int next_max_grant_frames = 4;
 
 /* The first hypercall or test call, single-threaded, finds it not started. */
 void ensure_started()
@@ -67,8 +62,6 @@ void ensure_started()
 		return;
 	domain.started = true;
 	domain.lock.init("fake hypervisor", lock_class);
-	domain.grant_frames = 1;
-	domain.max_grant_frames = next_max_grant_frames;
 	for (unsigned int port = 1; port <= toolstack_ports; port++) {
 		domain.ports[port].status = EVTCHNSTAT_interdomain;
 		domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
@@ -185,7 +178,7 @@ long fifo_op(unsigned int command, unsigned long argument)
 {
 	if (command == EVTCHNOP_init_control) {
 		auto *control = reinterpret_cast<::evtchn_init_control *>(argument);
-		auto *page = static_cast<char *>(xpv_fake_frame(Gfn{ control->control_gfn }));
+		auto *page = static_cast<char *>(xpv_fake_memory(Gfn{ control->control_gfn }));
 		if (!page || control->offset % 8 || control->offset > page_size - sizeof(evtchn_fifo_control_block))
 			return -XEN_EINVAL;
 		control->link_bits = EVTCHN_FIFO_LINK_BITS;
@@ -193,7 +186,7 @@ long fifo_op(unsigned int command, unsigned long argument)
 		return domain.fifo.init_control(control->vcpu, block) ? 0 : -XEN_EINVAL;
 	}
 	if (command == EVTCHNOP_expand_array) {
-		auto *page = xpv_fake_frame(Gfn{ reinterpret_cast<::evtchn_expand_array *>(argument)->array_gfn });
+		auto *page = xpv_fake_memory(Gfn{ reinterpret_cast<::evtchn_expand_array *>(argument)->array_gfn });
 		if (!page || !domain.fifo.expand(static_cast<uint32_t *>(page)))
 			return -XEN_EINVAL;
 		for (uint32_t port = 1; port < max_ports; port++) {
@@ -298,12 +291,9 @@ long memory_op(unsigned int command, unsigned long argument)
 			domain.shared = static_cast<::shared_info *>(memory);
 			return 0;
 		}
-		if (add->space != XENMAPSPACE_grant_table || add->idx >= domain.max_grant_frames)
+		if (add->space != XENMAPSPACE_grant_table)
 			return -XEN_EINVAL;
-		domain.grants[add->idx] = static_cast<grant_entry_v1_t *>(memory);
-		if (add->idx >= domain.grant_frames)
-			domain.grant_frames = static_cast<unsigned int>(add->idx) + 1;
-		return 0;
+		return fake_grants_add_frame(add->idx, memory);
 	}
 	case XENMEM_remove_from_physmap: {
 		void *memory = memory_of(Gfn{ reinterpret_cast<xen_remove_from_physmap *>(argument)->gpfn });
@@ -311,10 +301,7 @@ long memory_op(unsigned int command, unsigned long argument)
 			return -XEN_EINVAL;
 		if (memory == domain.shared)
 			domain.shared = nullptr;
-		for (grant_entry_v1_t *&frame : domain.grants) {
-			if (memory == frame)
-				frame = nullptr;
-		}
+		fake_grants_remove_frame(memory);
 		return 0;
 	}
 	}
@@ -348,17 +335,6 @@ long hvm_op(unsigned int command, unsigned long argument)
 	return -XEN_ENOSYS;
 }
 
-long grant_table_op(unsigned int command, unsigned long argument)
-{
-	if (command != GNTTABOP_query_size)
-		return -XEN_ENOSYS;
-	auto *query = reinterpret_cast<gnttab_query_size *>(argument);
-	query->nr_frames = domain.grant_frames;
-	query->max_nr_frames = domain.max_grant_frames;
-	query->status = GNTST_okay;
-	return 0;
-}
-
 long vcpu_op(unsigned int command, unsigned long vcpu, unsigned long argument)
 {
 	if (command != VCPUOP_register_vcpu_info || vcpu >= max_vcpus)
@@ -388,15 +364,12 @@ int failure_of(unsigned int number, unsigned int command)
 	return error;
 }
 
-grant_entry_v1_t *entry_of(Gref reference)
-{
-	unsigned int frame = reference.value / grants_per_frame;
-	if (frame >= grant_frames_room || !domain.grants[frame])
-		return nullptr;
-	return &domain.grants[frame][reference.value % grants_per_frame];
-}
-
 } // namespace
+
+void *fake_claimed_memory(Gfn frame)
+{
+	return memory_of(frame);
+}
 
 Result<XenPresence> detect_xen()
 {
@@ -433,7 +406,7 @@ long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsi
 	case __HYPERVISOR_hvm_op:
 		return hvm_op(command, a2);
 	case __HYPERVISOR_grant_table_op:
-		return grant_table_op(command, a2);
+		return fake_grant_table_op(command, a2, static_cast<unsigned int>(a3));
 	case __HYPERVISOR_vcpu_op:
 		return vcpu_op(command, a2, a3);
 	}
@@ -476,6 +449,7 @@ void xpv_fake_reset(void)
 			xpv_pages_free(claim.memory, claim.order);
 	}
 	__builtin_memset(static_cast<void *>(&xpv::domain), 0, sizeof(xpv::domain));
+	xpv::fake_grants_reset();
 	xpv::ensure_started();
 }
 
@@ -523,45 +497,6 @@ void xpv_fake_peer(struct xpv_port port, void (*peer)(struct xpv_fake_peer_conte
 	xpv::store_release(xpv::domain.ports[port.value].peer, peer);
 }
 
-int xpv_fake_map_grant(struct xpv_domid remote, struct xpv_gref reference, bool writable, struct xpv_gfn *frame)
-{
-	grant_entry_v1_t *entry = xpv::entry_of(reference);
-	if (!entry)
-		return -XEN_EINVAL;
-	uint16_t flags = xpv::read_once(entry->flags);
-	for (;;) {
-		if ((flags & GTF_type_mask) != GTF_permit_access || entry->domid != remote.value ||
-		    (writable && (flags & GTF_readonly)))
-			return -XEN_EACCES;
-		auto mapped = static_cast<uint16_t>(flags | GTF_reading | (writable ? GTF_writing : 0));
-		if (xpv::compare_exchange(entry->flags, flags, mapped))
-			break;
-	}
-	frame->value = entry->frame;
-	return 0;
-}
-
-void xpv_fake_unmap_grant(struct xpv_gref reference)
-{
-	grant_entry_v1_t *entry = xpv::entry_of(reference);
-	if (!entry)
-		return;
-	uint16_t flags = xpv::read_once(entry->flags);
-	while (!xpv::compare_exchange(entry->flags, flags,
-				      static_cast<uint16_t>(flags & ~(GTF_reading | GTF_writing))))
-		;
-}
-
-unsigned int xpv_fake_active_grants(void)
-{
-	unsigned int active = 0;
-	for (grant_entry_v1_t *frame : xpv::domain.grants) {
-		for (unsigned int i = 0; frame && i < xpv::grants_per_frame; i++)
-			active += (xpv::read_once(frame[i].flags) & GTF_type_mask) != GTF_invalid;
-	}
-	return active;
-}
-
 void xpv_fake_set_param(unsigned int index, uint64_t value)
 {
 	xpv::ensure_started();
@@ -578,11 +513,6 @@ void xpv_fake_fail(unsigned int number, unsigned int command, unsigned int skip,
 	xpv::ensure_started();
 	xpv::SpinGuard guard(xpv::domain.lock);
 	xpv::domain.failure = { number, command, skip, error };
-}
-
-void xpv_fake_set_max_grant_frames(unsigned int frames)
-{
-	xpv::next_max_grant_frames = frames < xpv::grant_frames_room ? frames : xpv::grant_frames_room;
 }
 
 } /* extern "C" */

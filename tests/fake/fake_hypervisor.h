@@ -5,7 +5,7 @@
  * the test play the other domains. It stands in for hypervisor/detect.cc,
  * hypercall.cc and frames_linux.c, in the kernel (KUnit) and on the host.
  *
- * All functions: any context, serialised inside.
+ * All functions: any context but where they say otherwise, serialised inside.
  */
 #ifndef XPV_TESTS_FAKE_HYPERVISOR_H
 #define XPV_TESTS_FAKE_HYPERVISOR_H
@@ -48,6 +48,28 @@ int xpv_fake_map_grant(struct xpv_domid domain, struct xpv_gref reference, bool 
 void xpv_fake_unmap_grant(struct xpv_gref reference);
 /* Entries of the table that permit access now. */
 unsigned int xpv_fake_active_grants(void);
+/* Whether Xen refuses version 1 of the table to domains after the next xpv_fake_reset(). */
+void xpv_fake_refuse_grant_version_1(bool refuse);
+
+/* ---- Other domains' grants to us ---- */
+
+/*
+ * The other domain grants us a page (zeroed; 64 at most are there at a time).
+ * Returns the page as that domain sees it. What we write into a mapping is
+ * there when it was unmapped, and what it writes later we see in the next
+ * mapping. Sleeping context, as the next.
+ */
+void *xpv_fake_foreign_grant(struct xpv_domid domain, struct xpv_gref reference, bool writable);
+/* Take it back. Returns how often we have it mapped; then nothing has changed. */
+unsigned int xpv_fake_foreign_end(struct xpv_domid domain, struct xpv_gref reference);
+/* The next `times` maps and copies of that grant end in `status` (GNTST_*). */
+void xpv_fake_foreign_answer(struct xpv_domid domain, struct xpv_gref reference, int status, unsigned int times);
+/* The next `times` unmaps fail. */
+void xpv_fake_refuse_unmap(unsigned int times);
+/* How many mappings we have. */
+unsigned int xpv_fake_foreign_mapped(void);
+/* The most operations that one hypercall to map, unmap or copy had since the last call. */
+unsigned int xpv_fake_largest_grant_batch(void);
 
 /* ---- Parameters and failures ---- */
 
@@ -64,10 +86,11 @@ void xpv_fake_set_max_grant_frames(unsigned int frames);
 
 /* ---- Wanted from whoever embeds the fake ---- */
 
-/* The memory behind a frame that is ordinary memory; NULL when it is none. Any context. */
-void *xpv_fake_frame(struct xpv_gfn frame);
 /* Raise the vCPU's upcall vector (0 before one was set). Any context. */
 void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector);
+
+/* The memory behind one of our own frames; NULL when it is none of RAM. Any context. */
+void *xpv_fake_memory(struct xpv_gfn frame);
 
 #ifdef __cplusplus
 }

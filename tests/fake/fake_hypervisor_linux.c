@@ -16,7 +16,7 @@ void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector)
 		apic->send_IPI(vcpu.value, vector);
 }
 
-void *xpv_fake_frame(struct xpv_gfn frame)
+void *xpv_fake_memory(struct xpv_gfn frame)
 {
 	return pfn_valid(frame.value) ? phys_to_virt(frame.value << PAGE_SHIFT) : NULL;
 }
@@ -31,6 +31,13 @@ EXPORT_SYMBOL_GPL(xpv_fake_peer);
 EXPORT_SYMBOL_GPL(xpv_fake_map_grant);
 EXPORT_SYMBOL_GPL(xpv_fake_unmap_grant);
 EXPORT_SYMBOL_GPL(xpv_fake_active_grants);
+EXPORT_SYMBOL_GPL(xpv_fake_refuse_grant_version_1);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_grant);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_end);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_answer);
+EXPORT_SYMBOL_GPL(xpv_fake_refuse_unmap);
+EXPORT_SYMBOL_GPL(xpv_fake_foreign_mapped);
+EXPORT_SYMBOL_GPL(xpv_fake_largest_grant_batch);
 EXPORT_SYMBOL_GPL(xpv_fake_set_param);
 EXPORT_SYMBOL_GPL(xpv_fake_param);
 EXPORT_SYMBOL_GPL(xpv_fake_fail);

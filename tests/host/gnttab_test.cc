@@ -112,7 +112,7 @@ TEST_F(Gnttab, FrameNumbersAreNotCut)
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 
 	xpv_grant_pool *pool;
-	ASSERT_EQ(xpv_grant_pool_create(4, &pool), 0);
+	ASSERT_EQ(xpv_grant_pool_create("test", 4, &pool), 0);
 	xpv_gfn frames[3] = { { 1 }, { 1ull << 32 }, { 2 } };
 	xpv_gref references[3];
 	EXPECT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames, 3, references), -XEN_ERANGE);
@@ -163,7 +163,7 @@ TEST_F(Gnttab, GrowsBeforeReferencesAreGone)
 TEST_F(Gnttab, PoolIssuesWhatItHas)
 {
 	xpv_grant_pool *pool;
-	ASSERT_EQ(xpv_grant_pool_create(700, &pool), 0); /* more than the first frame has */
+	ASSERT_EQ(xpv_grant_pool_create("test", 700, &pool), 0); /* more than the first frame has */
 	EXPECT_EQ(grant_counts().pooled, 700u);
 	EXPECT_EQ(grant_counts().frames, 2u);
 	auto frames = frame_numbers(701);
@@ -188,9 +188,9 @@ TEST_F(Gnttab, PoolIssuesWhatItHas)
 TEST_F(Gnttab, PoolLargerThanTheTableIsRefusedWhole)
 {
 	xpv_grant_pool *pool;
-	EXPECT_EQ(xpv_grant_pool_create(max_references + 1, &pool), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_pool_create("test", max_references + 1, &pool), -XEN_ENOSPC);
 	EXPECT_TRUE(nothing_in_use(grant_counts()));
-	ASSERT_EQ(xpv_grant_pool_create(max_references, &pool), 0);
+	ASSERT_EQ(xpv_grant_pool_create("test", max_references, &pool), 0);
 	xpv_grant_pool_destroy(pool);
 }
 
@@ -198,9 +198,9 @@ TEST_F(Gnttab, FailureToGrowIsOvercomeLater)
 {
 	xpv_grant_pool *pool;
 	xpv_fake_fail(__HYPERVISOR_memory_op, XENMEM_add_to_physmap, 0, XEN_ENOMEM);
-	EXPECT_EQ(xpv_grant_pool_create(700, &pool), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_pool_create("test", 700, &pool), -XEN_ENOSPC);
 	EXPECT_TRUE(nothing_in_use(grant_counts()));
-	ASSERT_EQ(xpv_grant_pool_create(700, &pool), 0);
+	ASSERT_EQ(xpv_grant_pool_create("test", 700, &pool), 0);
 	xpv_grant_pool_destroy(pool);
 }
 
@@ -208,7 +208,7 @@ TEST_F(Gnttab, FailureToGrowIsOvercomeLater)
 TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
 {
 	xpv_grant_pool *pool;
-	ASSERT_EQ(xpv_grant_pool_create(8, &pool), 0);
+	ASSERT_EQ(xpv_grant_pool_create("test", 8, &pool), 0);
 	auto frames = frame_numbers(8);
 	xpv_gref references[8], mapped[2];
 	ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames.data(), 8, references), 0);
@@ -288,7 +288,7 @@ TEST_F(Gnttab, ReloadsManyTimes)
 {
 	for (unsigned int i = 0; i < 10; i++) {
 		xpv_grant_pool *pool;
-		ASSERT_EQ(xpv_grant_pool_create(1000, &pool), 0);
+		ASSERT_EQ(xpv_grant_pool_create("test", 1000, &pool), 0);
 		xpv_grant_pool_destroy(pool);
 		xpv_gref reference;
 		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
@@ -304,7 +304,7 @@ TEST_F(Gnttab, PoolIsMadeWholeOrNotAtAll)
 	xpv_grant_pool *pool;
 	for (unsigned int n = 1;; n++) {
 		fake::fail_allocation(n);
-		int code = xpv_grant_pool_create(100, &pool);
+		int code = xpv_grant_pool_create("test", 100, &pool);
 		if (code == 0)
 			break;
 		EXPECT_EQ(code, -XEN_ENOMEM);

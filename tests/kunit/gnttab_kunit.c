@@ -15,6 +15,7 @@
 
 #include "gnttab/gnttab.h"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/kunit/gnttab_kunit.h"
 
 static const struct xpv_domid backend = { 3 };
 
@@ -123,7 +124,7 @@ static void pool_works_with_irqs_off(struct kunit *test)
 	unsigned long flags;
 	unsigned int i, round, still_mapped = 0;
 
-	KUNIT_ASSERT_EQ(test, 0, xpv_grant_pool_create(32, &pool));
+	KUNIT_ASSERT_EQ(test, 0, xpv_grant_pool_create("test", 32, &pool));
 	for (i = 0; i < 32; i++)
 		frames[i].value = 0x1000 + i;
 	for (round = 0; round < 1000; round++) {
@@ -263,6 +264,76 @@ static void revoking_races_with_mapping(struct kunit *test)
 	expect_unused(test);
 }
 
+/* ---- A waiter is told of what lies in another CPU's magazine ---- */
+
+struct flag_waiter {
+	struct xpv_grant_waiter waiter;
+	struct completion called;
+};
+
+static void complete_waiter(struct xpv_grant_waiter *waiter)
+{
+	complete(&container_of(waiter, struct flag_waiter, waiter)->called);
+}
+
+static int fill_magazine(void *argument)
+{
+	struct xpv_gref references[8];
+	struct xpv_gfn frames[8] = {};
+
+	*(int *)argument = xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames, 8, references);
+	if (*(int *)argument == 0)
+		*(int *)argument = xpv_grant_revoke_pages(references, 8);
+	while (!kthread_should_stop())
+		schedule_timeout_interruptible(HZ);
+	return 0;
+}
+
+static void waiter_gets_what_other_cpus_keep(struct kunit *test)
+{
+	struct flag_waiter *waiter = kunit_kzalloc(test, sizeof(*waiter), GFP_KERNEL);
+	unsigned int cpu, i;
+
+	KUNIT_ASSERT_NOT_NULL(test, waiter);
+	waiter->waiter.function = complete_waiter;
+	init_completion(&waiter->called);
+	for_each_online_cpu(cpu) {
+		int code = -1;
+		struct task_struct *task = kthread_create_on_cpu(fill_magazine, &code, cpu, "fill/%u");
+
+		KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+		wake_up_process(task);
+		for (i = 0; i < 500 && READ_ONCE(code) == -1; i++)
+			msleep(10);
+		kthread_stop(task);
+		KUNIT_EXPECT_EQ(test, 0, code);
+	}
+	/* All that is free now, wherever it is. */
+	KUNIT_ASSERT_EQ(test, 0, xpv_grant_wait(&waiter->waiter, counts_now().free));
+	KUNIT_EXPECT_GT(test, wait_for_completion_timeout(&waiter->called, 10 * HZ), 0ul);
+	xpv_grant_wait_cancel(&waiter->waiter);
+	KUNIT_EXPECT_EQ(test, 0u, counts_now().waiters);
+	expect_unused(test);
+}
+
+/* ---- Cases that the host runs too ---- */
+
+#define GNTTAB_CASE(name)                                                                                              \
+	static void name(struct kunit *test)                                                                           \
+	{                                                                                                              \
+		KUNIT_EXPECT_STREQ(test, xpv_gnttab_test_##name() ?: "", "");                                          \
+		expect_unused(test);                                                                                   \
+	}
+
+GNTTAB_CASE(entry_v2)
+GNTTAB_CASE(entries)
+GNTTAB_CASE(run)
+GNTTAB_CASE(waiter)
+GNTTAB_CASE(map)
+GNTTAB_CASE(map_again)
+GNTTAB_CASE(window)
+GNTTAB_CASE(copy)
+
 static struct kunit_case gnttab_cases[] = {
 	KUNIT_CASE(grants_and_revokes_a_page),
 	KUNIT_CASE(parked_page_is_held_until_let_go),
@@ -270,6 +341,15 @@ static struct kunit_case gnttab_cases[] = {
 	KUNIT_CASE(pool_works_with_irqs_off),
 	KUNIT_CASE(every_reference_has_one_owner),
 	KUNIT_CASE(revoking_races_with_mapping),
+	KUNIT_CASE(waiter_gets_what_other_cpus_keep),
+	KUNIT_CASE(entry_v2),
+	KUNIT_CASE(entries),
+	KUNIT_CASE(run),
+	KUNIT_CASE(waiter),
+	KUNIT_CASE(map),
+	KUNIT_CASE(map_again),
+	KUNIT_CASE(window),
+	KUNIT_CASE(copy),
 	{}
 };
 

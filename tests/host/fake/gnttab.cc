@@ -61,3 +61,9 @@ void xpv_gnttab_release_frame(xpv_gfn frame)
 	std::lock_guard guard(mutex);
 	frames[frame.value]--;
 }
+
+/* A thread's magazine cannot be reached from another thread, and so only the caller's own is. */
+void xpv_gnttab_on_each_cpu(void (*function)(xpv_gnttab_cpu_context *context), xpv_gnttab_cpu_context *context)
+{
+	function(context);
+}

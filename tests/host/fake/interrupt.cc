@@ -5,8 +5,3 @@
 void xpv_fake_interrupt(xpv_vcpu, unsigned int)
 {
 }
-
-void *xpv_fake_frame(xpv_gfn frame)
-{
-	return reinterpret_cast<void *>(frame.value << 12);
-}

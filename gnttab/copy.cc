@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "gnttab/batch.hh"
+#include "gnttab/gnttab.h"
+
+namespace {
+
+void set_end(gnttab_copy::gnttab_copy_ptr &to, const xpv_grant_copy_end &end)
+{
+	to.domid = end.domain.value;
+	to.offset = end.offset;
+	if (end.granted)
+		to.u.ref = static_cast<grant_ref_t>(end.number);
+	else
+		to.u.gmfn = end.number;
+}
+
+} // namespace
+
+unsigned int xpv_grant_copy(xpv_grant_copy_op *copies, unsigned int count)
+{
+	unsigned int failed = 0;
+	xpv::run_in_batches<gnttab_copy>(
+		count, xpv::grant_table_copy,
+		[=](unsigned int i, gnttab_copy &operation) {
+			const xpv_grant_copy_op &copy = copies[i];
+			operation = {};
+			set_end(operation.source, copy.source);
+			set_end(operation.dest, copy.target);
+			operation.len = copy.length;
+			operation.flags = static_cast<uint16_t>((copy.source.granted ? GNTCOPY_source_gref : 0) |
+								(copy.target.granted ? GNTCOPY_dest_gref : 0));
+			return true;
+		},
+		[&failed, copies](unsigned int i, const gnttab_copy &, int code) {
+			copies[i].status = code;
+			failed += code < 0;
+		});
+	return failed;
+}

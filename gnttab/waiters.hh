@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who waits for free references. As long as nobody does, giving one back
+ * costs one plain load here.
+ *
+ * No wake-up is lost without any ordering between that load and the store
+ * that gives back: a new waiter first raises the flag, then has each CPU's
+ * magazine emptied by that CPU itself. What a CPU gave back before is then on
+ * the shared list, and what it gives back later it sees the flag for.
+ */
+#pragma once
+
+#include "gnttab/gnttab.h"
+#include "lib/guard.hh"
+#include "lib/ordering.hh"
+#include "lib/result.hh"
+#include "lib/shim.h"
+
+namespace xpv {
+
+class Table;
+
+class Waiters {
+public:
+	explicit Waiters(Table &table) : table_(table) {}
+	Waiters(const Waiters &) = delete;
+	Waiters &operator=(const Waiters &) = delete;
+
+	void init();
+	/* Only when nobody waits. Sleeping context. */
+	void stop();
+
+	/* EBUSY when it waits already. Any context but NMI. */
+	[[nodiscard]] Status add(xpv_grant_waiter &waiter, unsigned int wanted);
+	/* After this its function does not run. Sleeping context. */
+	void cancel(xpv_grant_waiter &waiter);
+
+	/* Whether references must go through the shared list. Any context. */
+	[[nodiscard]] bool any() const { return read_once(count_) != 0; }
+	[[nodiscard]] unsigned int count() const { return read_once(count_); }
+	/* The shared list has grown to `free`. Any context. */
+	void free_now(unsigned int free)
+	{
+		if (any() && free >= read_once(least_))
+			xpv_work_schedule(&work_, 0);
+	}
+
+private:
+	static void run(xpv_work_context *context);
+	void call_satisfied();
+	void push_locked(xpv_grant_waiter &waiter);
+	void unlink_locked(xpv_grant_waiter &waiter);
+	[[nodiscard]] xpv_grant_waiter *pop_satisfied_locked(unsigned int free);
+	void update_least_locked();
+
+	Table &table_;
+	xpv_work work_;
+	bool ready_ = false;
+
+	Mutex calling_; /* while a function runs; taken before lock_ */
+	Spinlock lock_; /* all below, and the waiters' private parts */
+	xpv_grant_waiter *first_ = nullptr;
+	unsigned int count_ = 0;
+	unsigned int least_ = 0; /* that any of them wants */
+	bool newcomers_ = false;
+};
+
+} // namespace xpv

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A loaded grant table over a new domain, and the check that a test left nothing behind. */
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "gnttab/gnttab.h"
+#include "gnttab/linux.h"
+#include "lib/result.hh"
+#include "lib/xen.hh"
+#include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/gnttab.hh"
+#include "tests/host/fake/shim.hh"
+
+#include <xen/grant_table.h>
+
+namespace xpv_test {
+
+class GnttabFixture : public testing::Test {
+protected:
+	static constexpr unsigned int max_frames = 4;
+
+	void SetUp() override
+	{
+		xpv_fake_set_max_grant_frames(max_frames);
+		xpv_fake_reset();
+		fake::take_log();
+		ASSERT_EQ(xpv_gnttab_load(), 0);
+	}
+	void TearDown() override
+	{
+		fake::fail_allocation(0);
+		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+		xpv_grant_counts counts = grant_counts();
+		EXPECT_EQ(counts.free, counts.total);
+		EXPECT_EQ(counts.pooled, 0u);
+		EXPECT_EQ(counts.lost, 0u);
+		EXPECT_EQ(counts.waiters, 0u);
+		EXPECT_EQ(counts.foreign_mapped, xpv_fake_foreign_mapped());
+		EXPECT_EQ(xpv_fake_active_grants(), 0u);
+		EXPECT_EQ(held_frames(), 0u);
+		xpv_gnttab_unload();
+		xpv_fake_refuse_grant_version_1(false);
+	}
+
+	/* All references that the table can ever have, in use. */
+	static std::vector<xpv_gref> take_all()
+	{
+		std::vector<xpv_gref> taken;
+		EXPECT_TRUE(eventually([&] {
+			xpv_gref reference;
+			while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+				taken.push_back(reference);
+			xpv_grant_counts counts = grant_counts();
+			return counts.frames == counts.frames_limit && counts.free == 0;
+		}));
+		return taken;
+	}
+
+	static void revoke_all(std::vector<xpv_gref> &references)
+	{
+		EXPECT_EQ(xpv_grant_revoke_pages(references.data(), static_cast<unsigned int>(references.size())), 0u);
+		references.clear();
+	}
+
+	static unsigned int lines_with(const std::vector<std::string> &log, const char *text)
+	{
+		unsigned int lines = 0;
+		for (const std::string &line : log)
+			lines += line.find(text) != std::string::npos;
+		return lines;
+	}
+};
+
+} // namespace xpv_test

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Waiting for references, and no longer waiting. */
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "tests/host/gnttab_fixture.hh"
+
+namespace {
+
+using namespace xpv_test;
+
+struct Waiter : xpv_grant_waiter {
+	std::atomic<unsigned int> calls = 0;
+	std::atomic<bool> inside = false;
+	std::atomic<bool> gone = false; /* cancelled: nobody may call any more */
+	std::atomic<bool> called_when_gone = false;
+	std::atomic<bool> again = false;
+	unsigned int linger_ms = 0;
+
+	Waiter() : xpv_grant_waiter{} { function = call; }
+
+	static void call(xpv_grant_waiter *base)
+	{
+		auto *self = static_cast<Waiter *>(base);
+		self->inside = true;
+		if (self->gone)
+			self->called_when_gone = true;
+		self->calls++;
+		if (self->linger_ms)
+			xpv_sleep_ms(self->linger_ms);
+		if (self->gone)
+			self->called_when_gone = true;
+		if (self->again) {
+			EXPECT_EQ(xpv_grant_wait(self, self->wanted), 0);
+		}
+		self->inside = false;
+	}
+};
+
+class GnttabWait : public GnttabFixture {};
+
+TEST_F(GnttabWait, WhatIsFreeAlreadyIsSaidAtOnce)
+{
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 10), 0);
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	EXPECT_EQ(grant_counts().waiters, 0u);
+	xpv_grant_wait_cancel(&waiter);
+}
+
+TEST_F(GnttabWait, CalledOnceWhenEnoughIsFree)
+{
+	auto taken = take_all();
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 20), 0);
+	EXPECT_EQ(xpv_grant_wait(&waiter, 20), -XEN_EBUSY);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(grant_counts().waiters, 1u);
+	std::vector<xpv_gref> back(taken.end() - 19, taken.end());
+	taken.resize(taken.size() - 19);
+	revoke_all(back);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(waiter.calls, 0u);
+	/* The twentieth. */
+	EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0);
+	taken.pop_back();
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	revoke_all(taken);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(waiter.calls, 1u);
+	EXPECT_EQ(grant_counts().waiters, 0u);
+}
+
+/* What was called for can be had: nothing of it hides in another CPU's magazine. */
+TEST_F(GnttabWait, WhatIsFreeCanBeTaken)
+{
+	auto taken = take_all();
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 30), 0);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	std::vector<xpv_gref> back(taken.end() - 30, taken.end());
+	taken.resize(taken.size() - 30);
+	std::thread([&] { revoke_all(back); }).join();
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	std::vector<xpv_gfn> frames(30, frame_number(1));
+	xpv_gref references[30];
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 30, references), 0);
+	EXPECT_EQ(xpv_grant_revoke_pages(references, 30), 0u);
+	revoke_all(taken);
+}
+
+TEST_F(GnttabWait, APoolThatGoesWakes)
+{
+	xpv_grant_pool *pool;
+	ASSERT_EQ(xpv_grant_pool_create("all", max_frames * 512 - 8, &pool), 0);
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 100), 0);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(waiter.calls, 0u);
+	xpv_grant_pool_destroy(pool);
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+}
+
+TEST_F(GnttabWait, TheTableGrowsForWhoWaits)
+{
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 1400), 0);
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	EXPECT_GE(grant_counts().free, 1400u);
+}
+
+TEST_F(GnttabWait, MoreThanThereCanBeIsRefused)
+{
+	Waiter waiter;
+	EXPECT_EQ(xpv_grant_wait(&waiter, max_frames * 512 - 8 + 1), -XEN_ENOSPC);
+	EXPECT_EQ(grant_counts().waiters, 0u);
+}
+
+TEST_F(GnttabWait, OneWhoWantsMuchDoesNotHoldUpOthers)
+{
+	auto taken = take_all();
+	Waiter much, little;
+	ASSERT_EQ(xpv_grant_wait(&much, 1000), 0);
+	ASSERT_EQ(xpv_grant_wait(&little, 1), 0);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0);
+	taken.pop_back();
+	EXPECT_TRUE(eventually([&] { return little.calls == 1; }));
+	EXPECT_EQ(much.calls, 0u);
+	revoke_all(taken);
+	EXPECT_TRUE(eventually([&] { return much.calls == 1; }));
+}
+
+TEST_F(GnttabWait, CancelledIsNotCalled)
+{
+	auto taken = take_all();
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 1), 0);
+	xpv_grant_wait_cancel(&waiter);
+	waiter.gone = true;
+	EXPECT_EQ(grant_counts().waiters, 0u);
+	revoke_all(taken);
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(waiter.calls, 0u);
+	xpv_grant_wait_cancel(&waiter); /* who does not wait may be cancelled too */
+}
+
+TEST_F(GnttabWait, CancelWaitsForTheCall)
+{
+	Waiter waiter;
+	waiter.linger_ms = 50;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 1), 0);
+	EXPECT_TRUE(eventually([&] { return waiter.inside.load(); }));
+	xpv_grant_wait_cancel(&waiter);
+	EXPECT_FALSE(waiter.inside);
+	EXPECT_EQ(waiter.calls, 1u);
+}
+
+/* One that waits again in its call is taken out all the same. */
+TEST_F(GnttabWait, CancelEndsOneThatWaitsAgain)
+{
+	Waiter waiter;
+	waiter.again = true;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 1), 0);
+	EXPECT_TRUE(eventually([&] { return waiter.calls > 3; }));
+	xpv_grant_wait_cancel(&waiter);
+	waiter.gone = true;
+	unsigned int calls = waiter.calls;
+	EXPECT_TRUE(fake::wait_for_work(5000));
+	EXPECT_EQ(waiter.calls, calls);
+	EXPECT_FALSE(waiter.called_when_gone);
+	EXPECT_EQ(grant_counts().waiters, 0u);
+}
+
+/* Registered, woken and cancelled as fast as it goes, with others that give back and take. */
+TEST_F(GnttabWait, CancelRacesWithTheCall)
+{
+	std::atomic<bool> stop = false;
+	std::thread churn([&] {
+		while (!stop) {
+			xpv_gref reference;
+			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0) {
+				EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+			}
+		}
+	});
+	unsigned int called = 0;
+	for (unsigned int i = 0; i < 300; i++) {
+		auto waiter = std::make_unique<Waiter>();
+		ASSERT_EQ(xpv_grant_wait(waiter.get(), 1 + i % 40), 0);
+		if (i % 3 == 0)
+			std::this_thread::sleep_for(std::chrono::microseconds(i));
+		xpv_grant_wait_cancel(waiter.get());
+		waiter->gone = true;
+		called += waiter->calls;
+		EXPECT_FALSE(waiter->inside);
+		/* Freed here: the address sanitizer sees who comes late. */
+	}
+	stop = true;
+	churn.join();
+	RecordProperty("called", static_cast<int>(called));
+}
+
+/* With a table that is always nearly empty, who waits for one is always called. */
+TEST_F(GnttabWait, NoWakeUpIsLost)
+{
+	auto taken = take_all();
+	for (unsigned int i = 0; i < 200; i++) {
+		Waiter waiter;
+		std::thread giver([&] { EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0); });
+		ASSERT_EQ(xpv_grant_wait(&waiter, 1), 0);
+		giver.join();
+		/* Perhaps it came before the waiter, and sits in the giver's magazine: then the next one wakes. */
+		taken.pop_back();
+		EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0);
+		taken.pop_back();
+		ASSERT_TRUE(eventually([&] { return waiter.calls == 1; }));
+		xpv_grant_wait_cancel(&waiter);
+		xpv_gref reference;
+		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+			taken.push_back(reference);
+	}
+	revoke_all(taken);
+}
+
+} // namespace
