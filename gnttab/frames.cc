@@ -29,7 +29,7 @@ Status TableFrames::init()
 
 	Gfn first;
 	XPV_TRY(status(xpv_frames_claim(limit, &first)));
-	xpv_window *window = xpv_window_create(limit);
+	xpv_window *window = xpv_window_create(limit, "grant table");
 	if (!window) {
 		xpv_frames_release(first, limit);
 		return Error(XEN_ENOMEM);

@@ -98,6 +98,7 @@ static int __init hypervisor_init(void)
 		return error;
 	}
 
+	xpv_windows_start();
 	error = xpv_hypervisor_start();
 	if (error) {
 		pr_err("cannot set up Xen's shared info page: error %d\n", error);
@@ -148,6 +149,8 @@ EXPORT_SYMBOL_GPL(xpv_window_destroy);
 EXPORT_SYMBOL_GPL(xpv_window_address);
 EXPORT_SYMBOL_GPL(xpv_window_map);
 EXPORT_SYMBOL_GPL(xpv_window_unmap);
+EXPORT_SYMBOL_GPL(xpv_window_unmap_run);
+EXPORT_SYMBOL_GPL(xpv_windows_visit);
 
 MODULE_DESCRIPTION("xpv: Xen detection, hypercalls, shared info and page table windows");
 MODULE_AUTHOR("The xpv authors");
