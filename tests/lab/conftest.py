@@ -63,8 +63,17 @@ def _shape_of(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a guest come one after the other, in the order of the file."""
-    items.sort(key=lambda item: (str(item.path), str(_shape_of(item) or "")))
+    """Tests that share a guest come one after the other, in the order of the
+    files: where the first of these is, the others follow."""
+    first = {}
+    for item in items:
+        first.setdefault(_shape_of(item), str(item.path))
+
+    def place(item):
+        shape, path = _shape_of(item), str(item.path)
+        return (first[shape] if shape else path, str(shape or ""), path)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -122,12 +131,14 @@ def guest(host, kernel, request):
 
 
 class _Fleet:
-    """The guests that several tests share: while one is tested, the next one boots."""
+    """The guests that several tests share: while one is tested, the next one boots.
+    `users` are the files that have tests for each shape."""
 
-    def __init__(self, host, modules, shapes):
+    def __init__(self, host, modules, users):
         self._host = host
         self._modules = modules
-        self._shapes = shapes
+        self._users = users
+        self._shapes = list(users)
         self._booting = {}
 
     def _start(self, shape):
@@ -145,6 +156,12 @@ class _Fleet:
         boot.result()
         return guest
 
+    def give_back(self, shape, path):
+        """The last file's tests are done: the guest stops, and its logs are checked."""
+        self._users[shape].remove(path)
+        if not self._users[shape]:
+            self._booting[shape][0].finish()
+
     def __enter__(self):
         self._pool = ThreadPoolExecutor()
         return self
@@ -157,30 +174,33 @@ class _Fleet:
 
 @pytest.fixture(scope="session")
 def _fleet(host, request):
-    shapes = list(dict.fromkeys(filter(None, map(_shape_of, request.session.items))))
-    with _Fleet(host, request.config.getoption("--modules"), shapes) as fleet:
+    users = {}
+    for item in request.session.items:
+        if _shape_of(item):
+            users.setdefault(_shape_of(item), set()).add(item.path)
+    with _Fleet(host, request.config.getoption("--modules"), users) as fleet:
         yield fleet
 
 
 def _shared_guest(request):
     if request.config.getoption("--modules") is None:
         pytest.skip("no --modules")
-    guest = request.getfixturevalue("_fleet").take(request.param)
-    yield guest
-    guest.finish()
+    fleet = request.getfixturevalue("_fleet")
+    yield fleet.take(request.param)
+    fleet.give_back(request.param, request.path)
 
 
 @pytest.fixture(scope="module")
 def xpv(request):
-    """An HVM guest booted with xen_nopv, shared by the tests of a module; each
-    loads xpv and unloads it. Its logs are checked at the end."""
+    """An HVM guest booted with xen_nopv, shared by tests; each loads xpv and
+    unloads it. Its logs are checked at the end."""
     yield from _shared_guest(request)
 
 
 @pytest.fixture(scope="module")
 def intree(request):
     """A guest with the kernel's own drivers, one disk and one interface,
-    shared by the tests of a module. Its logs are checked at the end."""
+    shared by tests. Its logs are checked at the end."""
     yield from _shared_guest(request)
 
 
