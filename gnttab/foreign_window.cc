@@ -60,7 +60,7 @@ Status xpv_grant_window::map(Domid domain, const Gref *references, xpv_grant_acc
 Status xpv_grant_window::show(xpv_grant_access access)
 {
 	auto count = static_cast<unsigned int>(maps_.size());
-	window_ = xpv_window_create(count);
+	window_ = xpv_window_create(count, "foreign grants");
 	if (!window_)
 		return Error(XEN_ENOMEM);
 	for (unsigned int i = 0; i < count; i++)

@@ -53,7 +53,7 @@ Status TableFrames::init()
 	Gfn first;
 	unsigned int room = limit + status_frames(limit);
 	XPV_TRY(status(xpv_frames_claim(room, &first)));
-	xpv_window *window = xpv_window_create(room);
+	xpv_window *window = xpv_window_create(room, "grant table");
 	if (!window) {
 		xpv_frames_release(first, room);
 		return Error(XEN_ENOMEM);

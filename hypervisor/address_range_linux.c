@@ -28,7 +28,8 @@ bool xpv_address_range_make(unsigned int pages, struct xpv_address_range *range)
 	for (i = 0; i < pages; i++)
 		all[i] = placeholder;
 	range->placeholder = page_address(placeholder);
-	range->address = vmap(all, pages, VM_MAP, PAGE_KERNEL_RO);
+	/* VM_IOREMAP: not Linux's RAM. Else /proc/kcore reads the frames through the direct map, where they are not. */
+	range->address = vmap(all, pages, VM_IOREMAP, PAGE_KERNEL_RO);
 	kvfree(all);
 	if (!range->address) {
 		__free_page(placeholder);
@@ -56,6 +57,7 @@ uint64_t xpv_pte_supported_mask(void)
 	return __supported_pte_mask;
 }
 
+/* All address spaces and global entries: other processes' translations of kernel memory are kept apart by PCID. */
 static void flush_this_cpu(void *unused)
 {
 	__flush_tlb_all();

@@ -50,7 +50,7 @@ Status map_shared_info(State &made)
 		return added.error();
 	}
 	made.shared_info_frame = frame;
-	made.window = xpv_window_create(1);
+	made.window = xpv_window_create(1, "shared info");
 	if (!made.window)
 		return Error(XEN_ENOMEM);
 	XPV_TRY(status(xpv_window_map(made.window, 0, Pfn{ frame.value }, XPV_WINDOW_READ_WRITE)));

@@ -4,14 +4,17 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpuhotplug.h>
+#include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/seq_file.h>
 #include <xen/xen.h>
 
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
 #include "hypervisor/window.h"
+#include "lib/debugfs.h"
 
 /* hvm/params.h: how HVM_PARAM_CALLBACK_IRQ names a PCI interrupt line. */
 #define CALLBACK_VIA_PCI_INTX (1ULL << 56)
@@ -83,6 +86,34 @@ static int bring_up(unsigned int cpu)
 	return xpv_hypervisor_vcpu_online(cpu);
 }
 
+/* ---- /sys/kernel/debug/xpv/windows, for root: tests/lab/test_xpv_pte.py reads it ---- */
+
+static struct dentry *windows_file;
+
+static void show_window(struct xpv_windows_context *context, const char *name, const void *address,
+			unsigned int pages)
+{
+	seq_printf((struct seq_file *)context, "window 0x%lx pages %u %s\n", (unsigned long)address, pages, name);
+}
+
+static void show_page(struct xpv_windows_context *context, const struct xpv_window_page *page)
+{
+	seq_printf((struct seq_file *)context,
+		   "page 0x%lx frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
+		   (unsigned long)page->address, (u64)page->asked_frame.value,
+		   page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro", (u64)page->frame.value, page->present,
+		   page->writable, page->user, page->no_execute, page->accessed, page->dirty);
+}
+
+static int windows_show(struct seq_file *file, void *unused)
+{
+	static const struct xpv_windows_visitor visitor = { .window = show_window, .page = show_page };
+
+	xpv_windows_visit(&visitor, (struct xpv_windows_context *)file);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(windows);
+
 static int __init hypervisor_init(void)
 {
 	unsigned int version;
@@ -98,6 +129,7 @@ static int __init hypervisor_init(void)
 		return error;
 	}
 
+	xpv_windows_start();
 	error = xpv_hypervisor_start();
 	if (error) {
 		pr_err("cannot set up Xen's shared info page: error %d\n", error);
@@ -113,6 +145,7 @@ static int __init hypervisor_init(void)
 	if (error)
 		goto remove_cpuhp;
 
+	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
 	ready = true;
 	pr_info("Xen %u.%u, %u vCPUs%s\n", version >> 16, version & 0xffff, num_online_cpus(),
@@ -128,6 +161,7 @@ stop:
 
 static void __exit hypervisor_exit(void)
 {
+	debugfs_remove(windows_file);
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	xpv_hypervisor_stop();
@@ -153,6 +187,8 @@ EXPORT_SYMBOL_GPL(xpv_window_destroy);
 EXPORT_SYMBOL_GPL(xpv_window_address);
 EXPORT_SYMBOL_GPL(xpv_window_map);
 EXPORT_SYMBOL_GPL(xpv_window_unmap);
+EXPORT_SYMBOL_GPL(xpv_window_unmap_run);
+EXPORT_SYMBOL_GPL(xpv_windows_visit);
 
 MODULE_DESCRIPTION("xpv: Xen detection, hypercalls, shared info and page table windows");
 MODULE_AUTHOR("The xpv authors");

@@ -13,6 +13,8 @@ extern "C" {
 
 /* Find Xen and choose how to call it. 0 or -ENODEV. */
 int xpv_hypervisor_detect(void);
+/* Prepare for windows. Before any of them, once. */
+void xpv_windows_start(void);
 /* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
 int xpv_hypervisor_start(void);
 void xpv_hypervisor_stop(void);
@@ -32,7 +34,10 @@ struct xpv_pte;
 struct xpv_pte *xpv_pte_lookup(const void *address);
 /* PTE bits that this machine and kernel allow. */
 uint64_t xpv_pte_supported_mask(void);
-/* Kernel address space with page tables all present, every page a placeholder. NULL, or: */
+/*
+ * Kernel address space with page tables all present, every page a read-only,
+ * not executable placeholder. False when there is none. Sleeping context.
+ */
 struct xpv_address_range {
 	void *address;
 	void *placeholder;

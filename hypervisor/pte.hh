@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Page table entries of windows: the one place in xpv that builds, compares
- * or writes a PTE.
+ * or writes a PTE. Nobody but hypervisor/window.cc includes it (and tests);
+ * tests/build checks that. See docs/pte-windows.md.
  */
 #pragma once
 
@@ -10,65 +11,101 @@
 
 namespace xpv {
 
-/*
- * The content of a PTE: nothing, or a frame that only the kernel may read or
- * write and nobody execute. No constructor can set the user bit; nor the
- * global one, which would let a translation outlive a change of page tables.
- */
-class KernelPte {
+/* The architecture's bits, and what is neither ours to choose nor a reason to call a PTE another one. */
+namespace pte_bits {
+
+inline constexpr uint64_t present = 1ul << 0;
+inline constexpr uint64_t writable = 1ul << 1;
+inline constexpr uint64_t user = 1ul << 2;
+inline constexpr uint64_t accessed = 1ul << 5;
+inline constexpr uint64_t dirty = 1ul << 6;
+inline constexpr uint64_t global = 1ul << 8;
+inline constexpr uint64_t software = 0x7fful << 52;
+inline constexpr uint64_t no_execute = 1ul << 63;
+inline constexpr unsigned int frame_shift = 12;
+inline constexpr uint64_t frame = 0x000ffffffffff000;
+/* The CPU sets the first two; Xen sets or clears the others in a PV guest's page tables. */
+inline constexpr uint64_t ignored = accessed | dirty | global | software | user;
+
+} // namespace pte_bits
+
+/* A PTE as it was found in a page table, whoever wrote it. It can be looked at, but not be written anywhere. */
+class FoundPte {
 public:
-	/* Not present. */
-	constexpr KernelPte() : bits_(0) {}
-	/* `supported`: the bits this machine has (no NX on a kernel told so). */
-	constexpr KernelPte(Pfn frame, xpv_window_access access, uint64_t supported)
-		: bits_((frame.value << 12 & frame_mask) |
-			((present | accessed | dirty | no_execute |
-			  (access == XPV_WINDOW_READ_WRITE ? writable : 0)) &
-			 (supported & ~frame_mask)))
-	{
-	}
+	[[nodiscard]] static FoundPte read(const uint64_t &entry) { return FoundPte(read_once(entry)); }
 
-	[[nodiscard]] static KernelPte read(const uint64_t &entry) { return KernelPte(read_once(entry)); }
-
-	[[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
-	[[nodiscard]] constexpr bool user() const { return bits_ & user_bit; }
-	[[nodiscard]] constexpr Pfn frame() const { return Pfn{ (bits_ & frame_mask) >> 12 }; }
-	/* The same mapping, whatever the CPU (accessed, dirty) or Xen (for PV guests: software bits, global, user) did. */
-	[[nodiscard]] constexpr bool same_mapping(KernelPte other) const
-	{
-		return (bits_ & ~ignored) == (other.bits_ & ~ignored);
-	}
-
-	/* One compare-and-swap: true if `entry` was `expected` and is now this; else `expected` is what was found. */
-	[[nodiscard]] bool swap_in(uint64_t &entry, KernelPte &expected) const
-	{
-		return compare_exchange(entry, expected.bits_, bits_);
-	}
+	[[nodiscard]] constexpr bool present() const { return bits_ & pte_bits::present; }
+	[[nodiscard]] constexpr bool writable() const { return bits_ & pte_bits::writable; }
+	/* In a PV guest's page table: of Xen's making, and only with software bit 52 clear for user space. */
+	[[nodiscard]] constexpr bool user() const { return bits_ & pte_bits::user; }
+	[[nodiscard]] constexpr bool accessed() const { return bits_ & pte_bits::accessed; }
+	[[nodiscard]] constexpr bool dirty() const { return bits_ & pte_bits::dirty; }
+	[[nodiscard]] constexpr bool no_execute() const { return bits_ & pte_bits::no_execute; }
+	[[nodiscard]] constexpr Pfn frame() const { return Pfn{ (bits_ & pte_bits::frame) >> pte_bits::frame_shift }; }
 
 private:
-	explicit constexpr KernelPte(uint64_t bits) : bits_(bits) {}
-
-	static constexpr uint64_t present = 1ul << 0;
-	static constexpr uint64_t writable = 1ul << 1;
-	static constexpr uint64_t user_bit = 1ul << 2;
-	static constexpr uint64_t accessed = 1ul << 5;
-	static constexpr uint64_t dirty = 1ul << 6;
-	static constexpr uint64_t global = 1ul << 8;
-	static constexpr uint64_t software = 0x7fful << 52;
-	static constexpr uint64_t no_execute = 1ul << 63;
-	static constexpr uint64_t frame_mask = 0x000ffffffffff000;
-	static constexpr uint64_t ignored = accessed | dirty | global | software | user_bit;
+	friend class KernelPte;
+	explicit constexpr FoundPte(uint64_t bits) : bits_(bits) {}
 
 	uint64_t bits_;
 };
 
-static_assert(sizeof(KernelPte) == 8);
+/*
+ * A PTE that we write: nothing, or a frame that only the kernel may read or
+ * write and nobody execute. There is no way to set the user bit; nor the
+ * global one, which would let a translation outlive a change of page tables.
+ */
+class KernelPte {
+public:
+	/* Not present. All zeros, so that no speculation past a fault finds a frame in it. */
+	constexpr KernelPte() : bits_(0) {}
+	/* `supported`: the bits this machine has (no NX on a kernel told so). The frame is representable(). */
+	constexpr KernelPte(Pfn frame, xpv_window_access access, uint64_t supported)
+		: bits_((frame.value << pte_bits::frame_shift & pte_bits::frame) |
+			((pte_bits::present | pte_bits::accessed | pte_bits::no_execute |
+			  (access == XPV_WINDOW_READ_WRITE ? read_write : 0)) &
+			 (supported & ~pte_bits::frame)))
+	{
+	}
 
-/* `entry` from `from` to `to`; false when somebody else put a third mapping there. */
+	[[nodiscard]] static constexpr bool representable(Pfn frame)
+	{
+		return frame.value <= pte_bits::frame >> pte_bits::frame_shift;
+	}
+
+	[[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
+	[[nodiscard]] constexpr Pfn frame() const { return Pfn{ (bits_ & pte_bits::frame) >> pte_bits::frame_shift }; }
+	[[nodiscard]] constexpr xpv_window_access access() const
+	{
+		return bits_ & pte_bits::writable ? XPV_WINDOW_READ_WRITE : XPV_WINDOW_READ_ONLY;
+	}
+
+	/* Whether `found` is this mapping, apart from what the CPU and Xen do to one. */
+	[[nodiscard]] constexpr bool is(FoundPte found) const
+	{
+		return (found.bits_ & ~pte_bits::ignored) == (bits_ & ~pte_bits::ignored);
+	}
+
+	/* One compare-and-swap: true if `entry` was `found` and is now this; else `found` is what there is. */
+	[[nodiscard]] bool swap_in(uint64_t &entry, FoundPte &found) const
+	{
+		return compare_exchange(entry, found.bits_, bits_);
+	}
+
+private:
+	/* Dirty only with writable: the other way round, CET takes a page for a shadow stack. */
+	static constexpr uint64_t read_write = pte_bits::writable | pte_bits::dirty;
+
+	uint64_t bits_;
+};
+
+static_assert(sizeof(KernelPte) == 8 && sizeof(FoundPte) == 8);
+
+/* `entry` from `from` to `to`; false, and nothing changed, when somebody else put a third mapping there. */
 [[nodiscard]] inline bool change_pte(uint64_t &entry, KernelPte from, KernelPte to)
 {
-	KernelPte found = KernelPte::read(entry);
-	while (found.same_mapping(from)) {
+	FoundPte found = FoundPte::read(entry);
+	while (from.is(found)) {
 		if (to.swap_in(entry, found))
 			return true;
 	}

@@ -3,17 +3,24 @@
 
 #include "hypervisor/linux.h"
 #include "hypervisor/pte.hh"
+#include "lib/guard.hh"
+#include "lib/list.hh"
 #include "lib/log.hh"
 #include "lib/memory.hh"
 
 /*
  * The range comes from Linux with its page tables made and a placeholder in
- * every page, which is swapped out at once. Changes are not serialised among
- * each other: the compare-and-swap is what decides.
+ * every page, which is swapped out at once.
+ *
+ * The mutex is for what we know of the PTEs, and is held until the flush: in
+ * between, a page is free but some CPU may still use what it showed. It keeps
+ * nobody else away from the PTEs; the compare-and-swap does.
  */
-struct xpv_window {
+struct xpv_window : xpv::ListLink<> {
 	xpv_address_range range;
+	const char *name;
 	unsigned int pages;
+	xpv::Mutex mutex;
 	xpv::Array<xpv::KernelPte> shown; /* what we put there */
 
 	[[nodiscard]] char *page(unsigned int index) const
@@ -24,6 +31,7 @@ struct xpv_window {
 	{
 		return reinterpret_cast<uint64_t *>(xpv_pte_lookup(page(index)));
 	}
+	/* With the mutex held, once others know the window. */
 	[[nodiscard]] xpv::Status change(unsigned int index, xpv::KernelPte to)
 	{
 		uint64_t *pte = entry(index);
@@ -38,15 +46,28 @@ namespace xpv {
 
 namespace {
 
+/* Taken before a window's own mutex. */
+struct Windows {
+	Mutex mutex;
+	List<xpv_window> all;
+};
+
+constinit Windows windows = {};
+constinit xpv_lock_class windows_class = {};
+constinit xpv_lock_class window_class = {};
+
+void expect_placeholders(xpv_window &window)
+{
+	Pfn frame = { xpv_pages_gfn(window.range.placeholder).value };
+	for (unsigned int i = 0; i < window.pages; i++)
+		window.shown[i] = KernelPte(frame, XPV_WINDOW_READ_ONLY, xpv_pte_supported_mask());
+}
+
 Status clear_placeholders(xpv_window &window)
 {
-	Pfn placeholder = { xpv_pages_gfn(window.range.placeholder).value };
 	for (unsigned int i = 0; i < window.pages; i++) {
-		uint64_t *pte = window.entry(i);
-		if (!pte)
-			return Error(XEN_EIO);
-		window.shown[i] = KernelPte::read(*pte);
-		if (!(window.shown[i].frame() == placeholder) || window.shown[i].user())
+		const uint64_t *pte = window.entry(i);
+		if (!pte || FoundPte::read(*pte).user())
 			return Error(XEN_EIO);
 		XPV_TRY(window.change(i, KernelPte()));
 	}
@@ -54,18 +75,44 @@ Status clear_placeholders(xpv_window &window)
 	return {};
 }
 
-Result<xpv_window *> create_window(unsigned int pages)
+/*
+ * The range goes back to Linux, which clears its PTEs, unless one is not as
+ * we left it: then the range stays with whoever changed it, and unused.
+ */
+void give_back(xpv_window &window)
+{
+	bool untouched = true;
+	{
+		MutexGuard guard(window.mutex);
+		/* Also from nothing to nothing: that tells whether it is nothing. */
+		for (unsigned int i = 0; i < window.pages; i++)
+			untouched = window.change(i, KernelPte()).ok() && untouched;
+		xpv_flush_tlb_everywhere();
+	}
+	if (untouched)
+		xpv_address_range_free(&window.range);
+	else
+		XPV_ERR("window %s: somebody else changed our page table entries: the address range stays unused",
+			window.name);
+}
+
+Result<xpv_window *> create_window(unsigned int pages, const char *name)
 {
 	auto window = XPV_TRY(make<xpv_window>(XPV_MAY_SLEEP));
+	window->name = name;
 	window->pages = pages;
+	window->mutex.init("xpv window", window_class);
 	window->shown = XPV_TRY(Array<KernelPte>::make(pages, XPV_MAY_SLEEP));
 	if (!xpv_address_range_make(pages, &window->range))
 		return Error(XEN_ENOMEM);
+	expect_placeholders(*window);
 	if (Status cleared = clear_placeholders(*window); !cleared.ok()) {
-		XPV_ERR("kernel page tables are not as expected");
-		xpv_address_range_free(&window->range);
+		XPV_ERR("window %s: kernel page tables are not as expected", name);
+		give_back(*window);
 		return cleared.error();
 	}
+	MutexGuard guard(windows.mutex);
+	windows.all.push_back(*window);
 	return window.release();
 }
 
@@ -75,9 +122,14 @@ Result<xpv_window *> create_window(unsigned int pages)
 
 extern "C" {
 
-struct xpv_window *xpv_window_create(unsigned int pages)
+void xpv_windows_start(void)
 {
-	auto made = xpv::create_window(pages);
+	xpv::windows.mutex.init("xpv windows", xpv::windows_class);
+}
+
+struct xpv_window *xpv_window_create(unsigned int pages, const char *name)
+{
+	auto made = xpv::create_window(pages, name);
 	return made.ok() ? made.value() : nullptr;
 }
 
@@ -85,16 +137,11 @@ void xpv_window_destroy(struct xpv_window *window)
 {
 	if (!window)
 		return;
-	bool untouched = true;
-	for (unsigned int i = 0; i < window->pages; i++) {
-		if (!window->shown[i].empty() && !window->change(i, xpv::KernelPte()).ok())
-			untouched = false;
+	{
+		xpv::MutexGuard guard(xpv::windows.mutex);
+		window->unlink();
 	}
-	xpv_flush_tlb_everywhere();
-	if (untouched)
-		xpv_address_range_free(&window->range);
-	else
-		XPV_ERR("somebody else changed our page table entries: their address range stays unused");
+	xpv::give_back(*window);
 	xpv::Owned<xpv_window> last(window);
 }
 
@@ -107,22 +154,66 @@ int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn
 {
 	if (index >= window->pages)
 		return -XEN_ERANGE;
+	if (!xpv::KernelPte::representable(frame))
+		return -XEN_EINVAL;
+	xpv::MutexGuard guard(window->mutex);
 	if (!window->shown[index].empty())
 		return -XEN_EBUSY;
-	/* From not present to present: no CPU can have cached anything. */
+	/* From not present, and flushed, to present: no CPU can have cached anything. */
 	return window->change(index, xpv::KernelPte(frame, access, xpv_pte_supported_mask())).code();
 }
 
 int xpv_window_unmap(struct xpv_window *window, unsigned int index)
 {
-	if (index >= window->pages)
+	return xpv_window_unmap_run(window, index, 1);
+}
+
+int xpv_window_unmap_run(struct xpv_window *window, unsigned int first, unsigned int count)
+{
+	if (first > window->pages || count > window->pages - first)
 		return -XEN_ERANGE;
-	if (window->shown[index].empty())
-		return 0;
-	xpv::Status changed = window->change(index, xpv::KernelPte());
-	if (changed.ok())
+	xpv::MutexGuard guard(window->mutex);
+	xpv::Status result;
+	bool changed = false;
+	for (unsigned int i = first; i < first + count; i++) {
+		if (window->shown[i].empty())
+			continue;
+		if (window->change(i, xpv::KernelPte()).ok())
+			changed = true;
+		else
+			result = xpv::Error(XEN_EIO);
+	}
+	if (changed)
 		xpv_flush_tlb_everywhere();
-	return changed.code();
+	return result.code();
+}
+
+void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_windows_context *context)
+{
+	xpv::MutexGuard guard(xpv::windows.mutex);
+	for (xpv_window &window : xpv::windows.all) {
+		xpv::MutexGuard window_guard(window.mutex);
+		visitor->window(context, window.name, window.range.address, window.pages);
+		for (unsigned int i = 0; i < window.pages; i++) {
+			const uint64_t *pte = window.entry(i);
+			if (window.shown[i].empty() || !pte)
+				continue;
+			xpv::FoundPte found = xpv::FoundPte::read(*pte);
+			const xpv_window_page page = {
+				.address = window.page(i),
+				.asked_frame = window.shown[i].frame(),
+				.asked_access = window.shown[i].access(),
+				.frame = found.frame(),
+				.present = found.present(),
+				.writable = found.writable(),
+				.user = found.user(),
+				.no_execute = found.no_execute(),
+				.accessed = found.accessed(),
+				.dirty = found.dirty(),
+			};
+			visitor->page(context, &page);
+		}
+	}
 }
 
 } /* extern "C" */

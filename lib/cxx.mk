@@ -33,6 +33,7 @@ CONFIG_XPV_FAKE_HYPERVISOR ?= n
 # The suites need a kernel that has KUnit, and the fake.
 xpv-kunit := $(if $(CONFIG_KUNIT),$(if $(filter y,$(CONFIG_XPV_FAKE_HYPERVISOR)),m,n),n)
 CONFIG_XPV_LIB_KUNIT_TEST	?= $(xpv-kunit)
+CONFIG_XPV_PTE_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_EVTCHN_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_GNTTAB_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)

@@ -11,7 +11,7 @@ namespace xpv {
 template <typename Tag = void>
 class ListLink {
 public:
-	ListLink() = default;
+	constexpr ListLink() = default;
 	ListLink(const ListLink &) = delete;
 	ListLink &operator=(const ListLink &) = delete;
 
@@ -37,7 +37,7 @@ class List {
 	using Link = ListLink<Tag>;
 
 public:
-	List() { clear(); }
+	constexpr List() { clear(); }
 	List(const List &) = delete;
 	List &operator=(const List &) = delete;
 
@@ -80,7 +80,7 @@ public:
 	Iterator end() { return Iterator(&head_); }
 
 private:
-	void clear() { head_.next_ = head_.previous_ = &head_; }
+	constexpr void clear() { head_.next_ = head_.previous_ = &head_; }
 	void insert_before(Link &at, Link &element)
 	{
 		element.next_ = &at;

@@ -66,7 +66,7 @@ Status Connection::open(unsigned int timeout_ms)
 		XPV_ERR("this domain has no connection to the store");
 		return Error(XEN_ENODEV);
 	}
-	window = xpv_window_create(1);
+	window = xpv_window_create(1, "xenstore ring");
 	if (!window)
 		return Error(XEN_ENOMEM);
 	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));

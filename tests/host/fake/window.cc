@@ -15,7 +15,7 @@ struct xpv_window {
 	uintptr_t base = 0;
 };
 
-xpv_window *xpv_window_create(unsigned int pages)
+xpv_window *xpv_window_create(unsigned int pages, const char *)
 {
 	auto *window = new xpv_window;
 	window->mapped.resize(pages);
@@ -48,8 +48,14 @@ int xpv_window_map(xpv_window *window, unsigned int index, xpv_pfn frame, xpv_wi
 
 int xpv_window_unmap(xpv_window *window, unsigned int index)
 {
-	if (index >= window->mapped.size())
+	return xpv_window_unmap_run(window, index, 1);
+}
+
+int xpv_window_unmap_run(xpv_window *window, unsigned int first, unsigned int count)
+{
+	if (first > window->mapped.size() || count > window->mapped.size() - first)
 		return -XEN_ERANGE;
-	window->mapped[index] = false;
+	for (unsigned int i = first; i < first + count; i++)
+		window->mapped[i] = false;
 	return 0;
 }
