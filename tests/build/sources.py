@@ -34,7 +34,11 @@ RULES = [
     (r"vmap|vunmap|get_vm_area\w*|free_vm_area", RANGES),
     # Stores to page tables, Xen's way.
     (r"__HYPERVISOR_(mmu_update|mmuext_op|update_va_mapping\w*)|HYPERVISOR_(mmu_update|update_va_mapping\w*)", set()),
-    (r"MMU_(NORMAL_PT_UPDATE|PT_UPDATE_\w+)|UVMF_\w+|GNTMAP_contains_pte", set()),
+    (r"MMU_(NORMAL_PT_UPDATE|PT_UPDATE_\w+)|UVMF_\w+", set()),
+    # A PV guest's mapped grant: Xen itself writes the PTE, and refuses the guest to. This flag asks it to; the other
+    # would be the user bit.
+    (r"GNTMAP_contains_pte", {"gnttab/foreign.hh"}),
+    (r"GNTMAP_application_map", set()),
     # Our own way.
     (r"lookup_address\w*", RANGES),
     (r"(struct )?xpv_pte|xpv_pte_lookup", RANGES_AND_THEIR_USER),

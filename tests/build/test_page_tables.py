@@ -49,6 +49,7 @@ def test_only_windows_include_the_pte_type():
     "xpv_hypercall(__HYPERVISOR_mmu_update, request, 1, 0, 0);",
     "HYPERVISOR_update_va_mapping(address, pte, UVMF_INVLPG);",
     "map.flags = GNTMAP_host_map | GNTMAP_contains_pte;",
+    "map.flags = GNTMAP_host_map | GNTMAP_application_map;",
     "xpv::KernelPte pte(frame, access, mask);",
     "ignore(change_pte(*entry, from, to));",
     "to.swap_in(entry, found);",
