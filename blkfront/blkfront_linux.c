@@ -4,8 +4,10 @@
 #include <linux/blkdev.h>
 #include <linux/major.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
 
 #include "blkfront/linux.h"
+#include "lib/debugfs.h"
 
 static const struct xpv_frontend_driver driver = {
 	.name = KBUILD_MODNAME,
@@ -19,26 +21,52 @@ static const struct xpv_frontend_driver driver = {
 	.remove = xpv_vbd_remove,
 };
 
+static void show_one(struct xpv_vbd_viewer *viewer, const struct xpv_vbd_state *state)
+{
+	seq_printf((struct seq_file *)viewer, "%-8s %-24s %-12s %12llu %9u\n", state->name, state->path,
+		   state->connected ? "connected" : "-", state->sectors, state->in_flight);
+}
+
+static int blkfront_show(struct seq_file *seq, void *unused)
+{
+	seq_printf(seq, "%-8s %-24s %-12s %12s %9s\n", "DISK", "DEVICE", "STATE", "SECTORS", "IN FLIGHT");
+	xpv_vbds_each(show_one, (struct xpv_vbd_viewer *)seq);
+	return 0;
+}
+static struct xpv_debug_file table = { .name = "blkfront", .show = blkfront_show };
+
 static int __init blkfront_init(void)
 {
-	int result = register_blkdev(XENVBD_MAJOR, "xvd");
+	int error = xpv_vbds_start();
 
-	if (result) {
+	if (error)
+		return error;
+	error = register_blkdev(XENVBD_MAJOR, "xvd");
+	if (error) {
 		pr_err(KBUILD_MODNAME ": block major %d is taken (is the kernel's xen-blkfront loaded?)\n",
 		       XENVBD_MAJOR);
-		return result;
+		goto stop;
 	}
-	result = xpv_frontend_driver_register(&driver);
-	if (result)
-		unregister_blkdev(XENVBD_MAJOR, "xvd");
-	return result;
+	error = xpv_frontend_driver_register(&driver);
+	if (error)
+		goto unregister;
+	xpv_debug_file_add(&table);
+	return 0;
+
+unregister:
+	unregister_blkdev(XENVBD_MAJOR, "xvd");
+stop:
+	xpv_vbds_stop();
+	return error;
 }
 module_init(blkfront_init);
 
 static void __exit blkfront_exit(void)
 {
+	xpv_debug_file_remove(&table);
 	xpv_frontend_driver_unregister(&driver);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
+	xpv_vbds_stop();
 }
 module_exit(blkfront_exit);
 

@@ -64,6 +64,20 @@ void xpv_vbd_poll(struct xpv_vbd *vbd);
 /* The disk could not be added after all. Sleeping context. */
 void xpv_vbd_add_failed(struct xpv_vbd *vbd, int error);
 
+/* Around everything else. Sleeping context. */
+int xpv_vbds_start(void);
+void xpv_vbds_stop(void);
+struct xpv_vbd_state {
+	const char *name, *path;
+	uint64_t sectors;
+	unsigned int in_flight; /* requests */
+	bool connected;
+};
+struct xpv_vbd_viewer;
+/* Sleeping context. */
+void xpv_vbds_each(void (*look)(struct xpv_vbd_viewer *viewer, const struct xpv_vbd_state *state),
+		   struct xpv_vbd_viewer *viewer);
+
 /* The driver's functions, see xenbus.h. */
 int xpv_vbd_probe(struct xpv_device *device);
 int xpv_vbd_negotiate(struct xpv_device *device);

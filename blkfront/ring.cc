@@ -240,6 +240,15 @@ Ring::Violation Ring::collect(Completions &completions)
 	return violation;
 }
 
+unsigned int Ring::in_flight()
+{
+	SpinGuard guard(lock_);
+	unsigned int count = 0;
+	for (const Shadow &shadow : shadows_)
+		count += shadow.owner != nullptr;
+	return count;
+}
+
 void Ring::shut()
 {
 	SpinGuard guard(lock_);

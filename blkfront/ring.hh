@@ -50,6 +50,8 @@ public:
 
 	/* Grant of the shared page, for the backend. */
 	[[nodiscard]] Gref reference() const { return page_.reference(); }
+	/* Requests that are under way; a snapshot. */
+	[[nodiscard]] unsigned int in_flight();
 	/* What XPV_BLOCK_FLUSH and WRITE_THROUGH become from now on. Before the first request. */
 	void set_flush(Flush flush) { flush_ = flush; }
 

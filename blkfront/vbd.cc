@@ -8,6 +8,15 @@ using namespace xpv;
 
 namespace {
 
+/* All of them, to be looked at. */
+struct All {
+	Mutex mutex;
+	List<xpv_vbd> list;
+};
+
+constinit All *all = nullptr;
+constinit xpv_lock_class all_class = {};
+
 xpv_vbd *vbd_of(const xpv_device *device)
 {
 	return reinterpret_cast<xpv_vbd *>(xpv_device_get_context(device));
@@ -21,7 +30,7 @@ Status xpv_vbd::negotiate()
 {
 	/* What fails half way is undone by disconnect(), as everything else is. */
 	auto ring = XPV_TRY(Ring::make(xpv_device_backend_domain(device_), handle_));
-	ring_ = static_cast<Owned<Ring> &&>(ring);
+	set_ring(static_cast<Owned<Ring> &&>(ring));
 	xpv_event_channel *channel = nullptr;
 	auto done = status(xpv_event_channel_alloc_unbound(xpv_device_backend_domain(device_), identity_.name,
 							   XPV_EVENT_HARD, on_event,
@@ -113,7 +122,23 @@ void xpv_vbd::disconnect()
 		xpv_disk_remove(disk_);
 		disk_ = nullptr;
 	}
-	ring_.reset();
+	set_ring({});
+}
+
+void xpv_vbd::set_ring(Owned<Ring> ring)
+{
+	MutexGuard guard(all->mutex);
+	ring_ = static_cast<Owned<Ring> &&>(ring);
+}
+
+/* With the list's mutex held. */
+xpv_vbd_state xpv_vbd::state() const
+{
+	return { .name = identity_.name,
+		 .path = xpv_device_path(device_),
+		 .sectors = read_once(sectors_),
+		 .in_flight = ring_ ? ring_->in_flight() : 0,
+		 .connected = read_once(disk_) != nullptr };
 }
 
 xpv_vbd::~xpv_vbd()
@@ -241,7 +266,10 @@ int xpv_vbd_probe(xpv_device *device)
 	auto vbd = make<xpv_vbd>(XPV_MAY_SLEEP, device, identity.value(), handle);
 	if (!vbd.ok())
 		return vbd.code();
-	xpv_device_set_context(device, reinterpret_cast<xpv_device_context *>(vbd.value().release()));
+	xpv_vbd *made = vbd.value().release();
+	xpv_device_set_context(device, reinterpret_cast<xpv_device_context *>(made));
+	MutexGuard guard(all->mutex);
+	all->list.push_back(*made);
 	return 0;
 }
 
@@ -269,4 +297,32 @@ void xpv_vbd_remove(xpv_device *device)
 {
 	Owned<xpv_vbd> freed_here(vbd_of(device));
 	xpv_device_set_context(device, nullptr);
+	MutexGuard guard(all->mutex);
+	freed_here->unlink();
+}
+
+int xpv_vbds_start(void)
+{
+	auto made = make<All>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	all = made.value().release();
+	all->mutex.init("xpv vbds", all_class);
+	return 0;
+}
+
+void xpv_vbds_stop(void)
+{
+	Owned<All> last(all);
+	all = nullptr;
+}
+
+void xpv_vbds_each(void (*look)(struct xpv_vbd_viewer *viewer, const struct xpv_vbd_state *state),
+		   struct xpv_vbd_viewer *viewer)
+{
+	MutexGuard guard(all->mutex);
+	for (const xpv_vbd &vbd : all->list) {
+		xpv_vbd_state state = vbd.state();
+		look(viewer, &state);
+	}
 }

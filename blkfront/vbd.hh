@@ -12,8 +12,9 @@
 #include "blkfront/ring.hh"
 #include "blkfront/vdev.hh"
 #include "evtchn/evtchn.h"
+#include "lib/list.hh"
 
-struct xpv_vbd {
+struct xpv_vbd : xpv::ListLink<> {
 public:
 	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity, uint16_t handle)
 		: device_(device), identity_(identity), handle_(handle)
@@ -35,8 +36,10 @@ public:
 	/* The backend may have responded: false when it has not. Any context but NMI. */
 	[[nodiscard]] bool respond();
 	void add_failed(int error);
+	[[nodiscard]] xpv_vbd_state state() const;
 
 private:
+	void set_ring(xpv::Owned<xpv::Ring> ring);
 	[[nodiscard]] xpv::Status publish();
 	static void on_event(xpv_event_context *context);
 	void notify();
@@ -45,7 +48,7 @@ private:
 	const xpv::DiskIdentity identity_;
 	const uint16_t handle_;
 
-	xpv::Owned<xpv::Ring> ring_;
+	xpv::Owned<xpv::Ring> ring_; /* changes with the list's mutex held, for state() */
 	xpv_event_channel *channel_ = nullptr;
 	xpv_disk *disk_ = nullptr;
 	uint64_t sectors_ = 0;

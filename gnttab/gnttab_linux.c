@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Linux's side of the grant table: the module, its exports, and the table of counts in debugfs. */
 
-#include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -79,9 +78,7 @@ static int gnttab_show(struct seq_file *seq, void *unused)
 	}
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(gnttab);
-
-static struct dentry *counts_file;
+static struct xpv_debug_file counts_file = { .name = "gnttab", .show = gnttab_show };
 
 static int __init gnttab_module_init(void)
 {
@@ -89,14 +86,14 @@ static int __init gnttab_module_init(void)
 
 	if (code)
 		return code;
-	counts_file = debugfs_create_file("gnttab", 0400, xpv_debugfs_directory(), NULL, &gnttab_fops);
+	xpv_debug_file_add(&counts_file);
 	return 0;
 }
 module_init(gnttab_module_init);
 
 static void __exit gnttab_module_exit(void)
 {
-	debugfs_remove(counts_file);
+	xpv_debug_file_remove(&counts_file);
 	xpv_gnttab_unload();
 }
 module_exit(gnttab_module_exit);

@@ -1,11 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the modules show their state to root; for their Linux sides. */
+/* Where the modules show their state to root, and to the operator who asks; for their Linux sides. */
 #ifndef XPV_LIB_DEBUGFS_H
 #define XPV_LIB_DEBUGFS_H
 
 struct dentry;
+struct seq_file;
 
 /* /sys/kernel/debug/xpv, there for as long as xpv_lib is loaded. Any context. */
 struct dentry *xpv_debugfs_directory(void);
+
+/*
+ * A file there, 0400, whose content also goes to the log when the
+ * hypervisor's operator asks (`xl debug-keys q`: VIRQ_DEBUG). Static; only
+ * `name` and `show` are the owner's.
+ */
+struct xpv_debug_file {
+	const char *name;
+	int (*show)(struct seq_file *seq, void *unused);
+	struct dentry *dentry;
+	struct {
+		void *next, *previous;
+	} link;
+};
+/* Sleeping context. After removal show() does not run and will not. */
+void xpv_debug_file_add(struct xpv_debug_file *file);
+void xpv_debug_file_remove(struct xpv_debug_file *file);
+
+/* All files into the log, in the order in which they were added. Sleeping context. */
+void xpv_debug_report(void);
 
 #endif

@@ -1,16 +1,95 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <linux/build_bug.h>
 #include <linux/debugfs.h>
+#include <linux/list.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
 
 #include "lib/debugfs.h"
 
+/* More of one file is not for a log. */
+#define REPORT_SIZE 16384
+
 static struct dentry *directory;
+static LIST_HEAD(files);
+static DEFINE_MUTEX(files_mutex);
+
+static_assert(sizeof(struct list_head) == sizeof(((struct xpv_debug_file *)0)->link));
 
 struct dentry *xpv_debugfs_directory(void)
 {
 	return directory;
 }
 EXPORT_SYMBOL_GPL(xpv_debugfs_directory);
+
+static int debug_file_open(struct inode *inode, struct file *file)
+{
+	const struct xpv_debug_file *shown = inode->i_private;
+
+	return single_open(file, shown->show, NULL);
+}
+
+static const struct file_operations debug_file_operations = {
+	.owner = THIS_MODULE,
+	.open = debug_file_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+static struct list_head *link_of(struct xpv_debug_file *file)
+{
+	return (struct list_head *)&file->link;
+}
+
+void xpv_debug_file_add(struct xpv_debug_file *file)
+{
+	mutex_lock(&files_mutex);
+	list_add_tail(link_of(file), &files);
+	mutex_unlock(&files_mutex);
+	file->dentry = debugfs_create_file(file->name, 0400, directory, file, &debug_file_operations);
+}
+EXPORT_SYMBOL_GPL(xpv_debug_file_add);
+
+void xpv_debug_file_remove(struct xpv_debug_file *file)
+{
+	debugfs_remove(file->dentry);
+	mutex_lock(&files_mutex);
+	list_del(link_of(file));
+	mutex_unlock(&files_mutex);
+}
+EXPORT_SYMBOL_GPL(xpv_debug_file_remove);
+
+static void report(const struct xpv_debug_file *file, char *buffer)
+{
+	struct seq_file seq = { .buf = buffer, .size = REPORT_SIZE };
+	char *line;
+
+	file->show(&seq, NULL);
+	buffer[min_t(size_t, seq.count, REPORT_SIZE - 1)] = '\0';
+	while ((line = strsep(&buffer, "\n"))) {
+		if (*line)
+			pr_info("xpv %s: %s\n", file->name, line);
+	}
+}
+
+void xpv_debug_report(void)
+{
+	char *buffer = kvmalloc(REPORT_SIZE, GFP_KERNEL);
+	struct list_head *link;
+
+	if (!buffer)
+		return;
+	mutex_lock(&files_mutex);
+	list_for_each(link, &files)
+		report(container_of((void *)link, struct xpv_debug_file, link), buffer);
+	mutex_unlock(&files_mutex);
+	kvfree(buffer);
+}
+EXPORT_SYMBOL_GPL(xpv_debug_report);
 
 static int __init lib_init(void)
 {

@@ -4,7 +4,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
-#include <linux/debugfs.h>
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/list.h>
@@ -253,7 +252,6 @@ EXPORT_SYMBOL_GPL(xpv_device_fail);
 
 /* ---- Counts ---- */
 
-static struct dentry *counts_file;
 
 static int xenbus_show(struct seq_file *file, void *unused)
 {
@@ -271,7 +269,7 @@ static int xenbus_show(struct seq_file *file, void *unused)
 	seq_printf(file, "dead %d\n", counts.dead);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(xenbus);
+static struct xpv_debug_file counts_file = { .name = "xenbus", .show = xenbus_show };
 
 /* ---- The module ---- */
 
@@ -299,7 +297,7 @@ static int __init xenbus_init(void)
 	error = xpv_bus_start();
 	if (error)
 		goto unregister_bus;
-	counts_file = debugfs_create_file("xenbus", 0400, xpv_debugfs_directory(), NULL, &xenbus_fops);
+	xpv_debug_file_add(&counts_file);
 	return 0;
 
 unregister_bus:
@@ -314,7 +312,7 @@ module_init(xenbus_init);
 
 static void __exit xenbus_exit(void)
 {
-	debugfs_remove(counts_file);
+	xpv_debug_file_remove(&counts_file);
 	xpv_bus_stop();
 	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
 	bus_unregister(&xpv_bus);

@@ -177,6 +177,7 @@ protected:
 		xpv_fake_set_max_grant_frames(4);
 		xpv_fake_reset();
 		ASSERT_EQ(xpv_gnttab_load(), 0);
+		ASSERT_EQ(xpv_vbds_start(), 0);
 		channel_error = disk_error = 0;
 		ended.clear();
 		device.own = { { "virtual-device", "51712" }, { "device-type", "disk" } };
@@ -190,6 +191,7 @@ protected:
 		EXPECT_EQ(the_channel, nullptr);
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
 		EXPECT_EQ(grant_counts().free, grant_counts().total);
+		xpv_vbds_stop();
 		xpv_gnttab_unload();
 	}
 
