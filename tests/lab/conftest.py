@@ -63,8 +63,9 @@ def _shape_of(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share a guest come one after the other, in the order of the files."""
-    items.sort(key=lambda item: str(_shape_of(item) or ""))
+    """Tests that share a guest come one after the other, in the order of the
+    files and of the lines in them."""
+    items.sort(key=lambda item: (str(_shape_of(item) or ""), str(item.path), item.location[1]))
 
 
 @pytest.hookimpl(hookwrapper=True)

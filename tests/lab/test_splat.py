@@ -83,3 +83,11 @@ def test_emulator_fault_is_neither_pass_nor_failure(tmp_path):
                          capture_output=True, text=True)
     assert "1 skipped" in run.stdout and "passed" not in run.stdout and "failed" not in run.stdout, run.stdout
     assert "EMULATOR FAULT: made up" in run.stdout
+
+
+def test_code_that_was_gone_is_the_emulators_fault():
+    oops = ("[    4.266060] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\n"
+            "[    4.266564] RIP: e030:sched_clock_cpu+0x9/0x190\n"
+            "[    4.266570] Code: 90 90 f3 0f 1e fa 41 54 55 53 {} <90> e8 41 ac\n")
+    assert splat.emulator_faults(oops.format("66"))
+    assert not splat.emulator_faults(oops.format("cc"))

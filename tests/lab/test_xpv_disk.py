@@ -51,11 +51,11 @@ def test_disk(xpv, host):
     the one test with the 2-level ABI, which a domain cannot go back to."""
     ports = xenstate.open_ports(host, xpv.domid)
     granted = xenstate.granted(host, xpv.domid)
-    watches = xenstate.watches(host)
+    watches = xenstate.watches(host, xpv.domid)
     xpv.load_xpv(evtchn="abi=2level")
     assert "# 2-level ABI" in xpv.run("cat /sys/kernel/debug/xpv/evtchn").out
     digests = disktest.run(xpv, host, size=64 if xpv.vcpus == 4 else 16)
-    assert xenstate.watches(host) > watches
+    assert xenstate.watches(host, xpv.domid) > watches
     assert digests.written == digests.read
     assert digests.disk == digests.backend
 
@@ -66,7 +66,7 @@ def test_disk(xpv, host):
     xpv.unload_xpv()
     assert leftovers(xpv, host, ports) == []
     assert xenstate.granted(host, xpv.domid) == granted
-    assert xenstate.watches(host) == watches
+    assert xenstate.watches(host, xpv.domid) == watches
 
     xpv.load_xpv()
     assert "# FIFO ABI" in xpv.run("cat /sys/kernel/debug/xpv/evtchn").out

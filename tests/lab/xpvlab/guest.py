@@ -16,10 +16,10 @@ DRIVERS = ("intree", "xpv")
 # The disks' names. The first four also appear as emulated IDE disks.
 VDEVS = [f"xvd{c}" for c in "abcdefghijklmnopqrstuvw"]
 ROOT_MODULES = ["squashfs", "overlay", "isofs", "nls_utf8"]
-# An HVM guest reaches its root and the lab without any PV driver: CD-ROMs on
-# an AHCI controller, which an unplug of the emulated disks leaves alone, and
-# a virtio-serial port.
-HVM_MODULES = ["ahci", "sr_mod", "virtio_pci", "virtio_console"]
+# An HVM guest reaches its root and the lab without any PV driver: a CD-ROM on
+# an AHCI controller, which an unplug of the emulated disks leaves alone, to
+# boot from, a virtio disk, and a virtio-serial port.
+HVM_MODULES = ["ahci", "sr_mod", "virtio_pci", "virtio_blk", "virtio_console"]
 QUIET = "loglevel=5 log_buf_len=4M panic=-1 oops=panic " \
         "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 
@@ -178,11 +178,13 @@ class Guest:
             'on_poweroff = "destroy"', 'on_reboot = "destroy"', 'on_crash = "destroy"',
         ]
         if hvm:
-            model = ["-device", "ich9-ahci,id=lab"]
-            for port, file in enumerate([f"/share/{self.name}.payload", "/dev/vdb"]):
-                model += ["-drive", f"if=none,id=cd{port},file={file},format=raw,readonly=on",
-                          "-device", f"ide-cd,bus=lab.{port},drive=cd{port}"]
-            model += ["-device", "virtio-serial-pci",
+            # The class keeps an unplug of emulated disks off the root.
+            model = ["-device", "ich9-ahci,id=lab",
+                     "-drive", f"if=none,id=cd,file=/share/{self.name}.payload,format=raw,readonly=on",
+                     "-device", "ide-cd,bus=lab.0,drive=cd",
+                     "-drive", "if=none,id=root,file=/dev/vdb,format=raw,readonly=on",
+                     "-device", "virtio-blk-pci,drive=root,class=0xff00",
+                     "-device", "virtio-serial-pci",
                       "-chardev", f"socket,id=agent,path={self._agent_socket},server=on,wait=off",
                       "-device", "virtserialport,chardev=agent,name=xpv.agent"]
             lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
@@ -360,6 +362,9 @@ class Guest:
     def check(self):
         """Raise if the kernel logs of the guest, dom0 or Xen are not clean."""
         self.host.raise_emulator_fault(self._log_start)
+        stale = splat.stale_code(self.dmesg) + splat.stale_code(self.console)
+        if stale:
+            raise EmulatorFault(f"the emulator ran code that was gone, in {self.name}: {stale[0]}")
         found = splat.splats(self.dmesg)
         found += [l for l in splat.splats(self.console) if l not in found]
         found = [l for l in found if not any(e.search(l) for e in self.expected)]

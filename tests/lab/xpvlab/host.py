@@ -13,6 +13,7 @@ writes to the cached disks go to a scratch overlay that dies with it.
 import ctypes
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -63,12 +64,20 @@ class Host:
         self.log = self.run_dir / "machine.log"     # Xen's and dom0's kernel's
 
     def __enter__(self):
-        try:
-            self.boot()
-        except BaseException:
-            self.close()
-            raise
-        return self
+        for last in (False, False, True):
+            try:
+                self.boot()
+                return self
+            except EmulatorFault as fault:
+                # Nothing under test has run yet.
+                self.close()
+                if last:
+                    raise
+                say(f"{fault}; booting once more")
+                shutil.move(self.run_dir, f"{self.run_dir}-fault-{next(_runs)}")
+            except BaseException:
+                self.close()
+                raise
 
     def __exit__(self, kind, error, _trace):
         self.close()
@@ -126,6 +135,9 @@ class Host:
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise LabError(f"the machine stopped while booting:\n{self.log_tail()}")
+            if self.log.exists() and re.search(r"Hardware Dom0 crashed|Kernel panic", self.log_since()):
+                self.raise_emulator_fault()
+                raise LabError(f"dom0 crashed while booting:\n{self.log_tail()}")
             if self.channel is None and path.exists():
                 try:
                     self.channel = Channel("dom0", SocketStream(path))
@@ -204,6 +216,7 @@ class Host:
     def close(self):
         if self.channel:
             self.channel.close()
+            self.channel = None
         if self._process:
             self._process.kill()
             self._process.wait()

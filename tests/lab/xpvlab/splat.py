@@ -59,10 +59,26 @@ def splats(text):
     return found
 
 
+def stale_code(text):
+    """Breakpoints that a kernel took where its code has none: the emulator
+    ran what had been there before the kernel patched it, on another CPU, at
+    the very moment of the patching."""
+    found, oops = [], None
+    for line in text.splitlines():
+        if re.search(r"Oops: int3|int3: 0000", line):
+            oops = line.strip()
+        code = re.search(r"Code: .*\b([0-9a-f]{2}) <[0-9a-f]{2}>", line)
+        if oops and code:
+            if code[1] != "cc":
+                found.append(f"{oops} / {code[0][-60:]}")
+            oops = None
+    return found
+
+
 def emulator_faults(text):
     """Register dumps of a guest whose RIP lies in the hypervisor: the
     emulator mixed up guest and hypervisor state. No guest can do that."""
-    found = []
+    found = stale_code(text)
     rip = None
     for line in text.splitlines():
         if "(XEN)" not in line:

@@ -37,7 +37,19 @@ def granted(host, domid):
     return references
 
 
-def watches(host):
-    """The number of watches, everybody's, that xenstored keeps."""
+def watches(host, domid):
+    """The number of watches that xenstored keeps for a domain: its memory
+    report is a tree, in which a domain's connection has both as children."""
     host.run("xenstore-control memreport /run/lab/memreport")
-    return int(host.run("grep -c 'struct watch ' /run/lab/memreport").out)
+    counts, path = [], []
+    for line in host.run("cat /run/lab/memreport").out.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 4
+        name = line.split(" contains ")[0].strip()
+        del path[depth - 1:]
+        path.append(name)
+        if name == "struct connection":
+            counts.append([False, 0])
+        elif "struct connection" in path:
+            counts[-1][0] |= path[-2:] == ["struct domain", f"/local/domain/{domid}"]
+            counts[-1][1] += name == "struct watch"
+    return sum(count for is_its, count in counts if is_its)
