@@ -19,6 +19,8 @@ def pytest_addoption(parser):
     group.addoption("--kernel", action="append", choices=["6.1", "6.12"],
                     help="series of the guests' kernel; may be repeated (default: 6.12)")
     group.addoption("--modules", type=Path, help="directory of xpv's .ko files")
+    group.addoption("--vcpus", type=int, action="append", default=[],
+                    help="one more number of vCPUs for tests that want 4; may be repeated")
     group.addoption("--memory", type=int, default=4096, help="MiB of the machine")
 
 
@@ -43,9 +45,11 @@ def pytest_generate_tests(metafunc):
     kernels = metafunc.config.getoption("--kernel") or ["6.12"]
     if "xpv" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vcpus")
+        counts = list(marker.args) if marker else [2]
+        counts += metafunc.config.getoption("--vcpus") if 4 in counts else []
         metafunc.parametrize("xpv", [
             pytest.param(_shape("xpv", "hvm", kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
-            for kernel in kernels for vcpus in (marker.args if marker else (2,))],
+            for kernel in kernels for vcpus in counts],
             indirect=True, scope="session")
     elif "intree" in metafunc.fixturenames:
         metafunc.parametrize("intree", [

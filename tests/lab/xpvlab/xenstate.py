@@ -40,7 +40,7 @@ def granted(host, domid):
 def watches(host, domid):
     """The number of watches that xenstored keeps for a domain: its memory
     report is a tree, in which a domain's connection has both as children."""
-    host.run("xenstore-control memreport /run/lab/memreport")
+    host.run("rm -f /run/lab/memreport; xenstore-control memreport /run/lab/memreport")     # it appends
     counts, path = [], []
     for line in host.run("cat /run/lab/memreport").out.splitlines():
         depth = (len(line) - len(line.lstrip())) // 4

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The primitives of xpv, counted. */
+#define pr_fmt(fmt) "bench_xpv: " fmt
+
+#include <linux/gfp.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sort.h>
+
+#include "bench.h"
+#include "evtchn/evtchn.h"
+#include "gnttab/gnttab.h"
+
+static u64 counts[ROUNDS];
+static unsigned int handled;
+
+static void on_event(struct xpv_event_context *unused)
+{
+	WRITE_ONCE(handled, handled + 1);
+}
+
+static void bench_grants(void)
+{
+	struct xpv_domid dom0 = { 0 };
+	void *page = (void *)__get_free_page(GFP_KERNEL);
+	struct xpv_gfn frame = { virt_to_phys(page) >> PAGE_SHIFT };
+	struct xpv_gref reference;
+	struct xpv_grant_pool *pool;
+
+	MEASURE("grant", , xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, &reference);
+		xpv_grant_try_revoke(reference), );
+	if (!xpv_grant_pool_create("bench", 1, &pool)) {
+		MEASURE("grant-pool", , xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, &frame, 1, &reference);
+			xpv_grant_pool_revoke(pool, &reference, 1), );
+		xpv_grant_pool_destroy(pool);
+	}
+	free_page((unsigned long)page);
+}
+
+static void bench_events(unsigned int flags)
+{
+	struct xpv_domid self = { 0x7ff0 };
+	struct xpv_event_channel *receiver, *sender;
+
+	if (xpv_event_channel_alloc_unbound(self, "bench", flags, on_event, NULL, &receiver))
+		return;
+	if (!xpv_event_channel_bind_interdomain(self, xpv_event_channel_port(receiver), "bench-sender", flags, on_event,
+						NULL, &sender)) {
+		irq_set_affinity(xpv_event_channel_irq(receiver), cpumask_of(0));
+		irq_set_affinity(xpv_event_channel_irq(sender), cpumask_of(0));
+		MEASURE("notify", , xpv_event_channel_notify(sender), );
+		MEASURE("event", xpv_event_channel_notify(sender), local_irq_enable(); local_irq_disable(), );
+		xpv_event_channel_close(sender);
+	}
+	xpv_event_channel_close(receiver);
+}
+
+static int __init bench_init(void)
+{
+	set_cpus_allowed_ptr(current, cpumask_of(0));
+	MEASURE("empty", , , );
+	bench_grants();
+	bench_events(XPV_EVENT_HARD);
+	pr_info("handled %u\n", handled);
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+	return 0;
+}
+module_init(bench_init);
+
+static void __exit bench_exit(void)
+{
+}
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("Benchmark: xpv's primitives");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""xpv's grants and a peer in dom0 that does not let go."""
+
+import time
+
+import pytest
+
+from xpvlab import xenstate
+
+# Maps a page of another domain, says so, and keeps it until it is killed.
+KEEP = """
+import ctypes, sys, time
+library = ctypes.CDLL("libxengnttab.so.1", use_errno=True)
+library.xengnttab_open.restype = library.xengnttab_map_grant_ref.restype = ctypes.c_void_p
+handle = library.xengnttab_open(None, 0)
+page = library.xengnttab_map_grant_ref(ctypes.c_void_p(handle), DOMID, REFERENCE, 3)
+if not page:
+    sys.exit(f"errno {ctypes.get_errno()}")
+open("/run/lab/kept", "w").write("mapped")
+time.sleep(3600)
+"""
+
+
+def counts(guest):
+    lines = guest.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
+    return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+@pytest.mark.vcpus(2)
+def test_what_a_peer_keeps_is_parked_and_freed_later(xpv, host):
+    granted = xenstate.granted(host, xpv.domid)
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    ring = int(host.run(f"xenstore-read /local/domain/{xpv.domid}/device/vbd/51712/ring-ref").out)
+    script = KEEP.replace("DOMID", str(xpv.domid)).replace("REFERENCE", str(ring))
+    host.run("rm -f /run/lab/kept")
+    peer = host.start(f"exec python3 -c '{script}'")
+    try:
+        until(lambda: not peer.running() or host.run("cat /run/lab/kept", check=False).status == 0)
+        assert peer.running(), peer.wait().err
+        xpv.run("udevadm settle; rmmod xpv_blkfront")
+        assert counts(xpv)["parked"] == 1
+        assert ring in xenstate.granted(host, xpv.domid)
+        # The page is not to be freed under the peer, so the table stays.
+        assert xpv.run("rmmod xpv_xenbus && rmmod xpv_gnttab", check=False).status != 0
+        assert counts(xpv)["parked"] == 1
+    finally:
+        peer.kill()
+    until(lambda: counts(xpv)["parked"] == 0)
+    now = counts(xpv)
+    assert now["lost"] == 0 and now["free"] == now["references"]
+    xpv.unload_xpv()
+    assert xenstate.granted(host, xpv.domid) == granted
