@@ -66,6 +66,7 @@ static void __exit blkfront_exit(void)
 	xpv_debug_file_remove(&table);
 	xpv_frontend_driver_unregister(&driver);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
+	xpv_disks_wait_released();
 	xpv_vbds_stop();
 }
 module_exit(blkfront_exit);

@@ -10,8 +10,10 @@
 #include <linux/mempool.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #include "blkfront/linux.h"
@@ -314,9 +316,37 @@ static int disk_getgeo(struct block_device *bdev, struct hd_geometry *geometry)
 	return 0;
 }
 
+/*
+ * Disks that are or were live and that Linux has not released. The last one
+ * who had a disk open may put this module first, and then the disk, whose
+ * release reads disk_operations.
+ */
+static atomic_t disks_alive = ATOMIC_INIT(0);
+
+static void disk_released(void)
+{
+	rcu_read_lock();
+	if (atomic_dec_and_test(&disks_alive))
+		wake_up_var(&disks_alive);
+	rcu_read_unlock();
+}
+
+static void disk_free(struct gendisk *unused)
+{
+	disk_released();
+}
+
+void xpv_disks_wait_released(void)
+{
+	wait_var_event(&disks_alive, !atomic_read(&disks_alive));
+	/* The last disk_released() is out of there too. */
+	synchronize_rcu();
+}
+
 static const struct block_device_operations disk_operations = {
 	.owner = THIS_MODULE,
 	.getgeo = disk_getgeo,
+	.free_disk = disk_free,
 };
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
@@ -374,12 +404,16 @@ static struct gendisk *alloc_gendisk(struct xpv_disk *disk, const struct xpv_dis
 static void add_disk_work(struct work_struct *work)
 {
 	struct xpv_disk *disk = container_of(work, struct xpv_disk, add_work);
-	int result = device_add_disk(disk->parent, disk->gendisk, NULL);
+	int result;
 
-	if (result)
+	atomic_inc(&disks_alive);
+	result = device_add_disk(disk->parent, disk->gendisk, NULL);
+	if (result) {
+		disk_released();
 		xpv_vbd_add_failed(disk->vbd, result);
-	else
+	} else {
 		disk->added = true;
+	}
 }
 
 int xpv_disk_create(struct device *parent, const struct xpv_disk_shape *shape, struct xpv_vbd *vbd,

@@ -129,6 +129,8 @@ void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
  * answer to new ones. Sleeping context.
  */
 void xpv_disk_remove(struct xpv_disk *disk);
+/* Once no driver makes disks any more: none is left, whoever had it open. Sleeping context. */
+void xpv_disks_wait_released(void);
 /* Requests have ended. Any context but NMI. */
 void xpv_disk_complete(const struct xpv_block_completion *completions, unsigned int count);
 
