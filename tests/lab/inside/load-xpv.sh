@@ -14,4 +14,6 @@ while read -r module needs; do
 	done
 	insmod ./$module.ko $parameters || exit 1
 done <order
+# A courtesy. udev can lose its own client on the way ("Broken pipe"), which says nothing of the modules.
 udevadm settle --timeout=30
+exit 0
