@@ -72,8 +72,15 @@ def test_suite_without_cases(tree):
 
 
 def test_suite_that_was_not_started(tree):
-    assert outcomes(tree, GOOD, ("lib", "evtchn"))[("evtchn", "(suite)")] == "failed"
+    assert outcomes(tree, GOOD, ("lib", "gnttab"))[("gnttab", "(suite)")] == "failed"
 
 
 def test_guest_that_did_not_end(tree):
     assert outcomes(tree, GOOD, complete=False)[("kernel", "kernel log")] == "failed"
+
+
+def test_each_run_of_a_suite_counts(tree):
+    both = GOOD.replace(" lib", " evtchn_2level")
+    cases = outcomes(tree, both, ("evtchn",))
+    assert cases[("evtchn_2level", "first")] == "passed"
+    assert cases[("evtchn_fifo", "(suite)")] == "failed"
