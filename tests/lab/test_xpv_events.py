@@ -12,7 +12,7 @@ import pytest
 
 STORM = Path(__file__).parent / "inside" / "storm"
 # How long the storms blow, in seconds; a long one on demand.
-STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "20"))
+STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "10"))
 
 
 def table(guest):

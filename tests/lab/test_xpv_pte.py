@@ -12,7 +12,7 @@ from xpvlab import initrd
 FILE = "/sys/kernel/debug/xpv/windows"
 # On all vCPUs at once, for longer than the probe runs.
 LOAD = ("fio --name=load --filename={node} --rw=randrw --bs=16k --direct=1 --ioengine=libaio --iodepth=4 "
-        "--numjobs={jobs} --cpus_allowed=0-{last} --cpus_allowed_policy=split --time_based --runtime=60 "
+        "--numjobs={jobs} --cpus_allowed=0-{last} --cpus_allowed_policy=split --time_based --runtime=30 "
         "--size=64M --group_reporting --minimal")
 
 # What /proc/kcore has at an address: the file is a core dump with a segment for each range of addresses.
@@ -122,7 +122,7 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv, program):
     xpv.run(f"n=0; until [ $(awk '{{print $7}}' /sys/block/{node.split('/')[-1]}/stat) -gt {start[1] + 1000} ]; do "
             "sleep 0.2; n=$((n+1)); [ $n -lt 600 ] || exit 1; done", timeout=300)
     running = sectors()
-    busy = probe(xpv, addresses, 10)
+    busy = probe(xpv, addresses, 5)
     assert all(now > then for now, then in zip(sectors(), running))
     assert (busy["addresses"], busy["cpus"]) == (len(addresses), xpv.vcpus)
     assert busy["passes"] > 0 and busy["faulted"] >= len(addresses) * xpv.vcpus
