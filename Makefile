@@ -9,6 +9,7 @@
 # make deps                     install what all this needs (Debian 12, as root)
 # make demo                     boot real Xen and use a disk through xpv
 # make test                     run all tests; make test SUITE=host one suite
+# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
 #
@@ -69,5 +70,9 @@ lab: deps
 test: deps
 	@$(root)/tests/run $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps demo lab test
+bench: deps
+	+@$(MAKE) --no-print-directory all-kernels
+	@$(root)/tests/bench/run.py $(SUITE)
+
+.PHONY: modules modules_install all-kernels tree clean deps demo lab test bench
 .DEFAULT_GOAL := modules

@@ -9,8 +9,8 @@
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
-#include <linux/msr.h>
 #include <linux/sched.h>
+#include <asm/msr.h>
 
 #define ROUNDS 512
 
