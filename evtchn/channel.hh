@@ -48,13 +48,13 @@ struct xpv_event_channel : xpv::ListLink<> {
 	bool adopted;
 	bool fixed; /* to its vCPU, by Xen */
 	unsigned int irq;
-	unsigned int cpu;
+	unsigned int cpu; /* changes under the irq descriptor's lock */
 	unsigned int priority;
 	xpv_event_handler *handler;
 	xpv_event_context *context;
 	char name[32];
 
-	xpv::Spinlock lock; /* guards `hidden` and with it the port's mask; and `cpu` */
+	xpv::Spinlock lock; /* guards `hidden` and with it the port's mask */
 	unsigned int hidden;
 
 	/* Only in the handler, which never runs twice at once; read by anybody. */

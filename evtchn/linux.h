@@ -19,6 +19,8 @@ enum xpv_evtchn_abi {
 /* Every port masked, nothing bound. Sleeping context; and undo it. */
 int xpv_ports_start(enum xpv_evtchn_abi wanted);
 void xpv_ports_stop(void);
+/* No port has an event any more. Any context. */
+void xpv_ports_mask_all(void);
 /* Its name. */
 const char *xpv_ports_abi(void);
 
@@ -30,7 +32,7 @@ int xpv_upcall_prepare(unsigned int cpu);
 void xpv_upcall_dead(unsigned int cpu);
 /* Handle all that is pending for the CPU. Hard irq context. False when there was nothing. */
 bool xpv_upcall(unsigned int cpu);
-/* Let Xen see an upcall as already pending, so that it makes no more; every port is masked. */
+/* Let Xen see an upcall as already pending, so that it makes no more. Every port must be masked. */
 void xpv_upcall_silence(unsigned int cpu);
 /* HVMOP_set_evtchn_upcall_vector, HVM_PARAM_CALLBACK_IRQ. */
 int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector);

@@ -100,9 +100,13 @@ bool xpv_upcall(unsigned int cpu)
 	return xpv::abi([&](auto &ports) { return ports.scan(cpu, *xpv_vcpu_info(cpu), xpv::handle); });
 }
 
-void xpv_upcall_silence(unsigned int cpu)
+void xpv_ports_mask_all(void)
 {
 	xpv::abi([](auto &ports) { ports.mask_all(); });
+}
+
+void xpv_upcall_silence(unsigned int cpu)
+{
 	xpv::write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, 1);
 }
 

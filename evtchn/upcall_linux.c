@@ -171,6 +171,7 @@ static void silence(void)
 
 	if (error)
 		pr_warn("HVM_PARAM_CALLBACK_IRQ stays set: error %d\n", error);
+	xpv_ports_mask_all();
 	for_each_online_cpu(cpu)
 		xpv_upcall_silence(cpu);
 }

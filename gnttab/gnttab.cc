@@ -63,16 +63,26 @@ int xpv_grant_try_revoke(xpv_gref reference)
 	return -XEN_EINVAL;
 }
 
+namespace {
+
+/* Says so when nothing was granted. */
+bool still_mapped_after_revoking(xpv_gref reference)
+{
+	int code = xpv_grant_try_revoke(reference);
+	if (code == -XEN_EINVAL)
+		XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
+	return code == -XEN_EBUSY;
+}
+
+} // namespace
+
 unsigned int xpv_grant_revoke_pages(xpv_gref *references, unsigned int count)
 {
 	unsigned int still_mapped = 0;
 	for (unsigned int i = 0; i < count; i++) {
 		xpv_gref reference = references[i];
-		int code = xpv_grant_try_revoke(reference);
-		if (code == -XEN_EBUSY)
+		if (still_mapped_after_revoking(reference))
 			references[still_mapped++] = reference;
-		else if (code == -XEN_EINVAL)
-			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
 	}
 	return still_mapped;
 }
@@ -84,10 +94,7 @@ void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, v
 	xpv_gref left[most];
 	unsigned int still_mapped = 0;
 	for (unsigned int i = 0; i < count; i++) {
-		int code = xpv_grant_try_revoke(references[i]);
-		if (code == -XEN_EINVAL)
-			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", references[i].value);
-		if (code != -XEN_EBUSY)
+		if (!still_mapped_after_revoking(references[i]))
 			continue;
 		if (still_mapped < most)
 			left[still_mapped] = references[i];

@@ -347,8 +347,11 @@ bool Client::on_event()
 	bool progress = true;
 	{
 		SpinGuard guard(lock_);
-		if (running_)
-			progress = std::exchange(progress_, ring_.progress()) != progress_;
+		if (running_) {
+			std::uint32_t now = ring_.progress();
+			progress = now != progress_;
+			progress_ = now;
+		}
 	}
 	process(UINT_MAX);
 	return progress;

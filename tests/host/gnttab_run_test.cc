@@ -6,16 +6,7 @@ namespace {
 
 using namespace xpv_test;
 
-class GnttabRun : public GnttabFixture {
-protected:
-	static std::vector<xpv_gfn> frame_numbers(unsigned int count)
-	{
-		std::vector<xpv_gfn> frames;
-		for (unsigned int i = 0; i < count; i++)
-			frames.push_back(frame_number(i));
-		return frames;
-	}
-};
+class GnttabRun : public GnttabFixture {};
 
 /* Fewer than a magazine has, as many, and far more. */
 TEST_F(GnttabRun, GrantsEachFrameOnce)

@@ -44,14 +44,6 @@ protected:
 		EXPECT_EQ(held_module(), 0u);
 		EXPECT_EQ(held_frames(), 0u);
 	}
-
-	static std::vector<xpv_gfn> frame_numbers(unsigned int count)
-	{
-		std::vector<xpv_gfn> frames;
-		for (unsigned int i = 0; i < count; i++)
-			frames.push_back(frame_number(i));
-		return frames;
-	}
 };
 
 TEST_F(Gnttab, GivesAccessAndTakesItAway)

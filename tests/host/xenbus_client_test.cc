@@ -62,6 +62,22 @@ TEST_F(Client, ReadsAValue)
 	EXPECT_EQ(harness->counts().answered, 1u);
 }
 
+TEST_F(Client, TellsEventsThatBringNothing)
+{
+	start();
+	auto value = read("domid");
+	auto request = peer().receive(); /* rings when it has read */
+	ASSERT_TRUE(request);
+	EXPECT_FALSE(peer().ring());
+	peer().reply(*request, "17"); /* rings too */
+	EXPECT_EQ(value.get(), Answer(2, "17"));
+	EXPECT_FALSE(peer().ring());
+	peer().page.rsp_prod++;
+	EXPECT_TRUE(peer().ring());
+	EXPECT_FALSE(peer().ring());
+	peer().page.rsp_prod--;
+}
+
 TEST_F(Client, PassesErrorsOn)
 {
 	start();

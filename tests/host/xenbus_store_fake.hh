@@ -49,7 +49,8 @@ public:
 	}
 	/* Whom to ring. */
 	void connect(xpv::Client &client) { client_ = &client; }
-	void ring() { static_cast<void>(client_->on_event()); }
+	/* As the client says: whether we had done anything since the last time. */
+	bool ring() { return client_->on_event(); }
 
 	/* The next request, or nothing when none came in time. */
 	std::optional<Message> receive(unsigned int milliseconds = 2000)

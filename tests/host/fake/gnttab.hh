@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <thread>
+#include <vector>
 
 #include "gnttab/gnttab.h"
 #include "lib/shim.h"
@@ -18,6 +19,14 @@ inline constexpr xpv_domid backend = { 3 };
 
 /* A frame number of no page; for grants whose memory nobody looks at. */
 xpv_gfn frame_number(unsigned int i);
+
+inline std::vector<xpv_gfn> frame_numbers(unsigned int count)
+{
+	std::vector<xpv_gfn> frames;
+	for (unsigned int i = 0; i < count; i++)
+		frames.push_back(frame_number(i));
+	return frames;
+}
 
 inline xpv_grant_counts grant_counts()
 {
