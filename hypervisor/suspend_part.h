@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What each part of xpv does when the domain is suspended, and when it goes
+ * on: cancelled (in the same domain, nothing lost) or restored (in a new one:
+ * no event channel, no grant frame, no watch is left). Parts register here;
+ * xpv_suspend walks the registry and knows none of them.
+ *
+ * The order of one suspend, layers named from the top (devices) down:
+ *
+ *   prepare         sleeping, devices first
+ *   -- all CPUs but Linux's CPU 0 wait at the barrier, irqs off everywhere --
+ *   suspend_early   CPU 0, devices first
+ *   -- the hypercall --
+ *   resume_early    CPU 0, hypervisor first
+ *   -- only after a restore: the other CPUs are rebuilt --
+ *   resume_cpu      that CPU, all of them at once, hypervisor first
+ *   -- irqs on everywhere --
+ *   resume_late     sleeping, hypervisor first
+ *
+ * A suspend that fails before the hypercall calls abandon() of each part
+ * whose prepare() succeeded, after resume_early(XPV_RESUME_CANCELLED) of each
+ * whose suspend_early() was called.
+ */
+#ifndef XPV_HYPERVISOR_SUSPEND_PART_H
+#define XPV_HYPERVISOR_SUSPEND_PART_H
+
+#include "lib/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* From the bottom up. Parts of one layer go in the order in which they registered. */
+enum xpv_suspend_layer {
+	XPV_SUSPEND_HYPERVISOR,
+	XPV_SUSPEND_EVTCHN,
+	XPV_SUSPEND_GNTTAB,
+	XPV_SUSPEND_CONSOLE,
+	XPV_SUSPEND_XENBUS,
+	XPV_SUSPEND_DEVICES,
+};
+
+enum xpv_resume_kind {
+	XPV_RESUME_CANCELLED,
+	XPV_RESUME_RESTORED,
+};
+
+/*
+ * Static, one for each part. Any function may be NULL. "Early" functions and
+ * resume_cpu() run with irqs off while no other CPU runs anything but
+ * resume_cpu(): they take no lock that a stopped CPU may hold, allocate
+ * nothing, and do not sleep.
+ */
+struct xpv_suspend_part {
+	const char *name;
+	enum xpv_suspend_layer layer;
+	/* Stop what must not be in flight. An error refuses the suspend. */
+	int (*prepare)(void);
+	/* Undo prepare(); no suspend took place. */
+	void (*abandon)(void);
+	void (*suspend_early)(void);
+	/* An error is logged, with the part's name, and the resume goes on. */
+	int (*resume_early)(enum xpv_resume_kind kind);
+	int (*resume_cpu)(unsigned int cpu);
+	void (*resume_late)(enum xpv_resume_kind kind);
+
+	/* The registry's. */
+	struct xpv_suspend_part *next;
+	bool prepared;
+};
+
+/* Sleeping context; waits for a suspend that is under way. */
+void xpv_suspend_part_register(struct xpv_suspend_part *part);
+void xpv_suspend_part_unregister(struct xpv_suspend_part *part);
+
+/*
+ * For xpv_suspend, which calls one step after the other. lock() keeps parts
+ * from coming and going until unlock(); sleeping context. prepare() leaves
+ * nothing prepared when it fails, and then `refused_by` is the part's name.
+ */
+void xpv_suspend_parts_lock(void);
+void xpv_suspend_parts_unlock(void);
+int xpv_suspend_parts_prepare(const char **refused_by);
+void xpv_suspend_parts_abandon(void);
+void xpv_suspend_parts_suspend_early(void);
+void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind);
+void xpv_suspend_parts_resume_cpu(unsigned int cpu);
+void xpv_suspend_parts_resume_late(enum xpv_resume_kind kind);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
