@@ -23,4 +23,7 @@ struct Abi {
 
 extern constinit Abi abi;
 
+/* What the CPU's vCPU was told of events; the CPU gets none while this runs. */
+void forget_upcall(unsigned int cpu);
+
 } // namespace xpv

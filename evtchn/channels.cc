@@ -30,6 +30,9 @@ Status Channels::add(xpv_event_channel &channel)
 			return Error(XEN_EBUSY);
 	}
 	XPV_TRY(abi([&](auto &ports) { return ports.add_port(channel.port); }));
+	/* Here, so that it is in time for cpu_ready() or late enough to need none. */
+	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))
+		hide(channel, Hidden::Offline);
 	all_.push_back(channel);
 	fetch_add(on_cpu_[channel.cpu], 1u);
 	return {};
@@ -98,6 +101,18 @@ void describe(const xpv_event_channel &channel, xpv_event_channel_state &state)
 	}
 }
 
+/* Tell the vCPUs anew of every event that is pending. */
+void raise_pending()
+{
+	channels->each([](xpv_event_channel &channel) {
+		SpinGuard guard(channel.lock);
+		abi([&](auto &ports) {
+			if (!channel.hidden && ports.pending(channel.port))
+				ports.raise(channel.port);
+		});
+	});
+}
+
 } // namespace
 
 } // namespace xpv
@@ -123,15 +138,24 @@ unsigned int xpv_channels_on(unsigned int cpu)
 	return xpv::channels->on(cpu);
 }
 
-void xpv_channels_raise_pending(void)
+void xpv_channels_cpu_ready(unsigned int cpu)
 {
-	xpv::channels->each([](xpv_event_channel &channel) {
-		xpv::SpinGuard guard(channel.lock);
-		xpv::abi([&](auto &ports) {
-			if (!channel.hidden && ports.pending(channel.port))
-				ports.raise(channel.port);
-		});
+	xpv::channels->each([&](xpv_event_channel &channel) {
+		if (channel.fixed && channel.cpu == cpu)
+			xpv::show(channel, xpv::Hidden::Offline);
 	});
+	xpv::raise_pending();
+}
+
+void xpv_channels_cpu_dead(unsigned int cpu)
+{
+	/* From here on nothing makes Xen tell the dead vCPU of events: it would meet them where it starts again. */
+	xpv::channels->each([&](xpv_event_channel &channel) {
+		if (channel.fixed && channel.cpu == cpu)
+			xpv::hide(channel, xpv::Hidden::Offline);
+	});
+	xpv::forget_upcall(cpu);
+	xpv::raise_pending();
 }
 
 void xpv_channels_each(void (*look)(struct xpv_event_channel_viewer *viewer,

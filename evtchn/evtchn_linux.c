@@ -52,7 +52,7 @@ static int __init evtchn_init(void)
 		goto stop_irqs;
 	}
 	xpv_evtchn_debug_start();
-	pr_info("%s ABI\n", xpv_ports_abi());
+	pr_info("%s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	return 0;
 
 stop_irqs:

@@ -55,13 +55,15 @@ static int port_retrigger(struct irq_data *data)
 	return 1;
 }
 
-/* The CPU of the mask that serves the fewest channels, this one left out. */
+/* The CPU of the mask that serves the fewest channels, this one left out; nr_cpu_ids when none can. */
 static unsigned int least_loaded(struct irq_data *data, const struct cpumask *mask)
 {
 	unsigned int own = cpumask_first(irq_data_get_effective_affinity_mask(data));
 	unsigned int cpu, load, best = nr_cpu_ids, least = UINT_MAX;
 
 	for_each_cpu_and(cpu, mask, cpu_online_mask) {
+		if (!xpv_upcall_reaches(cpu))
+			continue;
 		load = xpv_channels_on(cpu) - (cpu == own ? 1 : 0);
 		if (load < least || (load == least && cpu == own)) {
 			least = load;
@@ -73,14 +75,10 @@ static unsigned int least_loaded(struct irq_data *data, const struct cpumask *ma
 
 static int port_set_affinity(struct irq_data *data, const struct cpumask *mask, bool force)
 {
-	unsigned int cpu;
+	unsigned int cpu = force ? cpumask_first(mask) : least_loaded(data, mask);
 	int error;
 
-	if (xpv_upcalls_on_one_cpu())
-		cpu = cpumask_test_cpu(0, mask) ? 0 : nr_cpu_ids;
-	else
-		cpu = force ? cpumask_first(mask) : least_loaded(data, mask);
-	if (cpu >= nr_cpu_ids)
+	if (cpu >= nr_cpu_ids || !xpv_upcall_reaches(cpu))
 		return -EINVAL;
 	error = xpv_event_channel_move(channel_of(data), cpu);
 	if (error)

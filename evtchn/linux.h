@@ -28,14 +28,17 @@ const char *xpv_ports_abi(void);
 
 /* The CPU's vCPU can get events; what it was told before is forgotten. Sleeping context. */
 int xpv_upcall_prepare(unsigned int cpu);
-/* The CPU is dead: likewise. xpv_channels_raise_pending() is the next to call. Sleeping context. */
-void xpv_upcall_dead(unsigned int cpu);
 /* Handle all that is pending for the CPU. Hard irq context. False when there was nothing. */
 bool xpv_upcall(unsigned int cpu);
-/* Let Xen see an upcall as already pending, so that it makes no more. Every port must be masked. */
-void xpv_upcall_silence(unsigned int cpu);
-/* HVMOP_set_evtchn_upcall_vector, HVM_PARAM_CALLBACK_IRQ. */
+/*
+ * No upcall is made any more. Every port must be masked. While Xen sees one
+ * as pending it raises no further vector, but does not leave off with a
+ * `callback` either, if one is set again.
+ */
+void xpv_upcall_silence(unsigned int cpu, bool callback);
+/* HVMOP_set_evtchn_upcall_vector; whether this domain ever did that; HVM_PARAM_CALLBACK_IRQ. */
 int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector);
+bool xpv_upcall_vectors_were_set(void);
 int xpv_upcall_set_via(uint64_t via);
 
 /* ---- All channels ---- */
@@ -44,8 +47,13 @@ int xpv_channels_start(void);
 void xpv_channels_stop(void);
 /* How many channels a CPU serves. Any context. */
 unsigned int xpv_channels_on(unsigned int cpu);
-/* Tell the vCPUs anew of every event that is pending. Sleeping context. */
-void xpv_channels_raise_pending(void);
+/*
+ * The CPU can get upcalls, and xpv_upcall_reaches() says so; it is dead, and
+ * does not say so any more. No event that is pending anywhere is lost.
+ * Sleeping context.
+ */
+void xpv_channels_cpu_ready(unsigned int cpu);
+void xpv_channels_cpu_dead(unsigned int cpu);
 
 struct xpv_event_channel_state {
 	struct xpv_port port;
@@ -95,6 +103,9 @@ void xpv_irq_synchronize(unsigned int irq);
 /* Run the port's irq. Hard irq context. False when it has none. */
 bool xpv_irq_handle(struct xpv_port port);
 
+/* Whether the CPU, if it is online, can get upcalls. Any context. */
+bool xpv_upcall_reaches(unsigned int cpu);
+
 /* Tracepoints. Any context. */
 void xpv_trace_event_eoi(struct xpv_port port);
 void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
@@ -105,8 +116,8 @@ int xpv_irqs_start(void);
 void xpv_irqs_stop(void);
 int xpv_upcalls_start(void);
 void xpv_upcalls_stop(void);
-/* Whether events can reach only CPU 0. */
-bool xpv_upcalls_on_one_cpu(void);
+/* How upcalls arrive, in words. */
+const char *xpv_upcalls_kind(void);
 /* The table in debugfs, and reports on demand. */
 void xpv_evtchn_debug_start(void);
 void xpv_evtchn_debug_stop(void);

@@ -57,6 +57,12 @@ Status start(xpv_evtchn_abi wanted)
 
 } // namespace
 
+void forget_upcall(unsigned int cpu)
+{
+	abi([&](auto &ports) { ports.forget(cpu); });
+	store_release(xpv_vcpu_info(cpu)->evtchn_upcall_pending, 0);
+}
+
 } // namespace xpv
 
 extern "C" {
@@ -80,19 +86,10 @@ const char *xpv_ports_abi(void)
 
 int xpv_upcall_prepare(unsigned int cpu)
 {
-	vcpu_info *info = xpv_vcpu_info(cpu);
-
 	xpv::Status added = xpv::abi([&](auto &ports) { return ports.add_cpu(cpu); });
-	if (!added.ok())
-		return added.code();
-	xpv::abi([&](auto &ports) { ports.forget(cpu); });
-	xpv::store_release(info->evtchn_upcall_pending, 0);
-	return 0;
-}
-
-void xpv_upcall_dead(unsigned int cpu)
-{
-	xpv::abi([&](auto &ports) { ports.forget(cpu); });
+	if (added.ok())
+		xpv::forget_upcall(cpu);
+	return added.code();
 }
 
 bool xpv_upcall(unsigned int cpu)
@@ -105,14 +102,20 @@ void xpv_ports_mask_all(void)
 	xpv::abi([](auto &ports) { ports.mask_all(); });
 }
 
-void xpv_upcall_silence(unsigned int cpu)
+void xpv_upcall_silence(unsigned int cpu, bool callback)
 {
-	xpv::write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, 1);
+	xpv::write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, callback ? 0 : 1);
 }
 
 int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector)
 {
+	xpv_remember(XPV_REMEMBER_UPCALL_VECTORS);
 	return xpv::hvm_set_evtchn_upcall_vector(xpv_vcpu_of_cpu(cpu), vector).code();
+}
+
+bool xpv_upcall_vectors_were_set(void)
+{
+	return xpv_has_remembered(XPV_REMEMBER_UPCALL_VECTORS);
 }
 
 int xpv_upcall_set_via(uint64_t via)

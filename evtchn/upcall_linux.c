@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How Xen's upcall reaches each vCPU: a vector of its own from the x86
- * vector domain, or, where that cannot be had, the platform PCI device's
- * interrupt line, which serves vCPU 0 alone.
+ * How Xen's upcall reaches each vCPU, in the order in which they are tried:
+ *
+ * - one vector that is free on every CPU (HVM_PARAM_CALLBACK_IRQ, "direct
+ *   vector"). Xen injects it past the local APIC for as long as the vCPU's
+ *   info says that an upcall is pending, so there is no end of interrupt,
+ *   which in a guest without x2APIC is an emulated store;
+ * - a vector of its own for each vCPU (HVMOP_set_evtchn_upcall_vector), an
+ *   interrupt of the local APIC;
+ * - the platform PCI device's interrupt line, which serves vCPU 0 alone.
+ *
+ * Both kinds of vectors are irqs of the x86 vector domain, one for each CPU.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -26,7 +34,7 @@
 
 static char *upcall = "auto";
 module_param(upcall, charp, 0444);
-MODULE_PARM_DESC(upcall, "How events arrive: vector (one for each vCPU), intx (platform PCI interrupt, vCPU 0 only) or auto (default)");
+MODULE_PARM_DESC(upcall, "How events arrive: callback (one vector for all vCPUs), vector (one for each vCPU), intx (platform PCI interrupt, vCPU 0 only) or auto (default)");
 
 /*
  * Any value that is not 0 tells the toolstack that this guest has drivers
@@ -34,16 +42,28 @@ MODULE_PARM_DESC(upcall, "How events arrive: vector (one for each vCPU), intx (p
  * that has a vector.
  */
 #define VIA_VECTORS 1
+/* hvm/params.h: "direct vector". */
+#define VIA_CALLBACK(vector) ((u64)2 << 56 | (vector))
 
 static struct irq_domain *vector_domain;
 static struct fwnode_handle *node;
 static DEFINE_PER_CPU(unsigned int, vector_irq_of);
 static int online_state, dead_state;
+static bool callback; /* one vector for all... */
+static bool callback_agreed; /* ...which has been chosen */
+static struct cpumask ready; /* CPUs that can get upcalls, if they are online */
 static unsigned int intx_irq; /* 0: vectors are in use */
 
-bool xpv_upcalls_on_one_cpu(void)
+/* Irqs whose vectors were not the ones wanted; held so that the next are others. */
+struct spare {
+	struct spare *next;
+	unsigned int cpu, irq;
+};
+static struct spare *spares;
+
+const char *xpv_upcalls_kind(void)
 {
-	return intx_irq != 0;
+	return intx_irq ? "platform PCI interrupt" : callback ? "one vector for all vCPUs" : "a vector for each vCPU";
 }
 
 static irqreturn_t vector_interrupt(int irq, void *unused)
@@ -65,6 +85,25 @@ static struct irq_chip vector_chip = {
 	.flags = IRQCHIP_SKIP_SET_WAKE,
 };
 
+/* The local APIC knows nothing of it: an end of interrupt would be another interrupt's. */
+static void callback_ack(struct irq_data *data)
+{
+}
+
+/* Not through the local APIC either. Xen goes on until the upcall has been taken. */
+static int callback_retrigger(struct irq_data *data)
+{
+	return 1;
+}
+
+static struct irq_chip callback_chip = {
+	.name = "xpv-upcall",
+	.irq_ack = callback_ack,
+	.irq_set_affinity = irq_chip_set_affinity_parent,
+	.irq_retrigger = callback_retrigger,
+	.flags = IRQCHIP_SKIP_SET_WAKE,
+};
+
 static int vector_domain_alloc(struct irq_domain *domain, unsigned int irq, unsigned int count, void *argument)
 {
 	struct irq_alloc_info *info = argument;
@@ -72,7 +111,8 @@ static int vector_domain_alloc(struct irq_domain *domain, unsigned int irq, unsi
 
 	if (error)
 		return error;
-	irq_domain_set_info(domain, irq, info->hwirq, &vector_chip, NULL, handle_edge_irq, NULL, "edge");
+	irq_domain_set_info(domain, irq, info->hwirq, callback ? &callback_chip : &vector_chip, NULL, handle_edge_irq,
+			    NULL, "edge");
 	return 0;
 }
 
@@ -80,6 +120,21 @@ static const struct irq_domain_ops vector_domain_ops = {
 	.alloc = vector_domain_alloc,
 	.free = irq_domain_free_irqs_common,
 };
+
+static void vector_free(unsigned int irq)
+{
+	free_irq(irq, &vector_irq_of);
+	irq_dispose_mapping(irq);
+}
+
+/* 0 when it has none. */
+static unsigned int vector_of(unsigned int cpu)
+{
+	unsigned int irq = per_cpu(vector_irq_of, cpu);
+	struct irq_cfg *config = irq ? irqd_cfg(irq_get_irq_data(irq)) : NULL;
+
+	return config ? config->vector : 0;
+}
 
 /*
  * A managed irq: bound to the CPU for good, shut down and started with it by
@@ -102,12 +157,96 @@ static int vector_make(unsigned int cpu)
 		return error;
 	}
 	per_cpu(vector_irq_of, cpu) = irq;
+	if (vector_of(cpu))
+		return 0;
+	vector_free(irq);
+	per_cpu(vector_irq_of, cpu) = 0;
+	return -ENODEV;
+}
+
+static int vector_replace(unsigned int cpu)
+{
+	struct spare *spare = kmalloc(sizeof(*spare), GFP_KERNEL);
+	int error;
+
+	if (!spare)
+		return -ENOMEM;
+	spare->cpu = cpu;
+	spare->irq = per_cpu(vector_irq_of, cpu);
+	error = vector_make(cpu);
+	if (error) {
+		kfree(spare);
+		return error;
+	}
+	spare->next = spares;
+	spares = spare;
 	return 0;
+}
+
+/* Free the spares, or take them back and free what replaced them. */
+static void spares_free(bool take_back)
+{
+	while (spares) {
+		struct spare *spare = spares;
+
+		spares = spare->next;
+		if (take_back)
+			swap(per_cpu(vector_irq_of, spare->cpu), spare->irq);
+		vector_free(spare->irq);
+		kfree(spare);
+	}
+}
+
+static void nothing(struct work_struct *unused)
+{
+}
+static DECLARE_WORK(visit, nothing);
+
+/*
+ * Every interrupt that is on its way to a CPU has arrived when the CPU ran a
+ * task. Called with CPU hotplug held off.
+ */
+static void wait_for_interrupts(void)
+{
+	unsigned int cpu;
+
+	for_each_online_cpu(cpu) {
+		schedule_work_on(cpu, &visit);
+		flush_work(&visit);
+	}
+}
+
+/*
+ * Give all CPUs that are online the same vector, the lowest that is free on
+ * all of them (each gives its lowest first), and tell Xen. Another one than
+ * before, if that is not free on a CPU that came. Called with CPU hotplug held
+ * off.
+ */
+static int callback_agree(void)
+{
+	unsigned int cpu, wanted, highest = 0;
+	int error = 0;
+
+	do {
+		wanted = highest;
+		for_each_online_cpu(cpu) {
+			while (!error && vector_of(cpu) < wanted)
+				error = vector_replace(cpu);
+			highest = max(highest, vector_of(cpu));
+		}
+	} while (!error && highest != wanted);
+	if (!error)
+		error = xpv_upcall_set_via(VIA_CALLBACK(wanted));
+	if (!error && spares)
+		wait_for_interrupts();
+	spares_free(error);
+	if (!error)
+		callback_agreed = true;
+	return error;
 }
 
 static int bring_up(unsigned int cpu)
 {
-	struct irq_cfg *config;
 	int error = xpv_upcall_prepare(cpu);
 
 	if (error)
@@ -117,51 +256,49 @@ static int bring_up(unsigned int cpu)
 		if (error)
 			return error;
 	}
-	config = irqd_cfg(irq_get_irq_data(per_cpu(vector_irq_of, cpu)));
-	if (!config || !config->vector)
-		return -ENODEV;
-	error = xpv_upcall_set_vector(cpu, config->vector);
-	if (!error)
-		xpv_channels_raise_pending();
-	return error;
+	if (!callback)
+		error = xpv_upcall_set_vector(cpu, vector_of(cpu));
+	else if (callback_agreed)
+		error = callback_agree();
+	if (error)
+		return error;
+	cpumask_set_cpu(cpu, &ready);
+	xpv_channels_cpu_ready(cpu);
+	return 0;
 }
 
 /* Its ports have been moved away, but Xen may have told it of events before. */
 static int bury(unsigned int cpu)
 {
-	xpv_upcall_dead(cpu);
-	xpv_channels_raise_pending();
+	cpumask_clear_cpu(cpu, &ready);
+	xpv_channels_cpu_dead(cpu);
 	return 0;
 }
 
-static void nothing(struct work_struct *unused)
+bool xpv_upcall_reaches(unsigned int cpu)
 {
+	return cpumask_test_cpu(cpu, &ready);
 }
-static DECLARE_WORK(visit, nothing);
 
 static void vectors_free(void)
 {
 	unsigned int cpu;
 
-	/* Every interrupt that is on its way to a CPU has arrived when the CPU ran a task. */
 	cpus_read_lock();
-	for_each_online_cpu(cpu) {
-		schedule_work_on(cpu, &visit);
-		flush_work(&visit);
-	}
+	wait_for_interrupts();
 	cpus_read_unlock();
 
 	for_each_possible_cpu(cpu) {
 		unsigned int irq = per_cpu(vector_irq_of, cpu);
 
-		if (!irq)
-			continue;
-		free_irq(irq, &vector_irq_of);
-		irq_dispose_mapping(irq);
+		if (irq)
+			vector_free(irq);
 		per_cpu(vector_irq_of, cpu) = 0;
 	}
 	irq_domain_remove(vector_domain);
 	irq_domain_free_fwnode(node);
+	cpumask_clear(&ready);
+	callback_agreed = false;
 }
 
 static void silence(void)
@@ -172,14 +309,31 @@ static void silence(void)
 	if (error)
 		pr_warn("HVM_PARAM_CALLBACK_IRQ stays set: error %d\n", error);
 	xpv_ports_mask_all();
-	for_each_online_cpu(cpu)
-		xpv_upcall_silence(cpu);
+	for_each_cpu_and(cpu, &ready, cpu_online_mask)
+		xpv_upcall_silence(cpu, callback);
 }
 
-static int vectors_start(void)
+/* How Xen is told once the irqs are there. */
+static int vectors_tell(void)
 {
 	int error;
 
+	if (!callback)
+		return xpv_upcall_set_via(VIA_VECTORS);
+	cpus_read_lock();
+	error = callback_agree();
+	cpus_read_unlock();
+	return error;
+}
+
+static int vectors_start(bool one_for_all)
+{
+	int error;
+
+	/* Xen would still raise the vectors that an earlier load set, too. */
+	if (one_for_all && xpv_upcall_vectors_were_set())
+		return -EBUSY;
+	callback = one_for_all;
 	node = irq_domain_alloc_named_fwnode("xpv-upcall");
 	if (!node)
 		return -ENOMEM;
@@ -196,7 +350,7 @@ static int vectors_start(void)
 	if (error < 0)
 		goto no_online_state;
 	online_state = error;
-	error = xpv_upcall_set_via(VIA_VECTORS);
+	error = vectors_tell();
 	if (!error)
 		return 0;
 
@@ -228,8 +382,10 @@ static int intx_start(void)
 	error = irq_set_affinity(irq, cpumask_of(0));
 	if (!error)
 		error = xpv_upcall_set_via(via);
-	if (!error)
+	if (!error) {
+		cpumask_set_cpu(0, &ready);
 		return 0;
+	}
 	free_irq(irq, &intx_irq);
 none:
 	intx_irq = 0;
@@ -241,16 +397,20 @@ int xpv_upcalls_start(void)
 	bool automatic = !strcmp(upcall, "auto");
 	int error = -EINVAL;
 
+	if (automatic || !strcmp(upcall, "callback")) {
+		error = vectors_start(true);
+		if (!error)
+			return 0;
+		pr_notice("no callback vector (error %d)\n", error);
+	}
 	if (automatic || !strcmp(upcall, "vector")) {
-		error = vectors_start();
+		error = vectors_start(false);
 		if (!error)
 			return 0;
 		pr_notice("no upcall vectors (error %d)\n", error);
 	}
 	if (automatic || !strcmp(upcall, "intx")) {
 		error = intx_start();
-		if (!error)
-			pr_info("events arrive on the platform PCI interrupt, vCPU 0 only\n");
 	}
 	return error;
 }
@@ -261,6 +421,7 @@ void xpv_upcalls_stop(void)
 		silence();
 		free_irq(intx_irq, &intx_irq);
 		intx_irq = 0;
+		cpumask_clear(&ready);
 		return;
 	}
 	cpuhp_remove_state_nocalls(online_state);

@@ -32,7 +32,15 @@ void xpv_gnttab_unload()
 
 int xpv_grant_page(xpv_domid remote, xpv_gfn frame, xpv_grant_access access, xpv_gref *reference)
 {
-	return xpv_grant_pages(remote, access, &frame, 1, reference);
+	Table &table = *the_table;
+	const Entries &entries = table.entries();
+	if (!entries.grantable(frame)) [[unlikely]]
+		return -XEN_ERANGE;
+	auto taken = table.take(reference, 1);
+	if (!taken.ok()) [[unlikely]]
+		return taken.code();
+	entries.permit(*reference, remote, frame, access);
+	return 0;
 }
 
 int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames, unsigned int count,
@@ -51,9 +59,10 @@ int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, const xpv_gfn *fr
 
 int xpv_grant_try_revoke(xpv_gref reference)
 {
-	switch (the_table->revoke(reference)) {
-	case Revocation::Done:
-		the_table->give_back(reference);
+	Table &table = *the_table;
+	switch (table.revoke(reference)) {
+	[[likely]] case Revocation::Done:
+		table.give_back(reference);
 		return 0;
 	case Revocation::StillMapped:
 		return -XEN_EBUSY;

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 
@@ -32,6 +33,14 @@ void xpv_gnttab_release_frame(struct xpv_gfn frame)
 {
 	if (pfn_valid(frame.value))
 		put_page(pfn_to_page(frame.value));
+}
+
+DEFINE_PER_CPU(struct xpv_gnttab_magazine *, xpv_gnttab_magazine_of_cpu);
+
+void xpv_gnttab_set_magazine(unsigned int cpu, struct xpv_gnttab_magazine *magazine)
+{
+	if (cpu_possible(cpu))
+		per_cpu(xpv_gnttab_magazine_of_cpu, cpu) = magazine;
 }
 
 struct cpu_call {

@@ -24,6 +24,13 @@ struct xpv_gnttab_cpu_context;
 void xpv_gnttab_on_each_cpu(void (*function)(struct xpv_gnttab_cpu_context *context),
 			    struct xpv_gnttab_cpu_context *context);
 
+/* Free references that are a CPU's own (table.hh), and where this CPU finds its; set before the first is taken. */
+struct xpv_gnttab_magazine;
+void xpv_gnttab_set_magazine(unsigned int cpu, struct xpv_gnttab_magazine *magazine);
+#ifdef __cplusplus
+extern struct xpv_gnttab_magazine *xpv_gnttab_magazine_of_cpu; /* per CPU: this_cpu_read() */
+#endif
+
 /* ---- In C++: gnttab.cc ---- */
 
 struct xpv_gnttab_pool_line {

@@ -50,6 +50,8 @@ Status Table::init()
 	auto address = reinterpret_cast<uintptr_t>(magazine_memory_);
 	address = (address + alignof(Magazine) - 1) & ~(alignof(Magazine) - 1);
 	magazines_ = reinterpret_cast<Magazine *>(address);
+	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
+		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);
 
 	XPV_TRY(frames_.init());
 	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_grow_work",
@@ -162,17 +164,11 @@ void Table::grow_ahead_if_low(unsigned int free)
 
 /* ---- References in passing ---- */
 
-Status Table::take(Gref *references, unsigned int count)
+Status Table::take_slowly(Gref *references, unsigned int count)
 {
 	{
 		IrqsOffGuard irqs_off;
-		Magazine &mine = magazine();
-		if (mine.count >= count) {
-			for (unsigned int i = 0; i < count; i++)
-				references[i] = Gref{ mine.references[--mine.count] };
-			return {};
-		}
-		Status taken = take_from_list(mine, references, count);
+		Status taken = take_from_list(magazine(), references, count);
 		if (taken.ok())
 			return taken;
 	}
@@ -184,10 +180,10 @@ Status Table::take(Gref *references, unsigned int count)
 Status Table::take_from_list(Magazine &mine, Gref *references, unsigned int count)
 {
 	SpinGuard guard(list_lock_);
-	if (count - mine.count > free_)
+	if (count > free_ + mine.count)
 		return Error(XEN_ENOSPC);
 	unsigned int taken = 0;
-	while (mine.count != 0)
+	while (taken < count && mine.count != 0)
 		references[taken++] = Gref{ mine.references[--mine.count] };
 	while (taken < count)
 		references[taken++] = Gref{ pop_locked() };
@@ -209,14 +205,14 @@ void Table::refused(unsigned int count)
 	xpv_work_schedule(&grow_work_, 0);
 }
 
-void Table::give_back(Gref reference)
+void Table::give_back_slowly(Gref reference)
 {
 	IrqsOffGuard irqs_off;
-	Magazine &mine = magazine();
 	if (waiters_.any()) {
 		give_back_many(&reference, 1);
 		return;
 	}
+	Magazine &mine = magazine();
 	if (mine.count == Magazine::capacity) {
 		SpinGuard guard(list_lock_);
 		for (unsigned int i = 0; i < Magazine::batch; i++)

@@ -20,8 +20,21 @@
 #include "lib/guard.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
+#include "lib/this_cpu.hh"
 
 struct xpv_grant_pool;
+
+/*
+ * A CPU's own free references, two cache lines. Touched by that CPU alone,
+ * with irqs off.
+ */
+struct alignas(64) xpv_gnttab_magazine {
+	static constexpr unsigned int capacity = 31;
+	static constexpr unsigned int batch = 16;
+
+	uint32_t count;
+	uint32_t references[capacity];
+};
 
 namespace xpv {
 
@@ -45,9 +58,32 @@ public:
 	}
 
 	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */
-	[[nodiscard]] Status take(Gref *references, unsigned int count);
+	[[nodiscard]] Status take(Gref *references, unsigned int count)
+	{
+		{
+			RawIrqsOffGuard irqs_off;
+			Magazine &mine = magazine();
+			if (mine.count >= count) [[likely]] {
+				for (unsigned int i = 0; i < count; i++)
+					references[i] = Gref{ mine.references[--mine.count] };
+				return {};
+			}
+		}
+		return take_slowly(references, count);
+	}
 	/* Back to the free ones: its entry is idle. Any context but NMI. */
-	void give_back(Gref reference);
+	void give_back(Gref reference)
+	{
+		{
+			RawIrqsOffGuard irqs_off;
+			Magazine &mine = magazine();
+			if (mine.count < Magazine::capacity && !waiters_.any()) [[likely]] {
+				mine.references[mine.count++] = reference.value;
+				return;
+			}
+		}
+		give_back_slowly(reference);
+	}
 
 	/* The same for a long-term owner: past the magazines, and growing the table at once. Sleeping context. */
 	[[nodiscard]] Status take_many(Gref *references, unsigned int count);
@@ -75,21 +111,24 @@ public:
 	[[nodiscard]] xpv_grant_counts counts() const;
 
 private:
-	/* Two cache lines for each CPU. Touched by that CPU alone, with irqs off. */
-	struct alignas(64) Magazine {
-		static constexpr unsigned int capacity = 31;
-		static constexpr unsigned int batch = 16;
-
-		uint32_t count;
-		uint32_t references[capacity];
-	};
+	using Magazine = xpv_gnttab_magazine;
 
 	static constexpr uint32_t end_of_list = 0; /* a reserved entry */
 	/* So few on the shared list that the table should grow before they are gone. */
 	static constexpr unsigned int low_mark = 64;
 
 	[[nodiscard]] Status init();
-	[[nodiscard]] Magazine &magazine() { return magazines_[xpv_cpu_this()]; }
+	/* With irqs off. */
+	[[nodiscard]] Magazine &magazine()
+	{
+#ifdef __KERNEL__
+		return *this_cpu_read(xpv_gnttab_magazine_of_cpu);
+#else
+		return magazines_[xpv_cpu_this()];
+#endif
+	}
+	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count);
+	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();
 	static void grow_ahead(xpv_work_context *context);

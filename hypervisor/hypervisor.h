@@ -78,6 +78,16 @@ void *xpv_lent_page(struct xpv_gfn frame);
 void xpv_lent_take_back(void *page);
 
 /*
+ * What was done and cannot be undone in this domain, for the next load to
+ * know. Any context.
+ */
+enum xpv_remembered {
+	XPV_REMEMBER_UPCALL_VECTORS, /* HVMOP_set_evtchn_upcall_vector */
+};
+void xpv_remember(enum xpv_remembered what);
+bool xpv_has_remembered(enum xpv_remembered what);
+
+/*
  * Irq of the platform PCI device, and the value of HVM_PARAM_CALLBACK_IRQ
  * that makes Xen raise it (hvm/params.h); -ENODEV where there is no such
  * device. Any context.

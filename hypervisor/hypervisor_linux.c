@@ -182,6 +182,8 @@ EXPORT_SYMBOL_GPL(xpv_has_lent);
 EXPORT_SYMBOL_GPL(xpv_lend_page);
 EXPORT_SYMBOL_GPL(xpv_lent_page);
 EXPORT_SYMBOL_GPL(xpv_lent_take_back);
+EXPORT_SYMBOL_GPL(xpv_remember);
+EXPORT_SYMBOL_GPL(xpv_has_remembered);
 EXPORT_SYMBOL_GPL(xpv_window_create);
 EXPORT_SYMBOL_GPL(xpv_window_destroy);
 EXPORT_SYMBOL_GPL(xpv_window_address);

@@ -29,11 +29,36 @@ constexpr uint64_t magic_of(xpv_lent_purpose purpose)
 	return 0x746e656c2d767078 + (static_cast<uint64_t>(purpose) << 56); /* "xpv-lent" */
 }
 
-Note &note_of(xpv_lent_purpose purpose)
+constexpr uint64_t magic_of(xpv_remembered what)
+{
+	return 0x656e6f642d767078 + (static_cast<uint64_t>(what) << 56); /* "xpv-done" */
+}
+
+/* From the page's end: what was lent, then what was done. */
+constexpr std::size_t lent_notes = 2, done_notes = 1;
+
+Note &note_at(std::size_t index)
 {
 	constexpr std::size_t notes = page_size / sizeof(Note);
-	static_assert(sizeof(::shared_info) <= (notes - 2) * sizeof(Note));
-	return reinterpret_cast<Note *>(xpv_shared_info())[notes - 1 - purpose];
+	static_assert(sizeof(::shared_info) <= (notes - lent_notes - done_notes) * sizeof(Note));
+	return reinterpret_cast<Note *>(xpv_shared_info())[notes - 1 - index];
+}
+
+Note &note_of(xpv_lent_purpose purpose)
+{
+	return note_at(purpose);
+}
+
+Note &note_of(xpv_remembered what)
+{
+	return note_at(lent_notes + what);
+}
+
+void write(Note &note, uint64_t magic, Gfn frame)
+{
+	note.frame = frame.value;
+	note.magic = magic;
+	note.check = magic ^ frame.value;
 }
 
 } // namespace
@@ -55,9 +80,7 @@ void *xpv_lend_pages(xpv_lent_purpose purpose, unsigned int order, bool *found)
 	void *pages = xpv_loan_pages(order);
 	if (!pages)
 		return nullptr;
-	note.frame = xpv_pages_gfn(pages).value;
-	note.magic = xpv::magic_of(purpose);
-	note.check = note.magic ^ note.frame;
+	xpv::write(note, xpv::magic_of(purpose), xpv_pages_gfn(pages));
 	return pages;
 }
 
@@ -80,4 +103,14 @@ void *xpv_lent_page(xpv_gfn frame)
 void xpv_lent_take_back(void *page)
 {
 	xpv_loan_free(page, 0);
+}
+
+void xpv_remember(xpv_remembered what)
+{
+	xpv::write(xpv::note_of(what), xpv::magic_of(what), {});
+}
+
+bool xpv_has_remembered(xpv_remembered what)
+{
+	return xpv::note_of(what).valid(xpv::magic_of(what));
 }

@@ -40,7 +40,18 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 
 	auto offset = static_cast<unsigned int>(slot * sizeof(vcpu_info));
 	Gfn frame = { xpv_pages_gfn(base_).value + offset / page_size };
-	Status registered = vcpu_register_vcpu_info(vcpu, frame, offset % page_size);
+	Status registered;
+	{
+		/*
+		 * Xen marks an upcall as pending, in case an event was lost; a vCPU
+		 * that was not registered had none. With a callback vector Xen
+		 * would raise it on and on here, where Linux may not serve it yet.
+		 */
+		IrqsOffGuard irqs_off;
+		registered = vcpu_register_vcpu_info(vcpu, frame, offset % page_size);
+		if (registered.ok())
+			write_once(base_[slot].evtchn_upcall_pending, 0);
+	}
 	/* EINVAL says that it is registered already: right if at this very place. */
 	bool ours = found_ || test_bit(slot, registered_);
 	if (!registered.ok() && !(registered.error() == XEN_EINVAL && ours)) {

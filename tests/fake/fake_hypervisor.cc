@@ -318,6 +318,8 @@ long hvm_op(unsigned int command, unsigned long argument)
 			return -XEN_EINVAL;
 		if (command == HVMOP_get_param)
 			param->value = domain.params[param->index];
+		else if (param->index == HVM_PARAM_CALLBACK_IRQ && param->value >> 56 == HVM_PARAM_CALLBACK_TYPE_VECTOR)
+			return -XEN_EINVAL; /* no interrupt here goes past the local APIC */
 		else
 			domain.params[param->index] = param->value;
 		return 0;

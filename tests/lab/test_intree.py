@@ -4,28 +4,10 @@ xpv leaves such a kernel alone."""
 
 import hashlib
 
-# Written through a file system, read back from the disk, not from the cache.
-CHECKSUMMED_IO = """
-set -e
-mkfs.ext4 -q {node}
-mount {node} /mnt
-head -c 32M /dev/urandom >/mnt/data
-before=$(sha256sum </mnt/data)
-umount /mnt
-blockdev --flushbufs {node}
-mount {node} /mnt
-after=$(sha256sum </mnt/data)
-umount /mnt
-[ "$before" = "$after" ]
-"""
-
+from xpvlab import disktest
 
 def test_disk_network_and_channel(intree, host):
-    node = intree.wait_for_disk()
-    intree.run(CHECKSUMMED_IO.format(node=node), timeout=300)
-    digest = "dd if={} bs=1M count=64 iflag=direct status=none | sha256sum"
-    inside = intree.run(digest.format(node)).out
-    assert inside == host.run(digest.format(intree.disks[0].backend)).out
+    assert disktest.run(intree, host, size=32).equal
 
     intree.net_up()
     intree.run("ping -c 3 -W 10 10.77.0.1")

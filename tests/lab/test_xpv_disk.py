@@ -25,15 +25,9 @@ def leftovers(guest, host, ports):
     return found
 
 
-def grants(guest):
-    lines = guest.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
-    return {name.strip(): int(value) for name, value in (l.rsplit(None, 1) for l in lines)}
-
-
 @pytest.mark.vcpus(1)
 def test_upcall_by_platform_interrupt(xpv, host):
-    """Without upcall vectors all events come to vCPU 0, and the disk works.
-    First of all, for Xen forgets a vector only with the domain."""
+    """Without upcall vectors all events come to vCPU 0, and the disk works."""
     xpv.load_xpv(evtchn="upcall=intx abi=2level")
     node = xpv.wait_for_disk()
     xpv.run(f"dd if=/dev/urandom of={node} bs=1M count=8 oflag=direct status=none")
@@ -95,7 +89,7 @@ def test_ten_reloads_with_io_in_between(xpv, host):
             dd if=/dev/urandom of=/mnt/data bs=1M count=4 status=none
             sha256sum /mnt/data >/tmp/sum
             umount /mnt""", timeout=300)
-        now = grants(xpv)
+        now = xpv.grant_counts()
         counts.add((now["free"], now["in pools"], now["parked"], now["lost"]))
         xpv.unload_xpv()
         assert leftovers(xpv, host, ports) == []
@@ -110,7 +104,7 @@ def test_hot_plug(xpv, host):
     """A disk attached and detached with xl, idle and with I/O in flight."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    before = grants(xpv)
+    before = xpv.grant_counts()
     host.run("truncate -s 64M /var/hot.img")
     device = host.run("losetup -f --show /var/hot.img").out.strip()
     try:
@@ -139,7 +133,7 @@ def test_hot_plug(xpv, host):
             assert "xvdf" not in xpv.run("cat /proc/interrupts").out
     finally:
         host.run(f"xl block-detach {xpv.name} xvdf; losetup -d {device}; rm -f /var/hot.img", check=False)
-    after = grants(xpv)
+    after = xpv.grant_counts()
     assert (after["in pools"], after["parked"], after["lost"]) == (before["in pools"], 0, 0)
     # The other disk never noticed.
     xpv.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")

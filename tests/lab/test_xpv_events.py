@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from xpvlab import disktest
+
 STORM = Path(__file__).parent / "inside" / "storm"
 # How long the storms blow, in seconds; a long one on demand.
 STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "10"))
@@ -73,7 +75,7 @@ def storm(host, tmp_path_factory):
 
 def dom0_port(host, guest, port):
     """dom0's end of a guest's port."""
-    out = host.run("for n in $(seq 1 200); do /usr/lib/xen-4.17/bin/lsevtchn 0; break; done").out
+    out = host.run("/usr/lib/xen-4.17/bin/lsevtchn 0").out
     match = re.search(rf"^\s*(\d+): VCPU \d+: Interdomain \(Connected\) - Remote Domain {guest.domid}, Port {port}$",
                       out, re.MULTILINE)
     assert match, out
@@ -142,3 +144,54 @@ def test_storm_on_a_dead_device(xpv, host, storm):
     blow(host, storm, port, STORM_SECONDS / 2, lambda: xpv.run("uptime", timeout=300))
     assert "which has no handler" not in xpv.run("dmesg").out
     xpv.unload_xpv()
+
+
+@pytest.mark.vcpus(2)
+def test_a_vector_for_each_vcpu(xpv, host):
+    """Upcalls as interrupts of the local APIC. Last, for Xen forgets these
+    vectors only with the domain, and later loads have to go on with them."""
+    for parameters in ("upcall=vector", "", "upcall=auto"):
+        xpv.load_xpv(evtchn=parameters)
+        assert "a vector for each vCPU" in xpv.run("head -1 /sys/kernel/debug/xpv/evtchn").out
+        digests = disktest.run(xpv, host, size=8)
+        assert digests.equal
+        xpv.unload_xpv()
+    refused = xpv.run("insmod /lab/payload/modules/xpv_lib.ko; insmod /lab/payload/modules/xpv_hypervisor.ko; "
+                      "insmod /lab/payload/modules/xpv_evtchn.ko upcall=callback", check=False)
+    assert refused.status != 0 and "busy" in refused.err
+    xpv.run("rmmod xpv_hypervisor xpv_lib")
+
+
+@pytest.mark.newest_kernel
+def test_more_vcpus_than_shared_info_has_room_for(guest, kernel, modules):
+    """vCPUs from 32 on, which register their own info; those that come online
+    only later too. So many emulated ones at once are too slow to start: Linux
+    starts with two, and others are brought up by hand."""
+    many = guest(type="hvm", drivers="xpv", modules=modules, vcpus=40, memory=768, disks=[16],
+                 cmdline="maxcpus=2", boot_timeout=600)
+
+    def online(cpu, yes=1):
+        many.run(f"echo {yes} >/sys/devices/system/cpu/cpu{cpu}/online")
+
+    def serve_disk_on(cpu):
+        """The events that CPU has when it serves the disk."""
+        many.run(f"echo {cpu} >/proc/irq/{irq}/smp_affinity_list; "
+                 f"dd if={node} of=/dev/null bs=64k count=20 iflag=direct status=none")
+        head, line = many.run(f"head -1 /proc/interrupts; grep '^ *{irq}:' /proc/interrupts").out.splitlines()
+        return int(line.split()[1 + head.split().index(f"CPU{cpu}")])
+
+    online(33)
+    for abi in ("2level", "fifo"):
+        many.load_xpv(evtchn=f"abi={abi}")
+        node = many.wait_for_disk()
+        irq = many.run("awk '/ xvda$/ {sub(\":\", \"\", $1); print $1}' /proc/interrupts").out.strip()
+        for cpu in (33, 1):
+            assert serve_disk_on(cpu) >= 20
+        online(39)
+        assert serve_disk_on(39) >= 20
+        online(39, 0)
+        assert serve_disk_on(33) >= 40
+        online(39)
+        assert serve_disk_on(39) >= 40
+        many.unload_xpv()
+        online(39, 0)

@@ -21,11 +21,6 @@ time.sleep(3600)
 """
 
 
-def counts(guest):
-    lines = guest.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
-    return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
-
-
 def until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
@@ -46,15 +41,15 @@ def test_what_a_peer_keeps_is_parked_and_freed_later(xpv, host):
         until(lambda: not peer.running() or host.run("cat /run/lab/kept", check=False).status == 0)
         assert peer.running(), peer.wait().err
         xpv.run("udevadm settle; rmmod xpv_blkfront")
-        assert counts(xpv)["parked"] == 1
+        assert xpv.grant_counts()["parked"] == 1
         assert ring in xenstate.granted(host, xpv.domid)
         # The page is not to be freed under the peer, so the table stays.
         assert xpv.run("rmmod xpv_xenbus && rmmod xpv_gnttab", check=False).status != 0
-        assert counts(xpv)["parked"] == 1
+        assert xpv.grant_counts()["parked"] == 1
     finally:
         peer.kill()
-    until(lambda: counts(xpv)["parked"] == 0)
-    now = counts(xpv)
+    until(lambda: xpv.grant_counts()["parked"] == 0)
+    now = xpv.grant_counts()
     assert now["lost"] == 0 and now["free"] == now["references"]
     xpv.unload_xpv()
     assert xenstate.granted(host, xpv.domid) == granted

@@ -13,6 +13,8 @@
 #include <asm/msr.h>
 
 #define ROUNDS 512
+/* Grants of one batch: the segments of a block request. */
+#define BATCH 11
 
 /* One line for each measure: smallest, median and largest of ROUNDS. */
 static inline int compare_counts(const void *a, const void *b)

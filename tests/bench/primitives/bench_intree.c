@@ -33,8 +33,8 @@ static void bench_grants(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
 	unsigned long frame = xen_page_to_gfn(page);
-	grant_ref_t head;
-	int reference;
+	grant_ref_t head, batch[BATCH];
+	int reference, i;
 
 	MEASURE("grant", , reference = gnttab_grant_foreign_access(0, frame, 0);
 		gnttab_try_end_foreign_access(reference), );
@@ -45,6 +45,18 @@ static void bench_grants(void)
 			gnttab_grant_foreign_access_ref(reference, 0, frame, 0);
 			gnttab_end_foreign_access_ref(reference);
 			gnttab_release_grant_reference(&head, reference), );
+		gnttab_free_grant_references(head);
+	}
+	if (!gnttab_alloc_grant_references(BATCH, &head)) {
+		MEASURE("grant-batch", ,
+			for (i = 0; i < BATCH; i++) {
+				batch[i] = gnttab_claim_grant_reference(&head);
+				gnttab_grant_foreign_access_ref(batch[i], 0, frame, 0);
+			}
+			for (i = 0; i < BATCH; i++) {
+				gnttab_end_foreign_access_ref(batch[i]);
+				gnttab_release_grant_reference(&head, batch[i]);
+			}, );
 		gnttab_free_grant_references(head);
 	}
 	__free_page(page);

@@ -25,14 +25,24 @@ static void bench_grants(void)
 	struct xpv_domid dom0 = { 0 };
 	void *page = (void *)__get_free_page(GFP_KERNEL);
 	struct xpv_gfn frame = { virt_to_phys(page) >> PAGE_SHIFT };
-	struct xpv_gref reference;
+	struct xpv_gfn frames[BATCH];
+	struct xpv_gref reference, references[BATCH];
 	struct xpv_grant_pool *pool;
+	unsigned int i;
 
 	MEASURE("grant", , xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, &reference);
 		xpv_grant_try_revoke(reference), );
 	if (!xpv_grant_pool_create("bench", 1, &pool)) {
 		MEASURE("grant-pool", , xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, &frame, 1, &reference);
 			xpv_grant_pool_revoke(pool, &reference, 1), );
+		xpv_grant_pool_destroy(pool);
+	}
+	for (i = 0; i < BATCH; i++)
+		frames[i] = frame;
+	if (!xpv_grant_pool_create("bench", BATCH, &pool)) {
+		MEASURE("grant-batch", ,
+			xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, frames, BATCH, references);
+			xpv_grant_pool_revoke(pool, references, BATCH), );
 		xpv_grant_pool_destroy(pool);
 	}
 	free_page((unsigned long)page);

@@ -300,6 +300,11 @@ class Guest:
             done
             ! grep -q ^xpv_ /proc/modules""", check=check)
 
+    def grant_counts(self):
+        """xpv's counts of grants, by name."""
+        lines = self.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
+        return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
+
     def wait_for_disk(self, number=0, timeout=60):
         """Wait until the guest has its disk; returns its device node."""
         node = f"/dev/{self.disks[number].vdev}"
