@@ -102,12 +102,36 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 	return Revocation::Done;
 }
 
-/* ---- The whole table ---- */
+/* ---- The whole table, in one of its versions ---- */
 
-/*
- * Where the entries are, and in which version; chosen at load and the same
- * from then on. A copy of it in a loop's locals saves reading it anew.
- */
+struct EntriesV1 {
+	grant_entry_v1 *first;
+
+	[[nodiscard]] static bool grantable(Gfn frame) { return frame.value <= UINT32_MAX; }
+	/* Only for an entry that is not in use, and a grantable() frame. */
+	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
+	{
+		permit_access(first[reference.value], remote, frame, access);
+	}
+	[[nodiscard]] Revocation revoke(Gref reference) const { return xpv::revoke(first[reference.value]); }
+};
+
+struct EntriesV2 {
+	grant_entry_v2 *first;
+	const grant_status_t *status;
+
+	[[nodiscard]] static bool grantable(Gfn) { return true; }
+	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
+	{
+		permit_access(first[reference.value], remote, frame, access);
+	}
+	[[nodiscard]] Revocation revoke(Gref reference) const
+	{
+		return xpv::revoke(first[reference.value], status[reference.value]);
+	}
+};
+
+/* Where the entries are, and in which version; chosen at load and the same from then on. */
 class Entries {
 public:
 	Entries() = default;
@@ -119,22 +143,13 @@ public:
 		return 4096 / (version == 1 ? sizeof(grant_entry_v1) : sizeof(grant_entry_v2));
 	}
 
-	/* Whether the entries have room for the number of the frame. */
-	[[nodiscard]] bool grantable(Gfn frame) const { return v2_ || frame.value <= UINT32_MAX; }
-
-	/* Only for an entry that is not in use, and a grantable() frame. */
-	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
+	/* What `call` does with the entries of the version in effect, so that a loop asks for it once. */
+	template <typename Call>
+	decltype(auto) visit(Call call) const
 	{
 		if (v1_) [[likely]]
-			permit_access(v1_[reference.value], remote, frame, access);
-		else
-			permit_access(v2_[reference.value], remote, frame, access);
-	}
-	[[nodiscard]] Revocation revoke(Gref reference) const
-	{
-		if (v1_) [[likely]]
-			return xpv::revoke(v1_[reference.value]);
-		return xpv::revoke(v2_[reference.value], status_[reference.value]);
+			return call(EntriesV1{ v1_ });
+		return call(EntriesV2{ v2_, status_ });
 	}
 
 	/* What was granted, until the reference is free. */
@@ -186,7 +201,8 @@ private:
 	const grant_status_t *status_ = nullptr;
 };
 
-[[nodiscard]] inline bool all_grantable(const Entries &entries, const Gfn *frames, unsigned int count)
+template <typename EntriesOfVersion>
+[[nodiscard]] inline bool all_grantable(const EntriesOfVersion &entries, const Gfn *frames, unsigned int count)
 {
 	uint64_t all = 0;
 	for (unsigned int i = 0; i < count; i++)

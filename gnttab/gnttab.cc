@@ -33,28 +33,31 @@ void xpv_gnttab_unload()
 int xpv_grant_page(xpv_domid remote, xpv_gfn frame, xpv_grant_access access, xpv_gref *reference)
 {
 	Table &table = *the_table;
-	const Entries &entries = table.entries();
-	if (!entries.grantable(frame)) [[unlikely]]
-		return -XEN_ERANGE;
-	auto taken = table.take(reference, 1);
-	if (!taken.ok()) [[unlikely]]
-		return taken.code();
-	entries.permit(*reference, remote, frame, access);
-	return 0;
+	return table.entries().visit([&](auto entries) {
+		if (!entries.grantable(frame)) [[unlikely]]
+			return -XEN_ERANGE;
+		auto taken = table.take(reference, 1);
+		if (!taken.ok()) [[unlikely]]
+			return taken.code();
+		entries.permit(*reference, remote, frame, access);
+		return 0;
+	});
 }
 
 int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames, unsigned int count,
 		    xpv_gref *references)
 {
-	const Entries entries = the_table->entries();
-	if (!all_grantable(entries, frames, count))
-		return -XEN_ERANGE;
-	auto taken = the_table->take(references, count);
-	if (!taken.ok())
-		return taken.code();
-	for (unsigned int i = 0; i < count; i++)
-		entries.permit(references[i], remote, frames[i], access);
-	return 0;
+	Table &table = *the_table;
+	return table.entries().visit([&](auto entries) {
+		if (!all_grantable(entries, frames, count))
+			return -XEN_ERANGE;
+		auto taken = table.take(references, count);
+		if (!taken.ok())
+			return taken.code();
+		for (unsigned int i = 0; i < count; i++)
+			entries.permit(references[i], remote, frames[i], access);
+		return 0;
+	});
 }
 
 int xpv_grant_try_revoke(xpv_gref reference)

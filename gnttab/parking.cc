@@ -73,7 +73,7 @@ void Parking::retry(Set &set)
 	unsigned int still_mapped = 0;
 	for (unsigned int i = 0; i < set.waiting; i++) {
 		Parked parked = set.entries[i];
-		switch (table_.entries().revoke(parked.reference)) {
+		switch (table_.revoke(parked.reference)) {
 		case Revocation::StillMapped:
 			set.entries[still_mapped++] = parked;
 			continue;

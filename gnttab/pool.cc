@@ -42,35 +42,41 @@ Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Gfn *f
 {
 	if (count > available_)
 		return Error(XEN_ENOSPC);
-	const Entries entries = table_.entries();
-	if (!all_grantable(entries, frames, count))
-		return Error(XEN_ERANGE);
-
-	for (unsigned int i = 0; i < count; i++) {
-		references[i] = free_[--available_];
-		entries.permit(references[i], remote, frames[i], access);
-	}
-	return {};
+	return table_.entries().visit([&](auto entries) -> Status {
+		if (!all_grantable(entries, frames, count))
+			return Error(XEN_ERANGE);
+		/* What Xen must see in order is a barrier to the compiler, which would read our own anew after it. */
+		const Gref *free = free_.data() + available_;
+		available_ -= count;
+		for (unsigned int i = 0; i < count; i++) {
+			Gref reference = *--free;
+			references[i] = reference;
+			entries.permit(reference, remote, frames[i], access);
+		}
+		return {};
+	});
 }
 
 unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 {
 	unsigned int still_mapped = 0;
-	for (unsigned int i = 0; i < count; i++) {
-		Gref reference = references[i];
-		switch (table_.revoke(reference)) {
-		case Revocation::Done:
-			free_[available_++] = reference;
-			break;
-		case Revocation::StillMapped:
-			references[still_mapped++] = reference;
-			break;
-		case Revocation::NothingGranted:
-			/* Twice on the free list would be two users of one reference. */
-			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
-			break;
+	table_.entries().visit([&](auto entries) {
+		Gref *free = free_.data() + available_;
+		for (unsigned int i = 0; i < count; i++) {
+			Gref reference = references[i];
+			Revocation revocation = table_.has(reference) ? entries.revoke(reference) :
+									Revocation::NothingGranted;
+			if (revocation == Revocation::Done) [[likely]] {
+				*free++ = reference;
+			} else if (revocation == Revocation::StillMapped) {
+				references[still_mapped++] = reference;
+			} else {
+				/* Twice on the free list would be two users of one reference. */
+				XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
+			}
 		}
-	}
+		available_ = static_cast<unsigned int>(free - free_.data());
+	});
 	/* Counting is a locked operation: not on the way where all is well. */
 	if (still_mapped != 0) {
 		owned_ -= still_mapped;

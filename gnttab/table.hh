@@ -49,12 +49,17 @@ public:
 
 	[[nodiscard]] const Entries &entries() const { return frames_.entries(); }
 	[[nodiscard]] unsigned int version() const { return frames_.version(); }
-	/* Any number: what can be no reference of ours has nothing granted. Any context. */
+	/* False for what can be no reference of ours: it has nothing granted. Any context. */
+	[[nodiscard]] bool has(Gref reference) const
+	{
+		return reference.value - GNTTAB_NR_RESERVED_ENTRIES < read_once(entry_count_) - GNTTAB_NR_RESERVED_ENTRIES;
+	}
+	/* Of any number. Any context. */
 	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
-		if (reference.value < GNTTAB_NR_RESERVED_ENTRIES || reference.value >= read_once(entry_count_))
+		if (!has(reference))
 			return Revocation::NothingGranted;
-		return entries().revoke(reference);
+		return entries().visit([&](auto entries) { return entries.revoke(reference); });
 	}
 
 	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */

@@ -47,6 +47,8 @@ def counts(guest, module):
         match = re.search(rf"{module}: bench: (\S+) (\d+) (\d+) (\d+)", line)
         if match:
             found[match[1]] = tuple(map(int, match.groups()[1:]))
+    if found["missed"][0]:
+        sys.exit(f"{module}: {found['missed'][0]} events were not handled where they were counted")
     return found
 
 

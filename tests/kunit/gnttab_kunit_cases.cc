@@ -97,18 +97,21 @@ const char *xpv_gnttab_test_entries(void)
 		CHECK(entries.idle(1));
 		entries.set_link(1, 77);
 		CHECK(entries.idle(1) && entries.link(1) == 77);
-		CHECK(entries.revoke(reference) == Revocation::NothingGranted);
-		CHECK(entries.grantable(Gfn{ UINT32_MAX }));
-		entries.permit(reference, peer, Gfn{ 9 }, XPV_GRANT_READ_WRITE);
+		const auto try_revoke = [&](auto in_version) { return in_version.revoke(reference); };
+		CHECK(entries.visit(try_revoke) == Revocation::NothingGranted);
+		entries.visit([&](auto in_version) {
+			in_version.permit(reference, peer, Gfn{ 9 }, XPV_GRANT_READ_WRITE);
+		});
 		CHECK(!entries.idle(1) && entries.idle(0));
 		CHECK(entries.frame(reference) == Gfn{ 9 });
-		CHECK(entries.revoke(reference) == Revocation::Done);
+		CHECK(entries.visit(try_revoke) == Revocation::Done);
 		CHECK(entries.idle(1));
 		entries.clean(1);
 		CHECK(entries.link(1) == 0);
 	}
-	CHECK(!Entries(v1).grantable(Gfn{ 1ull << 32 }));
-	CHECK(Entries(v2, statuses).grantable(Gfn{ 1ull << 32 }));
+	CHECK(EntriesV1::grantable(Gfn{ UINT32_MAX }));
+	CHECK(!EntriesV1::grantable(Gfn{ 1ull << 32 }));
+	CHECK(EntriesV2::grantable(Gfn{ 1ull << 32 }));
 	statuses[1] = GTF_reading;
 	CHECK(!Entries(v2, statuses).idle(1));
 	for (grant_entry_v2 &entry : v2)

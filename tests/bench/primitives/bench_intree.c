@@ -14,7 +14,8 @@
 #include "bench.h"
 
 static u64 counts[ROUNDS];
-static unsigned int handled;
+/* Events; and measures in which not exactly one was handled. */
+static unsigned int handled, missed;
 
 static irqreturn_t on_event(int irq, void *unused)
 {
@@ -66,6 +67,7 @@ static void bench_events(const char *name, irq_handler_t handler, bool late)
 {
 	struct evtchn_alloc_unbound alloc = { .dom = DOMID_SELF, .remote_dom = DOMID_SELF };
 	struct evtchn_bind_interdomain bind = { .remote_dom = DOMID_SELF };
+	unsigned int before;
 	int receiver;
 
 	if (HYPERVISOR_event_channel_op(EVTCHNOP_alloc_unbound, &alloc))
@@ -78,7 +80,8 @@ static void bench_events(const char *name, irq_handler_t handler, bool late)
 	irq_set_affinity(receiver, cpumask_of(0));
 	if (!late)
 		MEASURE("notify", , notify_remote_via_evtchn(bind.local_port), );
-	MEASURE(name, notify_remote_via_evtchn(bind.local_port), local_irq_enable(); local_irq_disable(), );
+	MEASURE(name, notify_remote_via_evtchn(bind.local_port); before = handled, local_irq_enable(); local_irq_disable(),
+		missed += handled != before + 1);
 	{
 		struct evtchn_close close = { .port = bind.local_port };
 
@@ -95,7 +98,7 @@ static int __init bench_init(void)
 	bench_grants();
 	bench_events("event", on_event, false);
 	bench_events("event-lateeoi", on_event_late, true);
-	pr_info("handled %u\n", handled);
+	pr_info("bench: missed %u %u %u\n", missed, missed, missed);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	return 0;
 }
