@@ -335,7 +335,7 @@ void Control::suspend()
 	if (code < 0) {
 		char text[160];
 		XPV_ERR("cannot suspend: %s (error %d)", reason, -code);
-		xpv_format(text, sizeof(text), "%d suspend: %s", code, reason);
+		xpv_format(text, sizeof(text), "%d suspend: %s", -code, reason);
 		/* The log has it. */
 		ignore(status(xpv_store_write(XPV_STORE_NO_TRANSACTION, error_path, text)));
 	} else {

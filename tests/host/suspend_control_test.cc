@@ -462,7 +462,7 @@ TEST_F(Control, SuspendThatFailsSaysWhy)
 	ask("suspend");
 	EXPECT_TRUE(kernel.wait("S"));
 	EXPECT_TRUE(acknowledged());
-	EXPECT_TRUE(peer.becomes(error_node, "-16 suspend: " + std::string(127, 'x')));
+	EXPECT_TRUE(peer.becomes(error_node, "16 suspend: " + std::string(127, 'x')));
 	settle();
 	EXPECT_TRUE(logged(fake::take_log(), "cannot suspend: xxx"));
 	kernel.suspend_result = 0;
