@@ -5,8 +5,6 @@
  * docs/writing-a-frontend.md goes through it.
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/miscdevice.h>

@@ -14,7 +14,8 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tests/kunit"))
 import kernel as kunit_kernel
 
-FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend", "tests/fake", "tests/kunit")
+FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend", "examples/echo",
+           "tests/fake", "tests/kunit")
 
 
 def run(tree, *command):
