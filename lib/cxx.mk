@@ -24,6 +24,7 @@ CONFIG_XPV_EVTCHN	?= m
 CONFIG_XPV_GNTTAB	?= m
 CONFIG_XPV_XENBUS	?= m
 CONFIG_XPV_BLKFRONT	?= m
+CONFIG_XPV_SUSPEND	?= m
 
 # CONFIG_XPV_FAKE_HYPERVISOR=y replaces Xen by a fake one inside
 # xpv_hypervisor, so that the KUnit suites run on any machine. C and C++ see
@@ -38,6 +39,8 @@ CONFIG_XPV_EVTCHN_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_GNTTAB_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_BLKFRONT_KUNIT_TEST	?= $(xpv-kunit)
+CONFIG_XPV_CONTROL_KUNIT_TEST	?= $(xpv-kunit)
+CONFIG_XPV_ECHO_KUNIT_TEST	?= $(xpv-kunit)
 
 ccflags-$(CONFIG_XPV_FAKE_HYPERVISOR) += -DCONFIG_XPV_FAKE_HYPERVISOR=1
 else

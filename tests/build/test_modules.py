@@ -2,13 +2,14 @@
 """The modules as built for each installed kernel, from nothing and with all warnings."""
 
 import shutil
+import subprocess
 
 import pytest
 
 import checks
 from conftest import ROOT, make
 
-MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront")
+MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend")
 
 
 BUILT = {}
@@ -49,3 +50,25 @@ def test_module(build, kernel, name, check):
     path = build[0] / name / f"xpv_{name}.ko"
     assert path.exists(), "the module was not built"
     assert not check(checks.Module(path, kernel))
+
+
+@pytest.fixture
+def example(build, kernel, tmp_path):
+    """The example of a frontend, built beside the project as somebody else would: its directory and the log."""
+    directory = tmp_path / "echo"
+    shutil.copytree(ROOT / "examples/echo", directory)
+    result = subprocess.run(["make", "-C", directory, f"KDIR={kernel.directory}", f"XPV={ROOT}",
+                             f"SYMBOLS={build[0]}/Module.symvers"],
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert result.returncode == 0, result.stdout
+    return directory, result.stdout
+
+
+def test_example(example, kernel):
+    directory, log = example
+    assert not checks.log_complaints(log)
+    assert (directory / "echoback").exists()
+    module = checks.Module(directory / "xpv_echofront.ko", kernel)
+    assert not [complaint for check in checks.CHECKS for complaint in check(module)]
+    # By the bus's uevents, udev finds it.
+    assert "xpv:xpvecho" in checks.output("modinfo", "-F", "alias", module.path)

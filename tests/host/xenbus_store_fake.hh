@@ -202,6 +202,10 @@ public:
 	std::function<void(const std::string &path)> on_change;
 	/* The next transactions to be committed fail with EAGAIN. */
 	std::atomic<unsigned int> interfere = 0;
+	/* Called, without locks, before each transaction starts. */
+	std::function<void()> on_transaction;
+	/* Refuse XS_WRITE to these with EACCES. Set before the store is started. */
+	std::set<std::string> read_only;
 	/* Refuse XS_WATCH with ENOSPC. */
 	std::atomic<bool> refuse_watches = false;
 	std::atomic<unsigned int> requests = 0;
@@ -296,6 +300,10 @@ private:
 			break;
 		}
 		case XS_WRITE:
+			if (read_only.count(absolute(first))) {
+				refuse(request, "EACCES");
+				break;
+			}
 			if (request.header.tx_id) {
 				std::lock_guard guard(nodes_mutex_);
 				transactions_[request.header.tx_id].emplace_back(absolute(first), rest);
@@ -333,6 +341,8 @@ private:
 			break;
 		}
 		case XS_TRANSACTION_START: {
+			if (on_transaction)
+				on_transaction();
 			std::uint32_t id;
 			{
 				std::lock_guard guard(nodes_mutex_);

@@ -13,6 +13,11 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mount -t debugfs debugfs /sys/kernel/debug
 mkdir -p /run/lock /root
+# What the kernel runs when it is asked, from outside, to power off or reboot.
+for action in poweroff reboot; do
+	printf "%s\n" "#!/bin/sh" "echo '<4>lab: init: $action' >/dev/kmsg" "sync" "exec busybox $action -f" >/usr/sbin/$action
+	chmod 755 /usr/sbin/$action
+done
 hostname guest
 ip link set lo up
 /lib/systemd/systemd-udevd --daemon

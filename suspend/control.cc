@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "suspend/control.hh"
+
+#include "lib/log.hh"
+#include "lib/memory.hh"
+#include "lib/ordering.hh"
+#include "suspend/linux.h"
+#include "suspend/suspend.h"
+#include "xenbus/transaction.hh"
+
+namespace xpv {
+
+namespace {
+
+constinit xpv_lock_class mutex_class;
+constinit xpv_lock_class queue_class;
+
+constexpr const char *shutdown_path = "control/shutdown";
+constexpr const char *sysrq_path = "control/sysrq";
+/* Where devices say what failed, by the same pattern. control/ itself is the toolstack's. */
+constexpr const char *error_path = "error/control/shutdown/error";
+
+/* Longer than each request that there is. */
+constexpr std::size_t request_capacity = 24;
+
+Control *control_of(xpv_store_watch_context *context)
+{
+	return reinterpret_cast<Control *>(context);
+}
+
+/* The text of a node as it is now; empty when there is no such node. EMSGSIZE: more than any request. */
+Result<std::string_view> read_node(xpv_store_transaction transaction, const char *path, char *buffer, std::size_t size)
+{
+	int length = xpv_store_read(transaction, path, buffer, size);
+	if (length == -XEN_ENOENT)
+		return std::string_view();
+	if (length < 0)
+		return Error(length);
+	return std::string_view(buffer, static_cast<std::size_t>(length));
+}
+
+/* What is asked now; its text for the log. */
+Result<Request> read_request(xpv_store_transaction transaction, char (&text)[request_capacity])
+{
+	char buffer[request_capacity];
+	auto node = read_node(transaction, shutdown_path, buffer, sizeof(buffer));
+	if (!node.ok() && node.error() == XEN_EMSGSIZE) {
+		make_printable("(more than any request)", text);
+		return Request::unknown;
+	}
+	if (!node.ok())
+		return node.error();
+	make_printable(node.value(), text);
+	return parse_request(node.value());
+}
+
+/* A key, or 0. Linux's keys are printable characters. */
+Result<unsigned char> read_key(xpv_store_transaction transaction)
+{
+	char buffer[2];
+	std::string_view text = XPV_TRY(read_node(transaction, sysrq_path, buffer, sizeof(buffer)));
+	if (text.empty())
+		return static_cast<unsigned char>(0);
+	if (text[0] <= ' ' || text[0] > '~')
+		return Error(XEN_EMSGSIZE);
+	return static_cast<unsigned char>(text[0]);
+}
+
+/*
+ * The nodes are the toolstack's, empty, and only their content is ours: a
+ * node that we removed we could not make again.
+ */
+void advertise(bool present)
+{
+	const char *can = present ? "1" : "";
+	const char *can_suspend = !present ? "" : xpv_suspend_supported() ? "1" : "0";
+	xpv_store_write_item items[] = {
+		{ .path = "control/feature-poweroff", .value = can, .result = 0 },
+		{ .path = "control/feature-reboot", .value = can, .result = 0 },
+		{ .path = "control/feature-suspend", .value = can_suspend, .result = 0 },
+	};
+	int code = xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, sizeof(items) / sizeof(items[0]));
+	/* A toolstack that offers no such nodes must do without knowing. */
+	if (code < 0 && code != -XEN_EACCES && code != -XEN_ENOENT)
+		XPV_ERR_LIMITED("cannot write control/feature-* (error %d)", -code);
+}
+
+} // namespace
+
+Control::Control()
+{
+	mutex_.init("xpv control", mutex_class);
+	xpv_wait_queue_init(&wait_queue_, "xpv control thread", &queue_class);
+}
+
+Status Control::start()
+{
+	thread_ = xpv_thread_run([](xpv_thread_context *context) { reinterpret_cast<Control *>(context)->run(); },
+				 reinterpret_cast<xpv_thread_context *>(this), "xpv-control");
+	if (!thread_)
+		return Error(XEN_ENOMEM);
+	auto *context = reinterpret_cast<xpv_store_watch_context *>(this);
+	/* Each is called at once, and finds what was asked before we came. */
+	XPV_TRY(status(xpv_store_watch_register(
+		shutdown_path, [](xpv_store_watch_context *it, const char *) { control_of(it)->look(); }, context,
+		&shutdown_watch_)));
+	XPV_TRY(status(xpv_store_watch_register(
+		sysrq_path, [](xpv_store_watch_context *it, const char *) { control_of(it)->look_at_sysrq(); }, context,
+		&sysrq_watch_)));
+	advertise(true);
+	return {};
+}
+
+void Control::stop()
+{
+	if (!thread_)
+		return;
+	bool started = sysrq_watch_ != nullptr;
+	xpv_store_watch_unregister(std::exchange(sysrq_watch_, nullptr));
+	xpv_store_watch_unregister(std::exchange(shutdown_watch_, nullptr));
+	write_once(stopping_, true);
+	wake();
+	xpv_thread_stop(std::exchange(thread_, nullptr));
+	if (started)
+		advertise(false);
+}
+
+/* Without the mutex, which may be held for as long as the store takes to answer. */
+void Control::going_down()
+{
+	write_once(down_, true);
+}
+
+Activity Control::activity_locked() const
+{
+	return read_once(down_) ? Activity::going_down : activity_;
+}
+
+/* ---- control/shutdown ---- */
+
+void Control::look()
+{
+	MutexGuard guard(mutex_);
+	Status looked = look_locked();
+	retry_at_ms_ = 0;
+	if (looked.ok()) {
+		failures_ = 0;
+		return;
+	}
+	XPV_ERR_LIMITED("cannot serve control/shutdown (error %d)", looked.error().number());
+	/* A store that is broken stays so; a write to the node makes us look in any case. */
+	if (failures_ >= retries || looked.error() == XEN_EIO) {
+		failures_ = 0;
+		return;
+	}
+	retry_at_ms_ = xpv_now_ms() + (first_retry_ms << failures_++);
+	wake();
+}
+
+Status Control::look_locked()
+{
+	/* Without a transaction first: mostly there is nothing to acknowledge, as after each acknowledgement. */
+	char text[request_capacity];
+	Request request = XPV_TRY(read_request(XPV_STORE_NO_TRANSACTION, text));
+	switch (answer_to(request, activity_locked())) {
+	case Answer::nothing:
+	case Answer::later:
+		return {};
+	case Answer::refuse:
+		XPV_ERR_LIMITED("%s was asked for while %s: refused", name_of(request), name_of(activity_locked()));
+		return {};
+	case Answer::complain:
+		XPV_ERR_LIMITED("control/shutdown says '%s', which is no request", text);
+		return {};
+	case Answer::start:
+	case Answer::again:
+	case Answer::instead:
+		break;
+	}
+	return acknowledge_locked();
+}
+
+/* The request may have been taken back, or replaced, since it was seen. */
+Status Control::acknowledge_locked()
+{
+	Request request = Request::none;
+	Answer answer = Answer::nothing;
+	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
+		char text[request_capacity];
+		request = XPV_TRY(read_request(transaction, text));
+		answer = answer_to(request, activity_locked());
+		return acknowledges(answer) ? status(xpv_store_write(transaction, shutdown_path, "")) : Status();
+	});
+	if (!done.ok())
+		return done;
+	/* What replaced it has an event of its own. */
+	if (acknowledges(answer))
+		act_locked(request, answer);
+	return {};
+}
+
+void Control::act_locked(Request request, Answer answer)
+{
+	XPV_NOTICE("the toolstack asks for %s%s", name_of(request), answer == Answer::again ? " again" : "");
+	switch (request) {
+	case Request::poweroff:
+	case Request::halt:
+		if (answer != Answer::again)
+			give_time_locked(Activity::powering_off);
+		xpv_linux_power_off();
+		break;
+	case Request::reboot:
+		if (answer != Answer::again)
+			give_time_locked(Activity::rebooting);
+		xpv_linux_reboot();
+		break;
+	case Request::suspend:
+		activity_ = Activity::suspending;
+		wake();
+		break;
+	case Request::none:
+	case Request::unknown:
+		break;
+	}
+}
+
+/*
+ * Without a limit nobody would ever know that user space did nothing, so then
+ * each request is answered as the first one.
+ */
+void Control::give_time_locked(Activity activity)
+{
+	unsigned int seconds = xpv_linux_shutdown_timeout();
+	activity_ = seconds ? activity : Activity::running;
+	deadline_ms_ = seconds ? xpv_now_ms() + std::uint64_t(seconds) * 1000 : 0;
+	wake();
+}
+
+/* ---- control/sysrq ---- */
+
+Result<unsigned char> Control::take_key()
+{
+	unsigned char key = XPV_TRY(read_key(XPV_STORE_NO_TRANSACTION));
+	if (!key)
+		return key;
+	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
+		key = XPV_TRY(read_key(transaction));
+		return key ? status(xpv_store_write(transaction, sysrq_path, "")) : Status();
+	});
+	if (!done.ok())
+		return done.error();
+	return key;
+}
+
+void Control::look_at_sysrq()
+{
+	auto key = take_key();
+	if (!key.ok() && key.error() == XEN_EMSGSIZE)
+		XPV_ERR_LIMITED("control/sysrq is no single printable character");
+	else if (!key.ok())
+		XPV_ERR_LIMITED("cannot serve control/sysrq (error %d)", key.error().number());
+	else if (key.value())
+		xpv_linux_sysrq(key.value());
+}
+
+/* ---- The thread ---- */
+
+void Control::wake()
+{
+	write_once(woken_, true);
+	xpv_wake_up_all(&wait_queue_);
+}
+
+void Control::run()
+{
+	auto woken = [](xpv_wait_context *context) {
+		const auto &control = *reinterpret_cast<Control *>(context);
+		return read_once(control.woken_) || read_once(control.stopping_);
+	};
+	while (!read_once(stopping_)) {
+		write_once(woken_, false);
+		Due next = due();
+		switch (next.what) {
+		case Due::suspend:
+			suspend();
+			continue;
+		case Due::look:
+			look();
+			continue;
+		case Due::power_off:
+			XPV_WARNING("user space did not power off in time: forcing it");
+			xpv_linux_force_power_off();
+			continue;
+		case Due::reboot:
+			XPV_WARNING("user space did not reboot in time: forcing it");
+			xpv_linux_force_reboot();
+			continue;
+		case Due::nothing:
+			break;
+		}
+		/* A time-out is no event: just look again. */
+		static_cast<void>(xpv_wait_event(&wait_queue_, woken, reinterpret_cast<xpv_wait_context *>(this),
+						 next.wait_ms));
+	}
+}
+
+Control::Due Control::due()
+{
+	MutexGuard guard(mutex_);
+	std::uint64_t now = xpv_now_ms();
+	if (read_once(down_))
+		return {};
+	if (activity_ == Activity::suspending)
+		return { .what = Due::suspend };
+	if (deadline_ms_ && now >= deadline_ms_) {
+		deadline_ms_ = 0;
+		return { .what = activity_ == Activity::rebooting ? Due::reboot : Due::power_off };
+	}
+	if (retry_at_ms_ && now >= retry_at_ms_)
+		return { .what = Due::look };
+	Due next;
+	for (std::uint64_t at : { deadline_ms_, retry_at_ms_ })
+		if (at && at - now < next.wait_ms)
+			next.wait_ms = static_cast<unsigned int>(at - now);
+	return next;
+}
+
+void Control::suspend()
+{
+	/* Of an attempt before; gone or not, it must not keep us. */
+	ignore(status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, error_path)));
+	char reason[128] = {};
+	int code = xpv_suspend(reason, sizeof(reason));
+	reason[sizeof(reason) - 1] = 0;
+	if (code < 0) {
+		char text[160];
+		XPV_ERR("cannot suspend: %s (error %d)", reason, -code);
+		xpv_format(text, sizeof(text), "%d suspend: %s", -code, reason);
+		/* The log has it. */
+		ignore(status(xpv_store_write(XPV_STORE_NO_TRANSACTION, error_path, text)));
+	} else {
+		/* In a new domain nobody knows of us. */
+		advertise(true);
+	}
+	{
+		MutexGuard guard(mutex_);
+		activity_ = Activity::running;
+	}
+	/* Whatever was asked meanwhile. */
+	look();
+}
+
+namespace {
+
+constinit Control *the_control;
+
+} // namespace
+
+} // namespace xpv
+
+using namespace xpv;
+
+int xpv_control_start(void)
+{
+	auto made = make<Control>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	Owned<Control> control = made.take();
+	Status started = control->start();
+	if (!started.ok())
+		return started.code();
+	write_once(the_control, control.release());
+	return 0;
+}
+
+void xpv_control_stop(void)
+{
+	Owned<Control> control(std::exchange(the_control, nullptr));
+}
+
+void xpv_control_going_down(void)
+{
+	if (Control *control = read_once(the_control))
+		control->going_down();
+}

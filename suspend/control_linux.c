@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Linux's side of the toolstack's requests: its init system, its reboot notifiers, SysRq; and the module. */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/completion.h>
+#include <linux/jiffies.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/reboot.h>
+#include <linux/suspend.h>
+#include <linux/sysrq.h>
+#include <linux/workqueue.h>
+
+#include "hypervisor/hypervisor.h"
+#include "suspend/linux.h"
+
+/* How long a forced shutdown waits for dirty pages to be written. */
+#define SYNC_SECONDS 10
+
+static unsigned int shutdown_timeout_s = 300;
+module_param(shutdown_timeout_s, uint, 0644);
+MODULE_PARM_DESC(shutdown_timeout_s,
+		 "Seconds until a shutdown that user space does not carry out is forced; 0: never (default 300)");
+
+unsigned int xpv_linux_shutdown_timeout(void)
+{
+	return READ_ONCE(shutdown_timeout_s);
+}
+
+void xpv_linux_power_off(void)
+{
+	/* Not forced by Linux when there is no such program: that is for our time-out. */
+	orderly_poweroff(false);
+}
+
+void xpv_linux_reboot(void)
+{
+	orderly_reboot();
+}
+
+/* ---- Without user space ---- */
+
+static DECLARE_COMPLETION(synced);
+
+static void sync_work(struct work_struct *work)
+{
+	ksys_sync_helper();
+	complete_all(&synced);
+}
+static DECLARE_WORK(sync_request, sync_work);
+
+/* A disk that does not answer, perhaps the reason for all this, must not keep us. */
+static void try_to_sync(void)
+{
+	reinit_completion(&synced);
+	queue_work(system_unbound_wq, &sync_request);
+	if (!wait_for_completion_timeout(&synced, SYNC_SECONDS * HZ))
+		pr_warn("not all data could be written in %d s\n", SYNC_SECONDS);
+}
+
+void xpv_linux_force_power_off(void)
+{
+	try_to_sync();
+	kernel_power_off();
+}
+
+void xpv_linux_force_reboot(void)
+{
+	try_to_sync();
+	kernel_restart(NULL);
+}
+
+/* ---- SysRq ---- */
+
+void xpv_linux_sysrq(unsigned char key)
+{
+	handle_sysrq(key);
+}
+
+/* ---- The module ---- */
+
+static int on_reboot(struct notifier_block *block, unsigned long code, void *unused)
+{
+	xpv_control_going_down();
+	return NOTIFY_DONE;
+}
+static struct notifier_block reboot_block = { .notifier_call = on_reboot };
+
+static int __init suspend_init(void)
+{
+	int error = xpv_hypervisor_ready();
+
+	if (error)
+		return error;
+	error = xpv_control_start();
+	if (error)
+		return error;
+	error = register_reboot_notifier(&reboot_block);
+	if (error)
+		xpv_control_stop();
+	return error;
+}
+module_init(suspend_init);
+
+static void __exit suspend_exit(void)
+{
+	unregister_reboot_notifier(&reboot_block);
+	xpv_control_stop();
+	flush_work(&sync_request);
+}
+module_exit(suspend_exit);
+
+MODULE_DESCRIPTION("xpv: the toolstack's requests: shutdown, reboot, suspend, SysRq");
+MODULE_AUTHOR("The xpv authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
+/* Nothing is bound to the platform device here, but where it is, there is a toolstack to listen to. */
+MODULE_ALIAS("pci:v00005853d00000001sv*sd*bc*sc*i*");

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "suspend/request.hh"
+
+namespace xpv {
+
+namespace {
+
+struct Named {
+	const char *name;
+	Request request;
+};
+
+constexpr Named commands[] = {
+	{ "poweroff", Request::poweroff },
+	{ "halt", Request::halt },
+	{ "reboot", Request::reboot },
+	{ "suspend", Request::suspend },
+};
+
+using enum Answer;
+
+/*
+ * A request that is acknowledged is one that the toolstack may rely on. So
+ * one that cannot be met stays in the store: who asks for a suspend of a
+ * domain that is going down learns it by that, and takes the request back.
+ * A domain that was told to stop must not come back, so a poweroff overtakes
+ * a reboot, and not the other way. Columns in the order of Request.
+ */
+constexpr Answer answers[activity_count][request_count] = {
+	/*                  none     poweroff  halt     reboot  suspend unknown */
+	/* running      */ { nothing, start,   start,   start,  start,  complain },
+	/* suspending   */ { nothing, later,   later,   later,  later,  later },
+	/* powering_off */ { nothing, again,   again,   refuse, refuse, complain },
+	/* rebooting    */ { nothing, instead, instead, again,  refuse, complain },
+	/* going_down   */ { nothing, refuse,  refuse,  refuse, refuse, complain },
+};
+
+} // namespace
+
+Request parse_request(std::string_view text)
+{
+	if (text.empty())
+		return Request::none;
+	for (const Named &command : commands)
+		if (text == command.name)
+			return command.request;
+	return Request::unknown;
+}
+
+Answer answer_to(Request request, Activity activity)
+{
+	return answers[static_cast<unsigned int>(activity)][static_cast<unsigned int>(request)];
+}
+
+const char *name_of(Request request)
+{
+	for (const Named &command : commands)
+		if (command.request == request)
+			return command.name;
+	return request == Request::none ? "nothing" : "something unknown";
+}
+
+const char *name_of(Activity activity)
+{
+	switch (activity) {
+	case Activity::running:
+		break;
+	case Activity::suspending:
+		return "suspending";
+	case Activity::powering_off:
+		return "powering off";
+	case Activity::rebooting:
+		return "rebooting";
+	case Activity::going_down:
+		return "going down";
+	}
+	return "running";
+}
+
+} // namespace xpv
