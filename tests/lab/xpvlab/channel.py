@@ -166,14 +166,16 @@ class SocketStream:
 
 
 class Channel:
-    def __init__(self, name, stream, escaped=False):
+    def __init__(self, name, stream, escaped=False, previous=None):
+        """`previous` is the channel that this one replaces: commands of it
+        may still run, and their frames must not be taken for others'."""
         self.name = name
         self.escaped = escaped      # the agent is on a tty
         self.stream = stream
         self.dead = None
         self._decoder = agent.Decoder()
         self._lock = threading.Lock()
-        self._ids = itertools.count(1)
+        self._ids = previous._ids if previous else itertools.count(1)
         self._open = {}
         self._hello = threading.Event()
         stream.receive = self._receive

@@ -231,7 +231,8 @@ class Guest:
         while time.monotonic() < end:
             if self._relay is None or self._relay.over.is_set():
                 self._relay = Relay(self.host.channel, self._agent_path())
-                self.channel = Channel(self.name, self._relay, escaped=self.type != "hvm")
+                self.channel = Channel(self.name, self._relay, escaped=self.type != "hvm",
+                                       previous=self.channel)
                 if not self._relay.connected():
                     self._relay.close()
                     self._relay = None
@@ -318,6 +319,41 @@ class Guest:
                  f"ip addr add {self.address(number)}/16 dev $i && ip link set $i up")
         return self.address(number)
 
+    # Suspend and resume
+
+    def save(self, file, options="", timeout=300):
+        """xl save into a file of dom0, which ends the domain."""
+        self._leave_domain()
+        self.host.run(f"xl save {options} {self.name} {file}", timeout=timeout)
+
+    def restore(self, file, options="", timeout=300):
+        """xl restore; the guest goes on where save() found it."""
+        self.host.run(f"xl restore {options} {file}", timeout=timeout)
+        self._enter_domain()
+
+    def checkpoint(self, file, timeout=300):
+        """xl save -c: saved, and going on in the same domain."""
+        self.host.run(f"xl save -c {self.name} {file}", timeout=timeout)
+
+    def migrate(self, timeout=300):
+        """xl migrate to the same host, over a pipe instead of ssh."""
+        self._leave_domain()
+        try:
+            self.host.run(f'xl migrate -s "" {self.name} "xl migrate-receive"', timeout=timeout)
+        finally:
+            self._enter_domain()
+
+    def _leave_domain(self):
+        """The device model goes with the domain, and with it the way to the
+        agent. Commands may go on running in the guest, unheard."""
+        self.console += self._console_log()
+        self._relay.close()
+        self._relay = None
+
+    def _enter_domain(self):
+        self.domid = int(self.host.run(f"xl domid {self.name}").out)
+        self._connect()
+
     # The end
 
     def stop(self, shutdown=True):
@@ -340,7 +376,7 @@ class Guest:
                 self.host.run(f"xl destroy {self.name}", timeout=120)
             if self._relay:
                 self._relay.close()
-            self.console = self._console_log()
+            self.console += self._console_log()
             dm = self.host.run(f"cat /var/log/xen/qemu-dm-{self.name}.log", check=False).out
             (logs / f"{self.name}.devicemodel").write_text(dm)
             for device in self._loops:
