@@ -24,6 +24,7 @@ CONFIG_XPV_EVTCHN	?= m
 CONFIG_XPV_GNTTAB	?= m
 CONFIG_XPV_XENBUS	?= m
 CONFIG_XPV_BLKFRONT	?= m
+CONFIG_XPV_SUSPEND	?= m
 
 # CONFIG_XPV_FAKE_HYPERVISOR=y replaces Xen by a fake one inside
 # xpv_hypervisor, so that the KUnit suites run on any machine. C and C++ see
@@ -38,6 +39,7 @@ CONFIG_XPV_EVTCHN_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_GNTTAB_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_BLKFRONT_KUNIT_TEST	?= $(xpv-kunit)
+CONFIG_XPV_SUSPEND_KUNIT_TEST	?= $(xpv-kunit)
 
 ccflags-$(CONFIG_XPV_FAKE_HYPERVISOR) += -DCONFIG_XPV_FAKE_HYPERVISOR=1
 else
@@ -45,6 +47,7 @@ xpv-cxx-defines := $(if $(CONFIG_XPV_FAKE_HYPERVISOR),-DCONFIG_XPV_FAKE_HYPERVIS
 endif
 
 ccflags-y += -I$(xpv-root)
+asflags-y += -I$(xpv-root)
 
 # The kernel's choice of warnings is for its C; this one is for our C++, the
 # same with and without W=1, and the same on the host.

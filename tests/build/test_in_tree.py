@@ -14,7 +14,7 @@ from conftest import ROOT
 sys.path.insert(0, str(ROOT / "tests/kunit"))
 import kernel as kunit_kernel
 
-FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "tests/fake", "tests/kunit")
+FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend", "tests/fake", "tests/kunit")
 
 
 def run(tree, *command):
@@ -81,7 +81,7 @@ def test_builds_without_warnings(tree):
 
     code, log = run(tree, "make", f"-j{os.cpu_count()}", "W=1", "drivers/xpv/")
     assert code == 0, log
-    for name in ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront"):
+    for name in ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend"):
         assert (tree / f"drivers/xpv/{name}/xpv_{name}.o").exists()
         assert (tree / f"drivers/xpv/tests/kunit/xpv_lib_kunit.o").exists()
     assert not checks.log_complaints("\n".join(line for line in log.splitlines() if "drivers/xpv" in line))

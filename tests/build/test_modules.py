@@ -8,7 +8,7 @@ import pytest
 import checks
 from conftest import ROOT, make
 
-MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront")
+MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend")
 
 
 BUILT = {}
