@@ -13,13 +13,13 @@ extern "C" {
 
 /* ---- Called by the C++ code ---- */
 
-/* The module's parameters, as they are now. Any context. */
-struct xpv_suspend_options {
+/* The module's parameters. A suspend goes by what they are when it starts. */
+struct xpv_suspend_choice {
 	bool down; /* the other vCPUs are put down, and rebuilt; otherwise they spin, and Xen saves them */
 	unsigned int stop_ms; /* how long a CPU may take to reach the barrier */
 	unsigned int return_ms; /* ... and to come back from it after the hypercall */
 };
-struct xpv_suspend_options xpv_suspend_get_options(void);
+extern struct xpv_suspend_choice xpv_suspend_options;
 
 /*
  * What each CPU's processor held (processor_linux.c). prepare() makes room for

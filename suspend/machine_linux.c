@@ -187,7 +187,7 @@ void xpv_suspend_give_up(const char *why, unsigned int cpu, int error)
 	 * objtool checks whole modules with one kernel and single objects with
 	 * the other, and would want the callers to know of it in one case only.
 	 */
-	void (*volatile end)(const char *format, ...) = panic;
+	__printf(1, 2) void (*volatile end)(const char *format, ...) = panic;
 
 	end(KBUILD_MODNAME ": %s: CPU %u, error %d", why, cpu, error);
 }

@@ -16,7 +16,7 @@ namespace {
 
 struct State {
 	Barrier barrier;
-	xpv_suspend_options options;
+	xpv_suspend_choice options;
 	/* What came of the stop; CPU 0 writes it. */
 	int error;
 	xpv_resume_kind kind;
@@ -145,7 +145,7 @@ int stop_and_suspend()
 /* All of it, with the registry locked. */
 int suspend()
 {
-	state->options = xpv_suspend_get_options();
+	state->options = xpv_suspend_options;
 	__builtin_memset(state->statistics.step, 0, sizeof(state->statistics.step));
 	state->statistics.cpus_rebuilt = 0;
 	record(XPV_STEP_STARTED);

@@ -16,22 +16,31 @@
 #include "suspend/linux.h"
 #include "suspend/suspend.h"
 
-static char *barrier = "down";
-module_param(barrier, charp, 0444);
-MODULE_PARM_DESC(barrier, "while the domain is suspended, the other vCPUs are \"down\" (default; rebuilt when it is restored) or \"spin\" (Xen saves them)");
-static unsigned int stop_timeout_ms = 5000;
-module_param(stop_timeout_ms, uint, 0644);
-MODULE_PARM_DESC(stop_timeout_ms, "how long a CPU may take to stop before the suspend is refused");
-static unsigned int return_timeout_ms = 120000;
-module_param(return_timeout_ms, uint, 0644);
-MODULE_PARM_DESC(return_timeout_ms, "how long a CPU may take to come back before the guest panics");
-static bool puts_down;
+struct xpv_suspend_choice xpv_suspend_options = { .down = true, .stop_ms = 5000, .return_ms = 120000 };
 
-struct xpv_suspend_options xpv_suspend_get_options(void)
+static int barrier_set(const char *text, const struct kernel_param *parameter)
 {
-	return (struct xpv_suspend_options){ .down = puts_down, .stop_ms = stop_timeout_ms,
-					     .return_ms = return_timeout_ms };
+	static const char *const names[] = { "spin", "down" };
+	int choice = sysfs_match_string(names, text);
+
+	if (choice < 0)
+		return choice;
+	WRITE_ONCE(xpv_suspend_options.down, choice);
+	return 0;
 }
+
+static int barrier_get(char *buffer, const struct kernel_param *parameter)
+{
+	return sysfs_emit(buffer, "%s\n", xpv_suspend_options.down ? "down" : "spin");
+}
+
+static const struct kernel_param_ops barrier_operations = { .set = barrier_set, .get = barrier_get };
+module_param_cb(barrier, &barrier_operations, NULL, 0644);
+MODULE_PARM_DESC(barrier, "while the domain is suspended, the other vCPUs are \"down\" (default; rebuilt when it is restored) or \"spin\" (Xen saves them)");
+module_param_named(stop_timeout_ms, xpv_suspend_options.stop_ms, uint, 0644);
+MODULE_PARM_DESC(stop_timeout_ms, "how long a CPU may take to stop before the suspend is refused");
+module_param_named(return_timeout_ms, xpv_suspend_options.return_ms, uint, 0644);
+MODULE_PARM_DESC(return_timeout_ms, "how long a CPU may take to come back before the guest panics");
 
 /* ---- /sys/kernel/xpv/suspend: uevents, and a count to poll ---- */
 
@@ -117,7 +126,7 @@ static int suspend_show(struct seq_file *seq, void *unused)
 	unsigned int i;
 
 	xpv_suspend_get_statistics(&statistics);
-	seq_printf(seq, "barrier %s\n", puts_down ? "down" : "spin");
+	seq_printf(seq, "barrier %s\n", xpv_suspend_options.down ? "down" : "spin");
 	seq_printf(seq, "restored %llu\n", statistics.restored);
 	seq_printf(seq, "cancelled %llu\n", statistics.cancelled);
 	seq_printf(seq, "failed %llu\n", statistics.failed);
@@ -141,11 +150,6 @@ static int __init suspend_init(void)
 
 	if (error)
 		return error;
-	if (strcmp(barrier, "down") && strcmp(barrier, "spin")) {
-		pr_err("barrier=%s: there are \"down\" and \"spin\"\n", barrier);
-		return -EINVAL;
-	}
-	puts_down = !strcmp(barrier, "down");
 	error = xpv_suspend_start();
 	if (error)
 		return error;
@@ -168,6 +172,14 @@ static void __exit suspend_exit(void)
 module_exit(suspend_exit);
 
 EXPORT_SYMBOL_GPL(xpv_suspend);
+
+#ifdef CONFIG_XPV_FAKE_HYPERVISOR
+EXPORT_SYMBOL_GPL(xpv_context_save);
+EXPORT_SYMBOL_GPL(xpv_context_jump);
+EXPORT_SYMBOL_GPL(xpv_suspend_options);
+EXPORT_SYMBOL_GPL(xpv_suspend_get_statistics);
+EXPORT_SYMBOL_GPL(xpv_suspend_cpu_back);
+#endif
 
 MODULE_DESCRIPTION("xpv: suspending the domain, for saving and migrating it");
 MODULE_AUTHOR("The xpv authors");
