@@ -27,10 +27,15 @@ void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *co
 				    MSR_IA32_XSS };
 	unsigned int i;
 
-	/* The timer's interrupt was lost, and the next one is not set. */
-	if (boot_cpu_has(X86_FEATURE_TSC_DEADLINE_TIMER))
-		wrmsrl_safe(MSR_IA32_TSC_DEADLINE, 0);
-	apic->write(APIC_TMICT, 0);
+	/* The one-shot timer's interrupt was lost. (A periodic timer Xen starts anew.) */
+	switch (apic->read(APIC_LVTT) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)) {
+	case APIC_LVT_TIMER_ONESHOT:
+		apic->write(APIC_TMICT, 0);
+		break;
+	case APIC_LVT_TIMER_TSCDEADLINE:
+		wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
+		break;
+	}
 	/* As Xen saves it. */
 	wrmsrl_safe(0x202, 0);
 
