@@ -47,9 +47,6 @@ void xpv_processor_go_on(unsigned int cpu, bool restored);
 int xpv_cpus_respond(unsigned int milliseconds, unsigned int *silent_cpu);
 /* Where that CPU is, into the log, if it can be found out. Not on that CPU; irqs may be off. */
 void xpv_cpu_report(unsigned int cpu);
-/* In xpv_cpu_report()'s service, around a suspend. Sleeping context. */
-void xpv_cpu_reports_start(void);
-void xpv_cpu_reports_stop(void);
 
 /* function(cpu) on all online CPUs at once, irqs off everywhere, nothing else running. Sleeping context. */
 int xpv_stop_machine(void (*function)(unsigned int cpu));
@@ -78,6 +75,13 @@ enum xpv_suspend_event {
 void xpv_suspend_tell(enum xpv_suspend_event event);
 
 /* ---- Called by suspend_linux.c ---- */
+
+/*
+ * In xpv_cpu_report()'s service, for as long as the module is loaded: to take
+ * the handler away is to wait for all CPUs. Sleeping context.
+ */
+void xpv_cpu_reports_start(void);
+void xpv_cpu_reports_stop(void);
 
 /* The steps of one suspend, in their order in time. */
 enum xpv_suspend_step {

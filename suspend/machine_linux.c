@@ -6,7 +6,6 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/kernel.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/panic.h>
@@ -46,7 +45,6 @@ bool xpv_cpu_is_online(unsigned int cpu)
 
 struct probe {
 	struct work_struct work;
-	bool queued;
 	struct completion done;
 };
 static DEFINE_PER_CPU(struct probe, probes);
@@ -62,23 +60,30 @@ static void probe_start(unsigned int cpu)
 
 	INIT_WORK(&probe->work, probe_function);
 	init_completion(&probe->done);
-	probe->queued = queue_work_on(cpu, system_highpri_wq, &probe->work);
+	queue_work_on(cpu, system_highpri_wq, &probe->work);
 }
 
-/* The work is gone when this returns, unless it is its CPU that hangs in it, which it cannot. */
-static bool probe_end(unsigned int cpu, unsigned long deadline)
+/*
+ * By the TSC and awake: it may be the CPU that counts jiffies, or sets timers
+ * off, that does not respond. Afterwards the work is neither pending nor, as it
+ * does not wait for anything, running.
+ */
+static bool probe_end(unsigned int cpu, u64 deadline)
 {
 	struct probe *probe = per_cpu_ptr(&probes, cpu);
-	long left = deadline - jiffies;
 
-	if (wait_for_completion_timeout(&probe->done, left > 0 ? left : 1))
-		return true;
-	return !cancel_work(&probe->work) && completion_done(&probe->done);
+	while (!completion_done(&probe->done)) {
+		if (xpv_suspend_clock() >= deadline)
+			return !cancel_work(&probe->work) && completion_done(&probe->done);
+		cond_resched();
+		cpu_relax();
+	}
+	return true;
 }
 
 int xpv_cpus_respond(unsigned int milliseconds, unsigned int *silent_cpu)
 {
-	unsigned long deadline = jiffies + msecs_to_jiffies(milliseconds);
+	u64 deadline = xpv_suspend_clock() + milliseconds * (u64)NSEC_PER_MSEC;
 	unsigned int cpu;
 	int error = 0;
 
@@ -115,7 +120,6 @@ static int report_nmi(unsigned int type, struct pt_regs *registers)
 
 void xpv_cpu_reports_start(void)
 {
-	asked_cpu = -1;
 	if (register_nmi_handler(NMI_LOCAL, report_nmi, 0, "xpv_suspend"))
 		pr_warn(KBUILD_MODNAME ": cannot ask CPUs where they are\n");
 }

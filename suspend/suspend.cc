@@ -126,8 +126,6 @@ int stop_and_suspend()
 	if (int error = xpv_processors_prepare())
 		return XPV_REFUSE(error, "no memory to save the processors: error %d", error);
 	OnExit release([] { xpv_processors_release(); });
-	xpv_cpu_reports_start();
-	OnExit reports([] { xpv_cpu_reports_stop(); });
 
 	/* stop_machine() waits for ever for a CPU that does not come: it must not start with one. */
 	unsigned int cpu;

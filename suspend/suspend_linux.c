@@ -158,6 +158,7 @@ static int __init suspend_init(void)
 		xpv_suspend_stop();
 		return error;
 	}
+	xpv_cpu_reports_start();
 	xpv_debug_file_add(&suspend_file);
 	return 0;
 }
@@ -166,6 +167,7 @@ module_init(suspend_init);
 static void __exit suspend_exit(void)
 {
 	xpv_debug_file_remove(&suspend_file);
+	xpv_cpu_reports_stop();
 	object_remove();
 	xpv_suspend_stop();
 }

@@ -85,12 +85,6 @@ void xpv_cpu_report(unsigned int cpu)
 {
 	calls.push_back("report " + std::to_string(cpu));
 }
-void xpv_cpu_reports_start(void)
-{
-}
-void xpv_cpu_reports_stop(void)
-{
-}
 int xpv_stop_machine(void (*function)(unsigned int cpu))
 {
 	if (stop_error)
