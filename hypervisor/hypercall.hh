@@ -7,8 +7,10 @@
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/hvm_op.h>
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/hvm/params.h>
 #include <xen/memory.h>
+#include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>
 
@@ -22,6 +24,7 @@ static_assert(sizeof(xen_add_to_physmap) == 24);
 static_assert(sizeof(xen_hvm_param) == 16);
 static_assert(sizeof(vcpu_info) == 64);
 static_assert(sizeof(shared_info) <= 4096);
+static_assert(sizeof(vcpu_hvm_context) == 128);
 
 namespace detail {
 
@@ -236,6 +239,40 @@ struct GrantTableSize {
 	operation.offset = offset;
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, vcpu.value,
 						     reinterpret_cast<unsigned long>(&operation), 0)));
+}
+
+/*
+ * A vCPU that is down does not run, wherever it was; up lets it go on there.
+ * The last one that is not down must not go down: that powers the domain off.
+ */
+[[nodiscard]] inline Status vcpu_down(Vcpu vcpu)
+{
+	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_down, vcpu.value, 0, 0)));
+}
+
+[[nodiscard]] inline Status vcpu_up(Vcpu vcpu)
+{
+	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_up, vcpu.value, 0, 0)));
+}
+
+/* Registers for a vCPU that has none, which stays down. EEXIST for one that has. */
+[[nodiscard]] inline Status vcpu_initialise(Vcpu vcpu, vcpu_hvm_context &context)
+{
+	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_initialise, vcpu.value,
+						     reinterpret_cast<unsigned long>(&context), 0)));
+}
+
+/* ---- sched.h ---- */
+
+/* SHUTDOWN_suspend, on vCPU 0. 1: it was cancelled, this is the same domain. 0: this is another. */
+[[nodiscard]] inline Result<int> sched_suspend()
+{
+	sched_shutdown operation = { .reason = SHUTDOWN_suspend };
+	long code = xpv_hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, reinterpret_cast<unsigned long>(&operation),
+				  0, 0);
+	if (code < 0)
+		return Error(static_cast<int>(code));
+	return static_cast<int>(code);
 }
 
 /* ---- version.h ---- */

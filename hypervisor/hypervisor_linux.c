@@ -13,6 +13,7 @@
 
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
+#include "hypervisor/suspend_part.h"
 #include "hypervisor/window.h"
 #include "lib/debugfs.h"
 
@@ -130,6 +131,7 @@ static int __init hypervisor_init(void)
 	}
 
 	xpv_windows_start();
+	xpv_suspend_parts_start();
 	error = xpv_hypervisor_start();
 	if (error) {
 		pr_err("cannot set up Xen's shared info page: error %d\n", error);
@@ -191,6 +193,16 @@ EXPORT_SYMBOL_GPL(xpv_window_map);
 EXPORT_SYMBOL_GPL(xpv_window_unmap);
 EXPORT_SYMBOL_GPL(xpv_window_unmap_run);
 EXPORT_SYMBOL_GPL(xpv_windows_visit);
+EXPORT_SYMBOL_GPL(xpv_suspend_part_register);
+EXPORT_SYMBOL_GPL(xpv_suspend_part_unregister);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_lock);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_unlock);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_prepare);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_abandon);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_suspend_early);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_early);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_cpu);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_late);
 
 MODULE_DESCRIPTION("xpv: Xen detection, hypercalls, shared info and page table windows");
 MODULE_AUTHOR("The xpv authors");

@@ -15,6 +15,8 @@ extern "C" {
 int xpv_hypervisor_detect(void);
 /* Prepare for windows. Before any of them, once. */
 void xpv_windows_start(void);
+/* Prepare for parts that take part in a suspend. Before any of them, once. */
+void xpv_suspend_parts_start(void);
 /* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
 int xpv_hypervisor_start(void);
 void xpv_hypervisor_stop(void);

@@ -13,13 +13,18 @@
  *   -- the hypercall --
  *   resume_early    CPU 0, hypervisor first
  *   -- only after a restore: the other CPUs are rebuilt --
- *   resume_cpu      that CPU, all of them at once, hypervisor first
+ *   resume_cpu      that CPU, all of them at once, hypervisor first; not CPU 0,
+ *                   whose share is resume_early's
  *   -- irqs on everywhere --
  *   resume_late     sleeping, hypervisor first
  *
  * A suspend that fails before the hypercall calls abandon() of each part
  * whose prepare() succeeded, after resume_early(XPV_RESUME_CANCELLED) of each
  * whose suspend_early() was called.
+ *
+ * resume_early() after a restore finds the other vCPUs down, and not
+ * initialised. Xen initialises none whose vcpu_info is not known: for vCPUs
+ * beyond those of the shared info page it is CPU 0 that registers it, here.
  */
 #ifndef XPV_HYPERVISOR_SUSPEND_PART_H
 #define XPV_HYPERVISOR_SUSPEND_PART_H
@@ -30,7 +35,10 @@
 extern "C" {
 #endif
 
-/* From the bottom up. Parts of one layer go in the order in which they registered. */
+/*
+ * From the bottom up. Parts of one layer go up in the order in which they
+ * registered, and down in the opposite one.
+ */
 enum xpv_suspend_layer {
 	XPV_SUSPEND_HYPERVISOR,
 	XPV_SUSPEND_EVTCHN,
@@ -69,7 +77,7 @@ struct xpv_suspend_part {
 	bool prepared;
 };
 
-/* Sleeping context; waits for a suspend that is under way. */
+/* Sleeping context; waits for a suspend that is under way. Not from a part's functions. */
 void xpv_suspend_part_register(struct xpv_suspend_part *part);
 void xpv_suspend_part_unregister(struct xpv_suspend_part *part);
 

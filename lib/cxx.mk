@@ -41,6 +41,7 @@ CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_BLKFRONT_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_CONTROL_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_ECHO_KUNIT_TEST	?= $(xpv-kunit)
+CONFIG_XPV_SUSPEND_KUNIT_TEST	?= $(xpv-kunit)
 
 ccflags-$(CONFIG_XPV_FAKE_HYPERVISOR) += -DCONFIG_XPV_FAKE_HYPERVISOR=1
 else
@@ -48,6 +49,7 @@ xpv-cxx-defines := $(if $(CONFIG_XPV_FAKE_HYPERVISOR),-DCONFIG_XPV_FAKE_HYPERVIS
 endif
 
 ccflags-y += -I$(xpv-root)
+asflags-y += -I$(xpv-root)
 
 # The kernel's choice of warnings is for its C; this one is for our C++, the
 # same with and without W=1, and the same on the host.

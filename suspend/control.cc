@@ -73,11 +73,10 @@ Result<unsigned char> read_key(xpv_store_transaction transaction)
 void advertise(bool present)
 {
 	const char *can = present ? "1" : "";
-	const char *can_suspend = !present ? "" : xpv_suspend_supported() ? "1" : "0";
 	xpv_store_write_item items[] = {
 		{ .path = "control/feature-poweroff", .value = can, .result = 0 },
 		{ .path = "control/feature-reboot", .value = can, .result = 0 },
-		{ .path = "control/feature-suspend", .value = can_suspend, .result = 0 },
+		{ .path = "control/feature-suspend", .value = can, .result = 0 },
 	};
 	int code = xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, sizeof(items) / sizeof(items[0]));
 	/* A toolstack that offers no such nodes must do without knowing. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Linux's side of the toolstack's requests: its init system, its reboot notifiers, SysRq; and the module. */
+/* Linux's side of the toolstack's requests: its init system, its reboot notifiers, SysRq. */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -12,7 +12,6 @@
 #include <linux/sysrq.h>
 #include <linux/workqueue.h>
 
-#include "hypervisor/hypervisor.h"
 #include "suspend/linux.h"
 
 /* How long a forced shutdown waits for dirty pages to be written. */
@@ -78,7 +77,7 @@ void xpv_linux_sysrq(unsigned char key)
 	handle_sysrq(key);
 }
 
-/* ---- The module ---- */
+/* ---- Start and stop ---- */
 
 static int on_reboot(struct notifier_block *block, unsigned long code, void *unused)
 {
@@ -87,13 +86,10 @@ static int on_reboot(struct notifier_block *block, unsigned long code, void *unu
 }
 static struct notifier_block reboot_block = { .notifier_call = on_reboot };
 
-static int __init suspend_init(void)
+int xpv_control_linux_start(void)
 {
-	int error = xpv_hypervisor_ready();
+	int error = xpv_control_start();
 
-	if (error)
-		return error;
-	error = xpv_control_start();
 	if (error)
 		return error;
 	error = register_reboot_notifier(&reboot_block);
@@ -101,19 +97,10 @@ static int __init suspend_init(void)
 		xpv_control_stop();
 	return error;
 }
-module_init(suspend_init);
 
-static void __exit suspend_exit(void)
+void xpv_control_linux_stop(void)
 {
 	unregister_reboot_notifier(&reboot_block);
 	xpv_control_stop();
 	flush_work(&sync_request);
 }
-module_exit(suspend_exit);
-
-MODULE_DESCRIPTION("xpv: the toolstack's requests: shutdown, reboot, suspend, SysRq");
-MODULE_AUTHOR("The xpv authors");
-MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
-/* Nothing is bound to the platform device here, but where it is, there is a toolstack to listen to. */
-MODULE_ALIAS("pci:v00005853d00000001sv*sd*bc*sc*i*");

@@ -1,17 +1,235 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* This version cannot suspend, and says so to whoever asks. */
+/* The order of a suspend, and what is undone when a step of it fails. */
 #include "suspend/suspend.h"
 
-#include "lib/result.hh"
-#include "lib/shim.h"
+#include "hypervisor/hypercall.hh"
+#include "lib/guard.hh"
+#include "lib/log.hh"
+#include "suspend/barrier.hh"
+#include "suspend/linux.h"
+#include "suspend/vcpus.hh"
+#include "suspend/wallclock.hh"
+
+namespace xpv {
+
+namespace {
+
+struct State {
+	Barrier barrier;
+	xpv_suspend_choice options;
+	/* What came of the stop; CPU 0 writes it. */
+	int error;
+	xpv_resume_kind kind;
+	unsigned int silent_cpu; /* with -ETIMEDOUT: who did not arrive */
+	char *reason;
+	unsigned int reason_size;
+	xpv_suspend_statistics statistics;
+};
+
+/* The registry's lock makes suspends one after the other, and guards it. */
+constinit State *state = nullptr;
+
+void record(xpv_suspend_step step)
+{
+	state->statistics.step[step] = xpv_suspend_clock();
+}
+
+/* The error, after its text became the reason. */
+#define XPV_REFUSE(error, format, ...)                                                                                 \
+	(xpv_format(state->reason, state->reason_size, format __VA_OPT__(, ) __VA_ARGS__), (error))
+
+/* ---- On CPU 0, irqs off, all others at the barrier ---- */
+
+/* The hypercall, with Linux's core and the other vCPUs at rest around it. */
+int suspend_domain(xpv_resume_kind &kind)
+{
+	if (int error = xpv_core_suspend())
+		return XPV_REFUSE(error, "Linux's core: error %d", error);
+	OnExit resume_core([] { xpv_core_resume(); });
+	if (state->options.down) {
+		unsigned int cpu;
+		if (Status down = put_vcpus_down(cpu); !down.ok())
+			return XPV_REFUSE(down.code(), "vCPU %u does not go down: error %d", cpu, down.code());
+	}
+	record(XPV_STEP_ENTERING);
+	Result<int> suspended = sched_suspend();
+	record(XPV_STEP_RETURNED);
+	if (!suspended.ok()) {
+		if (state->options.down)
+			state->statistics.retries += bring_vcpus_back(false, state->options.return_ms);
+		return XPV_REFUSE(suspended.code(), "the hypercall: error %d", suspended.code());
+	}
+	kind = suspended.value() ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
+	return 0;
+}
+
+void await_return(unsigned int cpu_limit)
+{
+	constexpr unsigned int first_ms = 1000;
+	unsigned int return_ms = state->options.return_ms;
+	unsigned int missing = state->barrier.await_return(return_ms < first_ms ? return_ms : first_ms);
+	if (missing == cpu_limit)
+		return;
+	XPV_WARNING("vCPU %u takes its time to come back", missing);
+	missing = state->barrier.await_return(return_ms);
+	if (missing != cpu_limit)
+		xpv_suspend_give_up("a vCPU does not come back", missing, -XEN_ETIMEDOUT);
+}
+
+int suspend_stopped()
+{
+	const unsigned int cpu_limit = xpv_cpu_limit();
+	Barrier &barrier = state->barrier;
+
+	unsigned int missing = barrier.await_arrival(state->options.stop_ms);
+	if (missing != cpu_limit) {
+		xpv_cpu_report(missing);
+		barrier.decide(Verdict::aborted);
+		return XPV_REFUSE(-XEN_ETIMEDOUT, "vCPU %u did not stop", missing);
+	}
+	record(XPV_STEP_STOPPED);
+
+	xpv_resume_kind kind = XPV_RESUME_CANCELLED;
+	xpv_suspend_parts_suspend_early();
+	int error = suspend_domain(kind);
+	bool restored = kind == XPV_RESUME_RESTORED;
+	xpv_suspend_parts_resume_early(kind);
+	record(XPV_STEP_EARLY_DONE);
+	state->kind = kind;
+
+	barrier.decide(error ? Verdict::aborted : restored ? Verdict::restored : Verdict::cancelled);
+	if (!error && state->options.down)
+		state->statistics.retries += bring_vcpus_back(restored, state->options.return_ms);
+	await_return(cpu_limit);
+	record(XPV_STEP_CPUS_BACK);
+	return error;
+}
+
+void stopped(unsigned int cpu)
+{
+	if (cpu != 0) {
+		state->barrier.pass(cpu);
+		return;
+	}
+	xpv_processor_save(0);
+	state->error = suspend_stopped();
+	xpv_processor_go_on(0, !state->error && state->kind == XPV_RESUME_RESTORED);
+}
+
+/* ---- Sleeping context ---- */
+
+int stop_and_suspend()
+{
+	/* The toolstack cancels a suspend by changing what the hypercall returns on vCPU 0. */
+	if (!xpv_cpu_is_online(0) || xpv_vcpu_of_cpu(0).value != 0)
+		return XPV_REFUSE(-XEN_ENODEV, "CPU 0 is not vCPU 0");
+	if (int error = xpv_processors_prepare())
+		return XPV_REFUSE(error, "no memory to save the processors: error %d", error);
+	OnExit release([] { xpv_processors_release(); });
+
+	/* stop_machine() waits for ever for a CPU that does not come: it must not start with one. */
+	unsigned int cpu;
+	if (int error = xpv_cpus_respond(state->options.stop_ms, &cpu)) {
+		xpv_cpu_report(cpu);
+		return XPV_REFUSE(error, "vCPU %u does not respond", cpu);
+	}
+	state->barrier.reset();
+	state->error = 0;
+	if (int error = xpv_stop_machine(stopped))
+		return XPV_REFUSE(error, "the CPUs cannot be stopped: error %d", error);
+	return state->error;
+}
+
+/* All of it, with the registry locked. */
+int suspend()
+{
+	state->options = xpv_suspend_options;
+	__builtin_memset(state->statistics.step, 0, sizeof(state->statistics.step));
+	state->statistics.cpus_rebuilt = 0;
+	record(XPV_STEP_STARTED);
+	xpv_suspend_tell(XPV_SUSPEND_PREPARE);
+
+	const char *refused_by = "";
+	if (int error = xpv_suspend_parts_prepare(&refused_by))
+		return XPV_REFUSE(error, "part %s: error %d", refused_by, error);
+	record(XPV_STEP_PREPARED);
+
+	WallClock wall_clock;
+	if (int error = stop_and_suspend()) {
+		xpv_suspend_parts_abandon();
+		return error;
+	}
+	record(XPV_STEP_LATE);
+	state->statistics.cpus_rebuilt = state->barrier.rebuilt();
+	if (state->kind == XPV_RESUME_RESTORED)
+		state->statistics.wall_clock_step = wall_clock.catch_up();
+	xpv_suspend_parts_resume_late(state->kind);
+	return 0;
+}
+
+/* The outcome into statistics, log and user space. */
+void conclude(int error)
+{
+	record(XPV_STEP_DONE);
+	if (error) {
+		state->statistics.failed++;
+		XPV_ERR("not suspended: %s", state->reason);
+		xpv_suspend_tell(XPV_SUSPEND_FAILED);
+	} else if (state->kind == XPV_RESUME_RESTORED) {
+		state->statistics.restored++;
+		XPV_INFO("restored");
+		xpv_suspend_tell(XPV_SUSPEND_RESTORED);
+	} else {
+		state->statistics.cancelled++;
+		XPV_INFO("the suspend was cancelled");
+		xpv_suspend_tell(XPV_SUSPEND_CANCELLED);
+	}
+}
+
+} // namespace
+
+} // namespace xpv
+
+extern "C" {
 
 int xpv_suspend(char *reason, unsigned int reason_size)
 {
-	xpv_format(reason, reason_size, "not implemented");
-	return -XEN_EOPNOTSUPP;
+	xpv_suspend_parts_lock();
+	reason[0] = '\0';
+	xpv::state->reason = reason;
+	xpv::state->reason_size = reason_size;
+	int error = xpv::suspend();
+	xpv::conclude(error);
+	xpv_suspend_parts_unlock();
+	return error;
 }
 
-bool xpv_suspend_supported(void)
+int xpv_suspend_start(void)
 {
-	return false;
+	auto made = xpv::make<xpv::State>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	if (xpv::Status barrier = made.value()->barrier.make(); !barrier.ok())
+		return barrier.code();
+	xpv::state = made.value().release();
+	return 0;
 }
+
+void xpv_suspend_stop(void)
+{
+	xpv::state->~State();
+	xpv_free(xpv::state);
+	xpv::state = nullptr;
+}
+
+void xpv_suspend_get_statistics(struct xpv_suspend_statistics *copy)
+{
+	*copy = xpv::state->statistics;
+}
+
+uint64_t xpv_suspend_cpu_back(unsigned int cpu)
+{
+	return xpv::state->barrier.back_at(cpu);
+}
+
+} /* extern "C" */

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Suspending the domain, for the toolstack's request (control.cc). */
-#ifndef XPV_SUSPEND_SUSPEND_H
-#define XPV_SUSPEND_SUSPEND_H
-
-#include "lib/types.h"
+/*
+ * Contract of xpv_suspend: suspends the domain, as the toolstack asks for
+ * when it saves or migrates it. What each part of xpv does then is its own
+ * business: hypervisor/suspend_part.h.
+ */
+#ifndef XPV_SUSPEND_H
+#define XPV_SUSPEND_H
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /*
- * Suspend the domain, and return when it runs again, here (the suspend was
- * cancelled) or restored elsewhere: 0. A negative errno: no suspend took
- * place, and `reason` says why, in at most reason_size - 1 bytes and a NUL.
- * Sleeping context, one call at a time.
+ * Suspend, and come back when the domain was restored, or goes on because the
+ * suspend was cancelled: 0. Otherwise the guest goes on as before, and the
+ * negative errno and the text in `reason` (of `reason_size` bytes, at least 1;
+ * empty on success) say why. One suspend after the other. Sleeping context.
  */
 int xpv_suspend(char *reason, unsigned int reason_size);
-/* False: xpv_suspend() always refuses, and toolstacks are told not to ask. Any context. */
-bool xpv_suspend_supported(void);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include "lib/ordering.hh"
 #include "tests/fake/fake_fifo.hh"
 #include "tests/fake/fake_grants.hh"
+#include "tests/fake/fake_vcpus.hh"
 
 namespace xpv {
 
@@ -339,8 +340,10 @@ long hvm_op(unsigned int command, unsigned long argument)
 
 long vcpu_op(unsigned int command, unsigned long vcpu, unsigned long argument)
 {
-	if (command != VCPUOP_register_vcpu_info || vcpu >= max_vcpus)
+	if (vcpu >= max_vcpus)
 		return -XEN_EINVAL;
+	if (command != VCPUOP_register_vcpu_info)
+		return fake_vcpu_op(command, static_cast<uint32_t>(vcpu), argument);
 	if (domain.infos[vcpu])
 		return -XEN_EINVAL;
 	auto *info = reinterpret_cast<vcpu_register_vcpu_info_t *>(argument);
@@ -411,6 +414,8 @@ long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsi
 		return fake_grant_table_op(command, a2, static_cast<unsigned int>(a3));
 	case __HYPERVISOR_vcpu_op:
 		return vcpu_op(command, a2, a3);
+	case __HYPERVISOR_sched_op:
+		return fake_sched_op(command, a2);
 	}
 	return -XEN_ENOSYS;
 }
@@ -452,6 +457,7 @@ void xpv_fake_reset(void)
 	}
 	__builtin_memset(static_cast<void *>(&xpv::domain), 0, sizeof(xpv::domain));
 	xpv::fake_grants_reset();
+	xpv::fake_vcpus_reset();
 	xpv::ensure_started();
 }
 

@@ -27,7 +27,6 @@ struct Linux {
 	std::string asked;
 	std::atomic<unsigned int> timeout = 300;
 	std::atomic<int> suspend_result = 0;
-	std::atomic<bool> suspend_supported = true;
 	bool hold_suspend = false;
 
 	void add(char what)
@@ -93,7 +92,6 @@ int xpv_suspend(char *reason, unsigned int reason_size)
 		std::memset(reason, 'x', reason_size);
 	return the_linux->suspend_result;
 }
-bool xpv_suspend_supported(void) { return the_linux->suspend_supported; }
 
 } // extern "C"
 
@@ -561,13 +559,6 @@ TEST_F(Control, FeaturesComeAndGo)
 	ask("poweroff");
 	std::this_thread::sleep_for(50ms);
 	EXPECT_TRUE(kernel.wait(""));
-}
-
-TEST_F(Control, SaysThatItCannotSuspend)
-{
-	kernel.suspend_supported = false;
-	start();
-	EXPECT_EQ(peer.get(features[2]), "0");
 }
 
 TEST_F(Control, ToolstackWithoutFeatureNodes)

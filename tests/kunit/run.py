@@ -137,7 +137,7 @@ def run_guest(tree, initramfs, console, processors):
     command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", f"{processors},sockets={processors}", "-m", "1024",
                "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
                "-kernel", tree / "arch/x86/boot/bzImage", "-initrd", initramfs,
-               "-append", "console=ttyS0 panic=-1 kmemleak=on"]
+               "-append", "console=ttyS0 panic=-1 kmemleak=on tsc=reliable tsc_early_khz=2600000"]
     console.write_bytes(b"")
     process = subprocess.Popen(command)
     deadline = time.monotonic() + TIMEOUT

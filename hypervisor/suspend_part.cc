@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "hypervisor/suspend_part.h"
+
+#include "hypervisor/linux.h"
+#include "lib/guard.hh"
+#include "lib/log.hh"
+
+namespace xpv {
+
+namespace {
+
+constinit xpv_lock_class mutex_class = {};
+
+/*
+ * The parts from the bottom up. The mutex guards the list, and is held from
+ * the first step of a suspend to the last; the early steps rely on that.
+ */
+struct Registry {
+	xpv_mutex mutex;
+	xpv_suspend_part *first;
+};
+
+constinit Registry registry = {};
+
+/* From the top down, without a link in that direction: there are few parts. */
+template <typename Action>
+void each_down(xpv_suspend_part *part, const Action &action)
+{
+	if (!part)
+		return;
+	each_down(part->next, action);
+	action(*part);
+}
+
+template <typename Action>
+void each_up(const Action &action)
+{
+	for (xpv_suspend_part *part = registry.first; part; part = part->next)
+		action(*part);
+}
+
+int prepare(xpv_suspend_part &part)
+{
+	int error = part.prepare ? part.prepare() : 0;
+	part.prepared = error == 0;
+	return error;
+}
+
+void complain(const xpv_suspend_part &part, int error)
+{
+	if (error)
+		XPV_ERR("after the suspend, part %s: error %d", part.name, error);
+}
+
+} // namespace
+
+} // namespace xpv
+
+extern "C" {
+
+void xpv_suspend_parts_start(void)
+{
+	xpv_mutex_init(&xpv::registry.mutex, "xpv suspend parts", &xpv::mutex_class);
+}
+
+void xpv_suspend_part_register(struct xpv_suspend_part *part)
+{
+	xpv_suspend_parts_lock();
+	xpv_suspend_part **at = &xpv::registry.first;
+	while (*at && (*at)->layer <= part->layer)
+		at = &(*at)->next;
+	part->prepared = false;
+	part->next = *at;
+	*at = part;
+	xpv_suspend_parts_unlock();
+}
+
+void xpv_suspend_part_unregister(struct xpv_suspend_part *part)
+{
+	xpv_suspend_parts_lock();
+	xpv_suspend_part **at = &xpv::registry.first;
+	while (*at && *at != part)
+		at = &(*at)->next;
+	if (*at)
+		*at = part->next;
+	part->next = nullptr;
+	xpv_suspend_parts_unlock();
+}
+
+void xpv_suspend_parts_lock(void)
+{
+	xpv_mutex_lock(&xpv::registry.mutex);
+}
+
+void xpv_suspend_parts_unlock(void)
+{
+	xpv_mutex_unlock(&xpv::registry.mutex);
+}
+
+int xpv_suspend_parts_prepare(const char **refused_by)
+{
+	int error = 0;
+	xpv::each_down(xpv::registry.first, [&](xpv_suspend_part &part) {
+		if (error)
+			return;
+		error = xpv::prepare(part);
+		if (error)
+			*refused_by = part.name;
+	});
+	if (error)
+		xpv_suspend_parts_abandon();
+	return error;
+}
+
+void xpv_suspend_parts_abandon(void)
+{
+	xpv::each_up([](xpv_suspend_part &part) {
+		if (part.prepared && part.abandon)
+			part.abandon();
+		part.prepared = false;
+	});
+}
+
+void xpv_suspend_parts_suspend_early(void)
+{
+	xpv::each_down(xpv::registry.first, [](xpv_suspend_part &part) {
+		if (part.suspend_early)
+			part.suspend_early();
+	});
+}
+
+void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind)
+{
+	xpv::each_up([&](xpv_suspend_part &part) {
+		if (part.resume_early)
+			xpv::complain(part, part.resume_early(kind));
+	});
+}
+
+void xpv_suspend_parts_resume_cpu(unsigned int cpu)
+{
+	xpv::each_up([&](xpv_suspend_part &part) {
+		if (part.resume_cpu)
+			xpv::complain(part, part.resume_cpu(cpu));
+	});
+}
+
+void xpv_suspend_parts_resume_late(enum xpv_resume_kind kind)
+{
+	xpv::each_up([&](xpv_suspend_part &part) {
+		if (part.resume_late)
+			part.resume_late(kind);
+		part.prepared = false;
+	});
+}
+
+} /* extern "C" */

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "suspend/barrier.hh"
+
+#include "hypervisor/hypervisor.h"
+
+#ifdef CONFIG_XPV_FAKE_HYPERVISOR
+#include "tests/fake/fake_vcpus.h"
+#endif
+
+namespace xpv {
+
+namespace {
+
+/* One turn of a wait; under the fake hypervisor it is here that a vCPU can stop or be lost. */
+inline void relax([[maybe_unused]] unsigned int cpu)
+{
+#ifdef CONFIG_XPV_FAKE_HYPERVISOR
+	xpv_fake_vcpu_runs(xpv_vcpu_of_cpu(cpu));
+#endif
+	asm volatile("pause" ::: "memory");
+}
+
+} // namespace
+
+Status Barrier::make()
+{
+	members_ = XPV_TRY(Array<Member>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
+	return {};
+}
+
+void Barrier::reset()
+{
+	for (Member &member : members_)
+		member = {};
+	verdict_ = Verdict::hold;
+}
+
+/*
+ * Without a bound: to leave while the master suspends the domain would break
+ * the guest. The master bounds all that it does before and after.
+ */
+inline Verdict Barrier::wait(unsigned int cpu) const
+{
+	Verdict verdict;
+	while ((verdict = load_acquire(verdict_)) == Verdict::hold)
+		relax(cpu);
+	return verdict;
+}
+
+/*
+ * A CPU whose vCPU was lost while it waited returns a second time from
+ * xpv_context_save(), as if it had never waited. What it called then will not
+ * return: so the wait has no frame of its own, and nothing traces this.
+ */
+[[gnu::no_instrument_function, gnu::no_sanitize_address]]
+void Barrier::pass(unsigned int cpu)
+{
+#ifdef CONFIG_XPV_FAKE_HYPERVISOR
+	xpv_fake_vcpu_runs(xpv_vcpu_of_cpu(cpu));
+#endif
+	xpv_processor_save(cpu);
+	if (xpv_context_save(xpv_processor_context(cpu)) == 0) {
+		store_release(members_[cpu].place, at_barrier);
+		go_on(cpu, wait(cpu));
+	} else {
+		xpv_processor_restore(cpu);
+		members_[cpu].rebuilt = true;
+		go_on(cpu, Verdict::restored);
+	}
+}
+
+[[gnu::noinline]]
+void Barrier::go_on(unsigned int cpu, Verdict verdict)
+{
+	if (verdict == Verdict::restored)
+		xpv_suspend_parts_resume_cpu(cpu);
+	xpv_processor_go_on(cpu, verdict == Verdict::restored);
+	members_[cpu].back_at = xpv_suspend_clock();
+	store_release(members_[cpu].place, back);
+}
+
+unsigned int Barrier::await(Place place, unsigned int milliseconds) const
+{
+	uint64_t deadline = xpv_suspend_clock() + milliseconds * 1000000ull;
+	unsigned int cpu;
+	for (;;) {
+		bool last_look = xpv_suspend_clock() >= deadline;
+		int missing = each_secondary(cpu, [&](unsigned int other) { return load_acquire(members_[other].place) < place; });
+		if (!missing)
+			return xpv_cpu_limit();
+		if (last_look)
+			return cpu;
+		relax(0);
+	}
+}
+
+unsigned int Barrier::rebuilt() const
+{
+	unsigned int count = 0;
+	for (const Member &member : members_)
+		count += member.rebuilt;
+	return count;
+}
+
+} // namespace xpv

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* vcpu.h: VCPUOP_down, VCPUOP_initialise, VCPUOP_up. */
+#include "suspend/vcpus.hh"
+
+#include "hypervisor/hypercall.hh"
+#include "lib/log.hh"
+#include "suspend/barrier.hh"
+#include "suspend/linux.h"
+
+namespace xpv {
+
+namespace {
+
+/*
+ * Left out at first: CR4 bits that need something else first (PCIDE a CR3
+ * without PCID, FRED and CET their MSRs, VMXE what nobody restores), and of
+ * CR3 all but the address of the page table.
+ */
+constexpr uint64_t cr4_vmxe = 1ull << 13, cr4_pcide = 1ull << 17, cr4_cet = 1ull << 23, cr4_fred = 1ull << 32;
+constexpr uint64_t cr3_address = 0x000ffffffffff000;
+constexpr uint64_t rflags_always = 1ull << 1;
+
+static_assert(offsetof(xpv_context, rip) == XPV_CONTEXT_RIP);
+static_assert(offsetof(xpv_context, rsp) == XPV_CONTEXT_RSP);
+
+Status initialise(unsigned int cpu)
+{
+	xpv_context *saved = xpv_processor_context(cpu);
+	vcpu_hvm_context context = {};
+	context.mode = VCPU_HVM_MODE_64B;
+	vcpu_hvm_x86_64 &registers = context.cpu_regs.x86_64;
+	registers.rip = reinterpret_cast<uint64_t>(&xpv_context_enter);
+	registers.rdi = reinterpret_cast<uint64_t>(saved);
+	registers.rsp = saved->rsp;
+	registers.rflags = rflags_always;
+	registers.cr0 = saved->cr0;
+	registers.cr3 = saved->cr3 & cr3_address;
+	registers.cr4 = saved->cr4 & ~(cr4_vmxe | cr4_pcide | cr4_cet | cr4_fred);
+	registers.efer = saved->efer;
+	Status done = vcpu_initialise(xpv_vcpu_of_cpu(cpu), context);
+	/* It was not lost after all, and goes on where it was. */
+	if (!done.ok() && done.error() == XEN_EEXIST)
+		return {};
+	return done;
+}
+
+Status bring_back(unsigned int cpu, bool restored)
+{
+	if (restored)
+		XPV_TRY(initialise(cpu));
+	return vcpu_up(xpv_vcpu_of_cpu(cpu));
+}
+
+void pause_ms(unsigned int milliseconds)
+{
+	uint64_t end = xpv_suspend_clock() + milliseconds * 1000000ull;
+	while (xpv_suspend_clock() < end)
+		asm volatile("pause" ::: "memory");
+}
+
+} // namespace
+
+unsigned int bring_vcpus_back(bool restored, unsigned int return_ms)
+{
+	constexpr unsigned int repeat_ms = 10;
+	unsigned int repeated = 0, cpu;
+	static_cast<void>(Barrier::each_secondary(cpu, [&](unsigned int other) {
+		for (unsigned int spent = 0;; spent += repeat_ms) {
+			Status done = bring_back(other, restored);
+			if (done.ok())
+				return 0;
+			if (!spent)
+				XPV_ERR("vCPU %u does not come back: error %d; trying again", other, done.error().number());
+			if (spent >= return_ms)
+				xpv_suspend_give_up("a vCPU does not come back", other, done.code());
+			repeated++;
+			pause_ms(repeat_ms);
+		}
+	}));
+	return repeated;
+}
+
+Status put_vcpus_down(unsigned int &cpu)
+{
+	int error = Barrier::each_secondary(cpu, [](unsigned int other) { return vcpu_down(xpv_vcpu_of_cpu(other)).code(); });
+	if (!error)
+		return {};
+	/* VCPUOP_up of one that is up changes nothing. */
+	constexpr unsigned int enough_ms = 1000;
+	static_cast<void>(bring_vcpus_back(false, enough_ms));
+	return Error(error);
+}
+
+} // namespace xpv

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A suspend that fails, at each step at which it can: the guest goes on, and the toolstack is told why. */
+
+#include <linux/cpu.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+
+#include "suspend/linux.h"
+#include "suspend/suspend.h"
+#include "suspend_kunit.h"
+#include "tests/fake/fake_hypervisor.h"
+#include "tests/fake/fake_vcpus.h"
+
+/* xen.h, vcpu.h, sched.h */
+#define HYPERCALL_VCPU_OP 24
+#define HYPERCALL_SCHED_OP 29
+#define COMMAND_INITIALISE 0
+#define COMMAND_UP 1
+#define COMMAND_DOWN 2
+#define COMMAND_SHUTDOWN 2
+
+#define GOES_DOWN "prepare devices, prepare bottom, suspend devices, suspend bottom, "
+#define ABANDONED "abandon bottom, abandon devices"
+#define UNWOUND GOES_DOWN "cancelled bottom, cancelled devices, " ABANDONED
+#define RESTORED GOES_DOWN "restored bottom, restored devices, late restored bottom, late restored devices"
+
+static void expect_good(struct kunit *test)
+{
+	char reason[80];
+
+	xpv_suspend_options.down = true;
+	xpv_fake_suspend_result(0, false, NULL);
+	notes_clear();
+	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_EXPECT_STREQ(test, "", reason);
+	KUNIT_EXPECT_STREQ(test, RESTORED, notes);
+	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
+	KUNIT_EXPECT_TRUE(test, every_cpu_works(test));
+}
+
+/* With that, and everything works again afterwards. */
+static void expect_failure(struct kunit *test, bool down, int error, const char *why, const char *done)
+{
+	struct xpv_suspend_statistics before, after;
+	char reason[80] = "";
+
+	xpv_suspend_get_statistics(&before);
+	xpv_suspend_options.down = down;
+	notes_clear();
+	KUNIT_EXPECT_EQ(test, error, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_EXPECT_STREQ(test, why, reason);
+	KUNIT_EXPECT_STREQ(test, done, notes);
+	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
+	xpv_suspend_get_statistics(&after);
+	KUNIT_EXPECT_EQ(test, before.failed + 1, after.failed);
+	KUNIT_EXPECT_EQ(test, before.restored + before.cancelled, after.restored + after.cancelled);
+	prepare_error = 0;
+	expect_good(test);
+}
+
+static void a_part_refuses(struct kunit *test)
+{
+	prepare_error = -EBUSY;
+	expect_failure(test, true, -EBUSY, "part devices: error -16", "prepare devices");
+}
+
+static void a_part_fails_to_resume(struct kunit *test)
+{
+	resume_error = -EIO;
+	expect_good(test);
+	resume_error = 0;
+}
+
+static int refuse_core(void *unused)
+{
+	return -EBUSY;
+}
+static const struct syscore_ops refusing_operations = { .suspend = refuse_core };
+static struct syscore refusing = { .ops = &refusing_operations };
+
+static void the_core_refuses(struct kunit *test)
+{
+	register_syscore(&refusing);
+	xpv_suspend_options.down = true;
+	notes_clear();
+	{
+		char reason[80] = "";
+
+		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_STREQ(test, "Linux's core: error -16", reason);
+		KUNIT_EXPECT_STREQ(test, UNWOUND, notes);
+	}
+	unregister_syscore(&refusing);
+	expect_good(test);
+}
+
+static void the_hypercall_fails(struct kunit *test)
+{
+	xpv_fake_fail(HYPERCALL_SCHED_OP, COMMAND_SHUTDOWN, 0, ENOSYS);
+	expect_failure(test, true, -ENOSYS, "the hypercall: error -38", UNWOUND);
+	xpv_fake_fail(HYPERCALL_SCHED_OP, COMMAND_SHUTDOWN, 0, EPERM);
+	expect_failure(test, false, -EPERM, "the hypercall: error -1", UNWOUND);
+}
+
+static void a_vcpu_does_not_go_down(struct kunit *test)
+{
+	unsigned int last = num_online_cpus() - 1;
+	char why[80];
+
+	if (!last)
+		kunit_skip(test, "there is only one CPU");
+	scnprintf(why, sizeof(why), "vCPU %u does not go down: error -22", last);
+	xpv_fake_fail(HYPERCALL_VCPU_OP, COMMAND_DOWN, last - 1, EINVAL);
+	expect_failure(test, true, -EINVAL, why, UNWOUND);
+}
+
+static void expect_retry(struct kunit *test, unsigned int command)
+{
+	struct xpv_suspend_statistics before, after;
+
+	if (num_online_cpus() == 1)
+		kunit_skip(test, "there is only one CPU");
+	xpv_suspend_get_statistics(&before);
+	xpv_fake_fail(HYPERCALL_VCPU_OP, command, num_online_cpus() - 2, ENOMEM);
+	expect_good(test);
+	xpv_suspend_get_statistics(&after);
+	KUNIT_EXPECT_EQ(test, before.retries + 1, after.retries);
+}
+
+static void a_vcpu_is_initialised_at_the_second_attempt(struct kunit *test)
+{
+	expect_retry(test, COMMAND_INITIALISE);
+}
+
+static void a_vcpu_goes_up_at_the_second_attempt(struct kunit *test)
+{
+	expect_retry(test, COMMAND_UP);
+}
+
+static void a_vcpu_does_not_stop(struct kunit *test)
+{
+	unsigned int last = num_online_cpus() - 1, stop_ms = xpv_suspend_options.stop_ms;
+	char why[80];
+
+	if (!last)
+		kunit_skip(test, "there is only one CPU");
+	scnprintf(why, sizeof(why), "vCPU %u did not stop", last);
+	xpv_suspend_options.stop_ms = 500;
+	xpv_fake_vcpu_delay((struct xpv_vcpu){ last }, 2000000);
+	notes_clear();
+	{
+		char reason[80] = "";
+
+		xpv_suspend_options.down = true;
+		KUNIT_EXPECT_EQ(test, -ETIMEDOUT, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_STREQ(test, why, reason);
+		KUNIT_EXPECT_STREQ(test, "prepare devices, prepare bottom, " ABANDONED, notes);
+	}
+	xpv_suspend_options.stop_ms = stop_ms;
+	expect_good(test);
+}
+
+struct hog {
+	bool irqs_off;
+	bool running;
+};
+
+static int hog_thread(void *argument)
+{
+	struct hog *hog = argument;
+	unsigned long flags = 0;
+	unsigned int i;
+
+	preempt_disable();
+	if (hog->irqs_off)
+		local_irq_save(flags);
+	WRITE_ONCE(hog->running, true);
+	for (i = 0; i < 3000; i++)
+		udelay(1000);
+	if (hog->irqs_off)
+		local_irq_restore(flags);
+	preempt_enable();
+	WRITE_ONCE(hog->running, false);
+	while (!kthread_should_stop())
+		msleep(1);
+	return 0;
+}
+
+static void expect_silent(struct kunit *test, bool irqs_off)
+{
+	unsigned int last = num_online_cpus() - 1, stop_ms = xpv_suspend_options.stop_ms;
+	struct hog hog = { .irqs_off = irqs_off };
+	struct task_struct *task;
+	char why[80];
+
+	if (!last)
+		kunit_skip(test, "there is only one CPU");
+	scnprintf(why, sizeof(why), "vCPU %u does not respond", last);
+	task = kthread_create_on_cpu(hog_thread, &hog, last, "hog/%u");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wake_up_process(task);
+	while (!READ_ONCE(hog.running))
+		msleep(1);
+	xpv_suspend_options.stop_ms = 500;
+	notes_clear();
+	{
+		char reason[80] = "";
+
+		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_TRUE(test, READ_ONCE(hog.running));
+		KUNIT_EXPECT_STREQ(test, why, reason);
+		KUNIT_EXPECT_STREQ(test, "prepare devices, prepare bottom, " ABANDONED, notes);
+	}
+	xpv_suspend_options.stop_ms = stop_ms;
+	kthread_stop(task);
+	expect_good(test);
+}
+
+static void a_vcpu_does_not_schedule(struct kunit *test)
+{
+	expect_silent(test, false);
+}
+
+static void a_vcpu_takes_no_interrupt(struct kunit *test)
+{
+	expect_silent(test, true);
+}
+
+struct kunit_case suspend_failure_cases[] = {
+	KUNIT_CASE(a_part_refuses),
+	KUNIT_CASE(a_part_fails_to_resume),
+	KUNIT_CASE(the_core_refuses),
+	KUNIT_CASE(the_hypercall_fails),
+	KUNIT_CASE(a_vcpu_does_not_go_down),
+	KUNIT_CASE(a_vcpu_is_initialised_at_the_second_attempt),
+	KUNIT_CASE(a_vcpu_goes_up_at_the_second_attempt),
+	KUNIT_CASE(a_vcpu_does_not_stop),
+	KUNIT_CASE(a_vcpu_does_not_schedule),
+	KUNIT_CASE(a_vcpu_takes_no_interrupt),
+	{}
+};
