@@ -40,6 +40,7 @@ static struct fwnode_handle *node;
 static DEFINE_PER_CPU(unsigned int, vector_irq_of);
 static int online_state, dead_state;
 static unsigned int intx_irq; /* 0: vectors are in use */
+static uint64_t intx_via;
 
 bool xpv_upcalls_on_one_cpu(void)
 {
@@ -105,9 +106,17 @@ static int vector_make(unsigned int cpu)
 	return 0;
 }
 
+static int tell_vector(unsigned int cpu)
+{
+	struct irq_cfg *config = irqd_cfg(irq_get_irq_data(per_cpu(vector_irq_of, cpu)));
+
+	if (!config || !config->vector)
+		return -ENODEV;
+	return xpv_upcall_set_vector(cpu, config->vector);
+}
+
 static int bring_up(unsigned int cpu)
 {
-	struct irq_cfg *config;
 	int error = xpv_upcall_prepare(cpu);
 
 	if (error)
@@ -117,10 +126,7 @@ static int bring_up(unsigned int cpu)
 		if (error)
 			return error;
 	}
-	config = irqd_cfg(irq_get_irq_data(per_cpu(vector_irq_of, cpu)));
-	if (!config || !config->vector)
-		return -ENODEV;
-	error = xpv_upcall_set_vector(cpu, config->vector);
+	error = tell_vector(cpu);
 	if (!error)
 		xpv_channels_raise_pending();
 	return error;
@@ -221,6 +227,7 @@ static int intx_start(void)
 	if (error)
 		return error;
 	intx_irq = irq;
+	intx_via = via;
 	error = request_irq(irq, intx_interrupt, IRQF_SHARED | IRQF_NO_THREAD | IRQF_NOBALANCING, "xpv upcall",
 			    &intx_irq);
 	if (error)
@@ -253,6 +260,20 @@ int xpv_upcalls_start(void)
 			pr_info("events arrive on the platform PCI interrupt, vCPU 0 only\n");
 	}
 	return error;
+}
+
+/* Xen raises an interrupt with the first word of where to, if there are events. */
+int xpv_upcalls_restore(void)
+{
+	int error = xpv_upcall_set_via(intx_irq ? intx_via : VIA_VECTORS);
+	int vector_error = xpv_upcall_restore_cpu(smp_processor_id());
+
+	return error ? error : vector_error;
+}
+
+int xpv_upcall_restore_cpu(unsigned int cpu)
+{
+	return intx_irq ? 0 : tell_vector(cpu);
 }
 
 void xpv_upcalls_stop(void)

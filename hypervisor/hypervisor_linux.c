@@ -129,6 +129,7 @@ static int __init hypervisor_init(void)
 		return error;
 	}
 
+	xpv_suspend_parts_start();
 	xpv_windows_start();
 	error = xpv_hypervisor_start();
 	if (error) {
@@ -145,6 +146,7 @@ static int __init hypervisor_init(void)
 	if (error)
 		goto remove_cpuhp;
 
+	xpv_hypervisor_suspend_start();
 	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
 	ready = true;
@@ -162,6 +164,7 @@ stop:
 static void __exit hypervisor_exit(void)
 {
 	debugfs_remove(windows_file);
+	xpv_hypervisor_suspend_stop();
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	xpv_hypervisor_stop();
@@ -189,6 +192,16 @@ EXPORT_SYMBOL_GPL(xpv_window_map);
 EXPORT_SYMBOL_GPL(xpv_window_unmap);
 EXPORT_SYMBOL_GPL(xpv_window_unmap_run);
 EXPORT_SYMBOL_GPL(xpv_windows_visit);
+EXPORT_SYMBOL_GPL(xpv_suspend_part_register);
+EXPORT_SYMBOL_GPL(xpv_suspend_part_unregister);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_lock);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_unlock);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_prepare);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_abandon);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_suspend_early);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_early);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_cpu);
+EXPORT_SYMBOL_GPL(xpv_suspend_parts_resume_late);
 
 MODULE_DESCRIPTION("xpv: Xen detection, hypercalls, shared info and page table windows");
 MODULE_AUTHOR("The xpv authors");
