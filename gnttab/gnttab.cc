@@ -55,6 +55,8 @@ int xpv_grant_try_revoke(xpv_gref reference)
 	case Revocation::Done:
 		the_table->give_back(reference);
 		return 0;
+	case Revocation::NoEntry:
+		return 0;
 	case Revocation::StillMapped:
 		return -XEN_EBUSY;
 	case Revocation::NothingGranted:

@@ -65,6 +65,9 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 		case Revocation::StillMapped:
 			references[still_mapped++] = reference;
 			break;
+		case Revocation::NoEntry:
+			shrink(1);
+			break;
 		case Revocation::NothingGranted:
 			/* Twice on the free list would be two users of one reference. */
 			XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
@@ -72,9 +75,13 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 		}
 	}
 	/* Counting is a locked operation: not on the way where all is well. */
-	if (still_mapped != 0) {
-		owned_ -= still_mapped;
-		table_.pooled(-static_cast<int>(still_mapped));
-	}
+	if (still_mapped != 0)
+		shrink(still_mapped);
 	return still_mapped;
+}
+
+void xpv_grant_pool::shrink(unsigned int count)
+{
+	owned_ -= count;
+	table_.pooled(-static_cast<int>(count));
 }

@@ -40,9 +40,23 @@ public:
 	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
 		if (reference.value < GNTTAB_NR_RESERVED_ENTRIES || reference.value >= read_once(entry_count_))
-			return Revocation::NothingGranted;
-		return entries().revoke(reference);
+			return reference.value < read_once(lost_end_) ? Revocation::NoEntry : Revocation::NothingGranted;
+		Revocation revoked = entries().revoke(reference);
+		if (revoked == Revocation::NothingGranted && entries().take_withdrawn(reference.value))
+			return Revocation::Done;
+		return revoked;
 	}
+	/* Whether there is such an entry, after a restore. */
+	[[nodiscard]] bool has(Gref reference) const { return reference.value < read_once(entry_count_); }
+
+	/*
+	 * The suspend: prepare() and settle() sleeping; the table does not grow
+	 * between them. The others on the only CPU that runs, with no lock.
+	 */
+	void prepare();
+	void remember_free();
+	[[nodiscard]] Status restore();
+	void settle();
 
 	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */
 	[[nodiscard]] Status take(Gref *references, unsigned int count);
@@ -92,9 +106,12 @@ private:
 	[[nodiscard]] Magazine &magazine() { return magazines_[xpv_cpu_this()]; }
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();
+	void wait_until_settled();
+	[[nodiscard]] bool was_free(uint32_t reference) const { return test_bit(reference, free_bits_.data()); }
 	static void grow_ahead(xpv_work_context *context);
 	void grow_ahead_if_low(unsigned int free);
 	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);
+	[[nodiscard]] Status take_many_growing(Gref *references, unsigned int count);
 	void refused(unsigned int count);
 	static void empty_magazine(xpv_gnttab_cpu_context *context);
 	[[nodiscard]] uint32_t pop_locked();
@@ -104,6 +121,10 @@ private:
 	TableFrames frames_;
 	/* frames_.count() for those who do not hold grow_mutex_. */
 	uint32_t entry_count_ = 0;
+	uint32_t lost_end_ = 0; /* the most that entry_count_ ever was, once it became less */
+	Array<unsigned long> free_bits_; /* on the shared list when the domain was suspended; a bit for each reference */
+	bool suspending_ = false; /* grow_mutex_ */
+	xpv_wait_queue settled_;
 	unsigned int cpus_ = 0;
 	Magazine *magazines_ = nullptr;
 	void *magazine_memory_ = nullptr;

@@ -13,6 +13,7 @@
 
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
+#include "hypervisor/suspend_part.h"
 #include "hypervisor/window.h"
 #include "lib/debugfs.h"
 
