@@ -18,6 +18,7 @@ static const struct xpv_frontend_driver driver = {
 	.connect = xpv_vbd_connect,
 	.backend_changed = xpv_vbd_backend_changed,
 	.disconnect = xpv_vbd_disconnect,
+	.connection_lost = xpv_vbd_connection_lost,
 	.remove = xpv_vbd_remove,
 };
 
@@ -47,13 +48,16 @@ static int __init blkfront_init(void)
 		       XENVBD_MAJOR);
 		goto stop;
 	}
+	/* Before there are devices: their parts of a suspend come with them. */
+	xpv_vbds_suspend_start();
 	error = xpv_frontend_driver_register(&driver);
 	if (error)
-		goto unregister;
+		goto stop_suspend;
 	xpv_debug_file_add(&table);
 	return 0;
 
-unregister:
+stop_suspend:
+	xpv_vbds_suspend_stop();
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
 stop:
 	xpv_vbds_stop();
@@ -65,6 +69,7 @@ static void __exit blkfront_exit(void)
 {
 	xpv_debug_file_remove(&table);
 	xpv_frontend_driver_unregister(&driver);
+	xpv_vbds_suspend_stop();
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
 	xpv_disks_wait_released();
 	xpv_vbds_stop();

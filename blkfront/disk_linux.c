@@ -500,7 +500,46 @@ void xpv_disk_stop(struct xpv_disk *disk)
 void xpv_disk_start(struct xpv_disk *disk)
 {
 	blk_mq_unquiesce_queue(disk->gendisk->queue);
+	/* Nothing is there but after a restore. */
+	blk_mq_kick_requeue_list(disk->gendisk->queue);
 }
+
+void xpv_disk_requeue(struct xpv_disk *disk, const struct xpv_block_completion *unfinished, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		free_bounce_pages(disk, unfinished[i].request);
+		blk_mq_requeue_request(unfinished[i].request, false);
+	}
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+
+void xpv_disk_set_cache(struct xpv_disk *disk, bool write_cache, bool write_through)
+{
+	struct request_queue *queue = disk->gendisk->queue;
+	struct queue_limits limits = queue_limits_start_update(queue);
+	int error;
+
+	limits.features &= ~(BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA);
+	if (write_cache)
+		limits.features |= BLK_FEAT_WRITE_CACHE;
+	if (write_through)
+		limits.features |= BLK_FEAT_FUA;
+	error = queue_limits_commit_update(queue, &limits);
+	if (error)
+		pr_err("%s: cannot change how writes are flushed: error %d\n", disk->gendisk->disk_name, error);
+}
+
+#else
+
+void xpv_disk_set_cache(struct xpv_disk *disk, bool write_cache, bool write_through)
+{
+	blk_queue_write_cache(disk->gendisk->queue, write_cache, write_through);
+}
+
+#endif
 
 void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors)
 {

@@ -67,6 +67,9 @@ void xpv_vbd_add_failed(struct xpv_vbd *vbd, int error);
 /* Around everything else. Sleeping context. */
 int xpv_vbds_start(void);
 void xpv_vbds_stop(void);
+/* Follow suspends from now on, and no longer; between the two above. Sleeping context. */
+void xpv_vbds_suspend_start(void);
+void xpv_vbds_suspend_stop(void);
 struct xpv_vbd_state {
 	const char *name, *path;
 	uint64_t sectors;
@@ -84,6 +87,7 @@ int xpv_vbd_negotiate(struct xpv_device *device);
 int xpv_vbd_connect(struct xpv_device *device);
 void xpv_vbd_backend_changed(struct xpv_device *device);
 void xpv_vbd_disconnect(struct xpv_device *device);
+void xpv_vbd_connection_lost(struct xpv_device *device);
 void xpv_vbd_remove(struct xpv_device *device);
 
 /* ---- In C ---- */
@@ -117,9 +121,16 @@ int xpv_disk_create(struct device *parent, const struct xpv_disk_shape *shape, s
  * disconnect. Any context.
  */
 void xpv_disk_add(struct xpv_disk *disk);
-/* No xpv_vbd_submit() or xpv_vbd_commit() runs from the return of stop to the call of start. Sleeping context. */
+/*
+ * No xpv_vbd_submit() or xpv_vbd_commit() runs from the return of stop to the
+ * call of start; what Linux has to do meanwhile waits. Sleeping context.
+ */
 void xpv_disk_stop(struct xpv_disk *disk);
 void xpv_disk_start(struct xpv_disk *disk);
+/* While stopped: requests that did not end are to be submitted again, after start. Sleeping context. */
+void xpv_disk_requeue(struct xpv_disk *disk, const struct xpv_block_completion *unfinished, unsigned int count);
+/* While stopped: as in xpv_disk_shape, of another backend. Sleeping context. */
+void xpv_disk_set_cache(struct xpv_disk *disk, bool write_cache, bool write_through);
 /* The size changed. Sleeping context. */
 void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
 /*

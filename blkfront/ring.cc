@@ -267,4 +267,38 @@ void Ring::abort(Completions &completions)
 	}
 }
 
+void Ring::lose(Completions &unfinished)
+{
+	SpinGuard guard(lock_);
+	open_ = false;
+	for (unsigned int id = 0; id < slots; id++) {
+		if (!shadows_[id].owner)
+			continue;
+		/* Nobody can have them mapped: the references are free again. */
+		static_cast<void>(revoke_locked(shadows_[id]));
+		finish_locked(id, 0, unfinished);
+	}
+}
+
+Status Ring::restart(Domid backend)
+{
+	constexpr unsigned int references = slots * XPV_BLOCK_SEGMENTS;
+	/* It may have been restarted before, for nothing; nobody may look at the old page now. */
+	shut();
+	auto page = XPV_TRY(GrantedPage::make(backend, XPV_MAY_SLEEP));
+	/* Fewer, if this machine's grant table is smaller: others then, or none. */
+	if (pool_.available() < references) {
+		pool_ = GrantPool();
+		pool_ = XPV_TRY(GrantPool::make("blkfront", references));
+	}
+	page_ = static_cast<GrantedPage &&>(page);
+	SpinGuard guard(lock_);
+	backend_ = backend;
+	shared_.init(page_.get(), page_size);
+	flush_ = Flush::None;
+	unpushed_ = false;
+	open_ = true;
+	return {};
+}
+
 } // namespace xpv

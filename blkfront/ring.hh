@@ -42,7 +42,7 @@ public:
 	/* Sleeping context. */
 	[[nodiscard]] static Result<Owned<Ring>> make(Domid backend, uint16_t handle);
 	/* For make(), which does the part that can fail. */
-	Ring(Domid backend, uint16_t handle) : backend_(backend), handle_(handle) {}
+	Ring(Domid backend, uint16_t handle) : handle_(handle), backend_(backend) {}
 	/* Nothing may be in flight. Sleeping context. */
 	~Ring() = default;
 	Ring(const Ring &) = delete;
@@ -68,6 +68,14 @@ public:
 
 	/* No more requests, and no more responses. */
 	void shut();
+	/*
+	 * The other end is gone without a trace: shuts the ring, and gives back
+	 * what is in flight, which did not end (`error` means nothing), to be
+	 * submitted again after restart(). Any context but NMI.
+	 */
+	void lose(Completions &unfinished);
+	/* After lose(): an empty ring, shared with that domain. Sleeping context. On failure it stays shut. */
+	[[nodiscard]] Status restart(Domid backend);
 	/* After shut(), or a violation: everything that is in flight ends with EIO. */
 	void abort(Completions &completions);
 
@@ -92,11 +100,11 @@ private:
 	[[nodiscard]] unsigned int revoke_locked(const Shadow &shadow);
 	void finish_locked(unsigned int id, int error, Completions &completions);
 
-	const Domid backend_;
 	const uint16_t handle_;
-	GrantedPage page_;
+	GrantedPage page_; /* changes in restart(), while shut */
 
 	Spinlock lock_; /* all below */
+	Domid backend_;
 	FrontRing<blkif_sring, blkif_request, blkif_response> shared_;
 	GrantPool pool_;
 	bool open_ = false;

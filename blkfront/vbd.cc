@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "blkfront/vbd.hh"
 
+#include "hypervisor/suspend_part.h"
 #include "lib/log.hh"
 #include "xenbus/xenbus.h"
 
@@ -28,20 +29,36 @@ xpv_vbd *vbd_of(const xpv_device *device)
 
 Status xpv_vbd::negotiate()
 {
+	/* After a restore, ring and disk have lost their backend and get another. */
+	if (ring_) {
+		XPV_TRY(ring_->restart(xpv_device_backend_domain(device_)));
+		XPV_TRY(make_channel());
+		return publish();
+	}
 	/* What fails half way is undone by disconnect(), as everything else is. */
 	auto ring = XPV_TRY(Ring::make(xpv_device_backend_domain(device_), handle_));
 	set_ring(static_cast<Owned<Ring> &&>(ring));
-	xpv_event_channel *channel = nullptr;
-	auto done = status(xpv_event_channel_alloc_unbound(xpv_device_backend_domain(device_), identity_.name,
-							   XPV_EVENT_HARD, on_event,
-							   reinterpret_cast<xpv_event_context *>(this), &channel));
-	if (done.ok()) {
-		write_once(channel_, channel);
+	auto done = make_channel();
+	if (done.ok())
 		done = publish();
-	}
 	if (!done.ok())
 		disconnect();
 	return done;
+}
+
+/* One that was lost keeps its irq, and with it the affinity. */
+Status xpv_vbd::make_channel()
+{
+	Domid backend = xpv_device_backend_domain(device_);
+	if (channel_)
+		return xpv_event_channel_lost(channel_) ?
+			       status(xpv_event_channel_rebind_unbound(channel_, backend)) :
+			       Status();
+	xpv_event_channel *channel = nullptr;
+	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, identity_.name, XPV_EVENT_HARD, on_event,
+						       reinterpret_cast<xpv_event_context *>(this), &channel)));
+	write_once(channel_, channel);
+	return {};
 }
 
 Status xpv_vbd::publish()
@@ -61,6 +78,8 @@ Status xpv_vbd::publish()
 Status xpv_vbd::connect()
 {
 	auto offer = XPV_TRY(read_offer(device_));
+	if (disk_)
+		return connect_again(offer);
 	ring_->set_flush(offer.flush);
 
 	xpv_disk_shape shape = {};
@@ -76,8 +95,11 @@ Status xpv_vbd::connect()
 	shape.write_through = offer.flush == Flush::Barrier;
 	shape.read_only = offer.read_only;
 	shape.removable = offer.removable;
-	XPV_TRY(status(xpv_disk_create(xpv_device_linux(device_), &shape, this, &disk_)));
+	xpv_disk *disk = nullptr;
+	XPV_TRY(status(xpv_disk_create(xpv_device_linux(device_), &shape, this, &disk)));
+	set_disk(disk);
 	sectors_ = offer.sectors;
+	sector_size_ = offer.sector_size;
 	XPV_INFO("%s: %s, %llu sectors, block size %u (physical %u), %s%s", xpv_device_path(device_), identity_.name,
 		 static_cast<unsigned long long>(offer.sectors), offer.sector_size, offer.physical_sector_size,
 		 offer.flush == Flush::Cache   ? "flush cache" :
@@ -86,6 +108,64 @@ Status xpv_vbd::connect()
 		 offer.read_only ? ", read-only" : "");
 	xpv_disk_add(disk_);
 	return {};
+}
+
+/* The disk is stopped, and what it did not finish waits with what came since. */
+Status xpv_vbd::connect_again(const Offer &offer)
+{
+	if (offer.sector_size != sector_size_) {
+		XPV_ERR("%s: its blocks had %u bytes and now have %u: not the disk that it was", identity_.name,
+			sector_size_, offer.sector_size);
+		return Error(XEN_EINVAL);
+	}
+	ring_->set_flush(offer.flush);
+	xpv_disk_set_cache(disk_, offer.flush != Flush::None, offer.flush == Flush::Barrier);
+	XPV_INFO("%s: connected again, %llu sectors", identity_.name, static_cast<unsigned long long>(offer.sectors));
+	{
+		MutexGuard guard(all->mutex);
+		start_disk_locked(Stopped::Lost);
+	}
+	if (offer.sectors != sectors_) {
+		sectors_ = offer.sectors;
+		xpv_disk_resize(disk_, sectors_);
+	}
+	return {};
+}
+
+/*
+ * The disk stays, stopped, and waits for however long the bus waits for the
+ * backend. The ring stays too: Linux may just now poll it.
+ */
+void xpv_vbd::connection_lost()
+{
+	if (disk_) {
+		MutexGuard guard(all->mutex);
+		stop_disk_locked(Stopped::Lost);
+		/* From here on it is this that keeps it. */
+		stopped_ = static_cast<unsigned int>(Stopped::Lost);
+	}
+	Ring::Completions unfinished;
+	ring_->lose(unfinished);
+	if (disk_)
+		xpv_disk_requeue(disk_, unfinished.items, unfinished.count);
+	if (unfinished.count != 0)
+		XPV_INFO("%s: %u requests will be done again", identity_.name, unfinished.count);
+}
+
+void xpv_vbd::stop_disk_locked(Stopped reason)
+{
+	if (disk_ && stopped_ == 0)
+		xpv_disk_stop(disk_);
+	if (disk_)
+		stopped_ |= static_cast<unsigned int>(reason);
+}
+
+void xpv_vbd::start_disk_locked(Stopped reason)
+{
+	unsigned int left = stopped_ & ~static_cast<unsigned int>(reason);
+	if (disk_ && stopped_ != 0 && left == 0)
+		xpv_disk_start(disk_);
+	stopped_ = left;
 }
 
 void xpv_vbd::backend_changed()
@@ -108,8 +188,14 @@ void xpv_vbd::disconnect()
 {
 	/* From here requests are refused and events ignored; those on their way are waited for. */
 	ring_->shut();
-	if (disk_)
-		xpv_disk_stop(disk_);
+	xpv_disk *disk = disk_;
+	{
+		/* Nobody but us stops or starts it from here on. */
+		MutexGuard guard(all->mutex);
+		stop_disk_locked(Stopped::Lost);
+		stopped_ = 0;
+		disk_ = nullptr;
+	}
 	xpv_event_channel_close(channel_);
 	channel_ = nullptr;
 
@@ -117,12 +203,18 @@ void xpv_vbd::disconnect()
 	ring_->abort(completions);
 	xpv_disk_complete(completions.items, completions.count);
 
-	if (disk_) {
-		xpv_disk_start(disk_);
-		xpv_disk_remove(disk_);
-		disk_ = nullptr;
+	if (disk) {
+		xpv_disk_start(disk);
+		xpv_disk_remove(disk);
 	}
 	set_ring({});
+}
+
+void xpv_vbd::set_disk(xpv_disk *disk)
+{
+	MutexGuard guard(all->mutex);
+	disk_ = disk;
+	stopped_ = 0;
 }
 
 void xpv_vbd::set_ring(Owned<Ring> ring)
@@ -291,6 +383,61 @@ void xpv_vbd_backend_changed(xpv_device *device)
 void xpv_vbd_disconnect(xpv_device *device)
 {
 	vbd_of(device)->disconnect();
+}
+
+void xpv_vbd_connection_lost(xpv_device *device)
+{
+	vbd_of(device)->connection_lost();
+}
+
+/* ---- The part in a suspend ---- */
+
+namespace {
+
+template <void (xpv_vbd::*Call)()>
+void with_all()
+{
+	MutexGuard guard(all->mutex);
+	for (xpv_vbd &vbd : all->list)
+		(vbd.*Call)();
+}
+
+int prepare()
+{
+	with_all<&xpv_vbd::hold_locked>();
+	return 0;
+}
+
+/* In a restored domain each goes on when it has a backend again. */
+void resume_late(xpv_resume_kind kind)
+{
+	if (kind == XPV_RESUME_CANCELLED)
+		with_all<&xpv_vbd::go_on_locked>();
+}
+
+constinit xpv_suspend_part part = {
+	.name = "disks",
+	.layer = XPV_SUSPEND_DEVICES,
+	.prepare = prepare,
+	.abandon = with_all<&xpv_vbd::go_on_locked>,
+	.suspend_early = nullptr,
+	.resume_early = nullptr,
+	.resume_cpu = nullptr,
+	.resume_late = resume_late,
+	.next = nullptr,
+	.prepared = false,
+};
+
+} // namespace
+
+void xpv_vbds_suspend_start(void)
+{
+	xpv_suspend_part_register(&part);
+}
+
+void xpv_vbds_suspend_stop(void)
+{
+	xpv_suspend_part_unregister(&part);
 }
 
 void xpv_vbd_remove(xpv_device *device)

@@ -29,6 +29,11 @@ public:
 	[[nodiscard]] xpv::Status connect();
 	void backend_changed();
 	void disconnect();
+	void connection_lost();
+
+	/* The domain is about to be suspended: nothing is submitted; and again. With the list's mutex held. */
+	void hold_locked() { stop_disk_locked(Stopped::Suspend); }
+	void go_on_locked() { start_disk_locked(Stopped::Suspend); }
 
 	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
 						 const xpv_block_segments &segments, bool last);
@@ -39,6 +44,16 @@ public:
 	[[nodiscard]] xpv_vbd_state state() const;
 
 private:
+	/* Why the disk is stopped; it is while there is any reason. */
+	enum class Stopped : unsigned int {
+		Suspend = 1 << 0,
+		Lost = 1 << 1, /* there is no backend to submit to */
+	};
+	void stop_disk_locked(Stopped reason);
+	void start_disk_locked(Stopped reason);
+	[[nodiscard]] xpv::Status make_channel();
+	[[nodiscard]] xpv::Status connect_again(const xpv::Offer &offer);
+	void set_disk(xpv_disk *disk);
 	void set_ring(xpv::Owned<xpv::Ring> ring);
 	[[nodiscard]] xpv::Status publish();
 	static void on_event(xpv_event_context *context);
@@ -50,6 +65,8 @@ private:
 
 	xpv::Owned<xpv::Ring> ring_; /* changes with the list's mutex held, for state() */
 	xpv_event_channel *channel_ = nullptr;
-	xpv_disk *disk_ = nullptr;
+	xpv_disk *disk_ = nullptr; /* changes with the list's mutex held */
+	unsigned int stopped_ = 0; /* the list's mutex */
+	unsigned int sector_size_ = 0;
 	uint64_t sectors_ = 0;
 };

@@ -38,13 +38,17 @@ void close_port(Port port)
 struct Binding {
 	Port port = { 0 };
 	bool adopted = false;
+	Source source = { Source::Peer, 0 };
 	/* Xen keeps it on the vCPU of this CPU. */
 	bool fixed = false;
 	unsigned int cpu = 0;
 };
 
-/* On failure the port is as it was; an own one is the caller's to close. */
-Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler)
+/*
+ * On failure the port is as it was; an own one is the caller's to close.
+ * EAGAIN: the port went in a restore that came between.
+ */
+Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler, unsigned int restores)
 {
 	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_ERANGE);
@@ -52,6 +56,7 @@ Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler)
 	channel->port = binding.port;
 	channel->adopted = binding.adopted;
 	channel->fixed = binding.fixed;
+	channel->source = binding.source;
 	channel->cpu = binding.cpu;
 	channel->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
 	channel->handler = handler.function;
@@ -63,28 +68,51 @@ Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler)
 		      "xpv_event_backoff", &backoff_class);
 
 	/* Two channels of one port would fight over its mask. */
-	XPV_TRY(channels->add(*channel));
+	XPV_TRY(channels->add(*channel, restores));
 	OnExit undo([&] { channels->remove(*channel); });
 	if (binding.fixed)
 		abi([&](auto &ports) { ports.assign(binding.port, binding.cpu); });
-	XPV_TRY(status(xpv_irq_bind(binding.port, channel->name, handler.flags | (binding.fixed ? XPV_IRQ_FIXED : 0),
-				    binding.cpu, channel.get(), &channel->irq)));
+	unsigned int irq = 0;
+	XPV_TRY(status(xpv_irq_bind(channel->name, handler.flags | (binding.fixed ? XPV_IRQ_FIXED : 0), binding.cpu,
+				    channel.get(), &irq)));
 	undo.dismiss();
+	IrqsOffGuard no_suspend;
+	channel->irq = irq;
+	/* Done already, unless a restore came since; and that has room for all. */
+	if (!lost(*channel))
+		ignore(status(xpv_irq_set_port(irq, channel->port)));
 	return channel.release();
 }
 
-int bind_own(Result<Port> port, Binding binding, const Handler &handler, xpv_event_channel **channel)
+/* Close a port of our own that no channel has, unless a restore took it. */
+void drop_port(Port port, unsigned int restores)
 {
+	IrqsOffGuard no_suspend;
+	if (channels->restores() == restores)
+		close_port(port);
+}
+
+template <typename Open>
+int bind_own(Open open, Binding binding, const Handler &handler, xpv_event_channel **channel)
+{
+	unsigned int restores = channels->restores();
+	Result<Port> port = open();
 	if (!port.ok())
 		return port.code();
 	binding.port = port.value();
-	auto bound = bind(binding, handler);
+	auto bound = bind(binding, handler, restores);
 	if (!bound.ok()) {
-		close_port(port.value());
+		drop_port(port.value(), restores);
 		return bound.code();
 	}
 	*channel = bound.value();
 	return 0;
+}
+
+bool is_open(Port port)
+{
+	auto status = evtchn_status(port);
+	return status.ok() && status.value().status != EVTCHNSTAT_closed;
 }
 
 /* These VIRQs are the domain's, not each vCPU's (xen.h). */
@@ -98,7 +126,7 @@ bool is_global(unsigned int virq)
 void hide(xpv_event_channel &channel, Hidden reason)
 {
 	SpinGuard guard(channel.lock);
-	if (channel.hidden == 0)
+	if (channel.hidden == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.mask(channel.port); });
 	channel.hidden |= static_cast<unsigned int>(reason);
 }
@@ -109,7 +137,7 @@ void show(xpv_event_channel &channel, Hidden reason)
 	if (!(channel.hidden & static_cast<unsigned int>(reason)))
 		return;
 	channel.hidden &= ~static_cast<unsigned int>(reason);
-	if (channel.hidden == 0)
+	if (channel.hidden == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.unmask(channel.port); });
 }
 
@@ -125,15 +153,16 @@ int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const char *name, u
 				    xpv_event_handler *handler, struct xpv_event_context *context,
 				    struct xpv_event_channel **channel)
 {
-	return xpv::bind_own(xpv::evtchn_alloc_unbound(remote), {}, { name, flags, handler, context }, channel);
+	return xpv::bind_own([=] { return xpv::evtchn_alloc_unbound(remote); }, {}, { name, flags, handler, context },
+			     channel);
 }
 
 int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port, const char *name,
 				       unsigned int flags, xpv_event_handler *handler,
 				       struct xpv_event_context *context, struct xpv_event_channel **channel)
 {
-	return xpv::bind_own(xpv::evtchn_bind_interdomain(remote, port), {}, { name, flags, handler, context },
-			     channel);
+	return xpv::bind_own([=] { return xpv::evtchn_bind_interdomain(remote, port); }, {},
+			     { name, flags, handler, context }, channel);
 }
 
 int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char *name, unsigned int flags,
@@ -143,7 +172,8 @@ int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char 
 	bool global = xpv::is_global(virq);
 	if ((global && cpu != 0) || cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
-	return xpv::bind_own(xpv::evtchn_bind_virq(virq, xpv_vcpu_of_cpu(cpu)), { .fixed = !global, .cpu = cpu },
+	return xpv::bind_own([=] { return xpv::evtchn_bind_virq(virq, xpv_vcpu_of_cpu(cpu)); },
+			     { .source = { xpv::Source::Virq, virq }, .fixed = !global, .cpu = cpu },
 			     { name, flags, handler, context }, channel);
 }
 
@@ -152,17 +182,18 @@ int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int 
 {
 	if (cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
-	return xpv::bind_own(xpv::evtchn_bind_ipi(xpv_vcpu_of_cpu(cpu)), { .fixed = true, .cpu = cpu },
+	return xpv::bind_own([=] { return xpv::evtchn_bind_ipi(xpv_vcpu_of_cpu(cpu)); },
+			     { .source = { xpv::Source::Ipi, 0 }, .fixed = true, .cpu = cpu },
 			     { name, flags, handler, context }, channel);
 }
 
 int xpv_event_channel_adopt(struct xpv_port port, const char *name, unsigned int flags, xpv_event_handler *handler,
 			    struct xpv_event_context *context, struct xpv_event_channel **channel)
 {
-	auto status = xpv::evtchn_status(port);
-	if (!status.ok() || status.value().status == EVTCHNSTAT_closed)
+	unsigned int restores = xpv::channels->restores();
+	if (!xpv::is_open(port))
 		return -XEN_ERANGE;
-	auto bound = xpv::bind({ .port = port, .adopted = true }, { name, flags, handler, context });
+	auto bound = xpv::bind({ .port = port, .adopted = true }, { name, flags, handler, context }, restores);
 	if (!bound.ok())
 		return bound.code();
 	*channel = bound.value();
@@ -174,12 +205,41 @@ void xpv_event_channel_close(struct xpv_event_channel *channel)
 	if (!channel)
 		return;
 	/* First the handler, then the port: a closed port's number may be somebody else's at once. */
-	xpv_irq_unbind(channel->irq, channel->port);
+	xpv::write_once(channel->closing, true);
+	xpv_irq_unbind(channel->irq, channel);
 	xpv_work_cancel(&channel->end_backoff);
 	xpv::channels->remove(*channel);
-	if (!channel->adopted)
-		xpv::close_port(channel->port);
+	if (!channel->adopted) {
+		xpv::IrqsOffGuard no_suspend;
+		if (!xpv::lost(*channel))
+			xpv::close_port(channel->port);
+	}
 	xpv::Owned<xpv_event_channel> last(channel);
+}
+
+bool xpv_event_channel_lost(const struct xpv_event_channel *channel)
+{
+	return xpv::lost(*channel);
+}
+
+int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port)
+{
+	unsigned int restores = xpv::channels->restores();
+	if (!xpv::is_open(port))
+		return -XEN_ERANGE;
+	return xpv::channels->rebind(*channel, port, true, restores).code();
+}
+
+int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote)
+{
+	unsigned int restores = xpv::channels->restores();
+	auto port = xpv::evtchn_alloc_unbound(remote);
+	if (!port.ok())
+		return port.code();
+	xpv::Status bound = xpv::channels->rebind(*channel, port.value(), false, restores);
+	if (!bound.ok())
+		xpv::drop_port(port.value(), restores);
+	return bound.code();
 }
 
 struct xpv_port xpv_event_channel_port(const struct xpv_event_channel *channel)
@@ -194,7 +254,8 @@ unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel)
 
 int xpv_event_channel_notify(struct xpv_event_channel *channel)
 {
-	return xpv::evtchn_send(channel->port).code();
+	xpv_port port = { xpv::read_once(channel->port.value) };
+	return port.value ? xpv::evtchn_send(port).code() : -XEN_ENOTCONN;
 }
 
 void xpv_event_channel_mask(struct xpv_event_channel *channel)
@@ -216,6 +277,9 @@ int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned i
 {
 	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
 		return -XEN_EINVAL;
+	xpv::IrqsOffGuard no_suspend;
+	if (xpv::lost(*channel))
+		return -XEN_ENOTCONN;
 	auto set = xpv::abi([&](auto &ports) { return ports.set_priority(channel->port, priority); });
 	if (set.ok())
 		channel->priority = priority;
@@ -249,7 +313,9 @@ int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
 {
 	/* While hidden no CPU takes its events; showing it again raises on the new vCPU what came meanwhile. */
 	xpv::hide(*channel, Hidden::Move);
-	auto moved = xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
+	/* Irqs are off, for Linux's lock of the irq. A lost channel goes to that CPU when it has a port again. */
+	auto moved = xpv::lost(*channel) ? xpv::Status() :
+					   xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
 	if (moved.ok())
 		xpv::channels->count_move(*channel, cpu);
 	xpv::show(*channel, Hidden::Move);
@@ -259,6 +325,8 @@ int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
 void xpv_event_channel_raise(struct xpv_event_channel *channel)
 {
 	xpv::SpinGuard guard(channel->lock);
+	if (xpv::lost(*channel))
+		return;
 	xpv::abi([&](auto &ports) {
 		ports.set_pending(channel->port);
 		if (!channel->hidden)

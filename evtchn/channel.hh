@@ -4,6 +4,7 @@
 #include "evtchn/evtchn.h"
 #include "lib/guard.hh"
 #include "lib/list.hh"
+#include "lib/ordering.hh"
 #include "lib/result.hh"
 
 namespace xpv {
@@ -15,6 +16,12 @@ enum class Hidden : unsigned int {
 	Thread = 1 << 2, /* its threaded handler has been woken and is not done */
 	Backoff = 1 << 3, /* it had spurious events and waits */
 	Offline = 1 << 4, /* it belongs to a vCPU that gets no upcalls now */
+};
+
+/* What Xen has to be told to have the port again. */
+struct Source {
+	enum Kind : unsigned char { Peer, Virq, Ipi } kind;
+	unsigned int virq;
 };
 
 /* When events bring nothing: 4 ms, doubled with each further one, up to a second. */
@@ -45,8 +52,16 @@ private:
 
 /* A port with a handler. Its irq refers to it from xpv_irq_bind() to xpv_irq_unbind(). */
 struct xpv_event_channel : xpv::ListLink<> {
+	/*
+	 * 0 when it is lost in a restore. Xen knows only port numbers, and after
+	 * a restore an old one may be anybody's: whoever looks here and then
+	 * changes something keeps irqs off between, which keeps suspends away.
+	 */
 	xpv_port port;
 	bool adopted;
+	bool closing; /* not to be bound again */
+	xpv::Source source;
+	bool had_event; /* when the domain was suspended */
 	bool fixed; /* to its vCPU, by Xen */
 	unsigned int irq;
 	unsigned int cpu; /* changes under the irq descriptor's lock */
@@ -66,6 +81,11 @@ struct xpv_event_channel : xpv::ListLink<> {
 };
 
 namespace xpv {
+
+[[nodiscard]] inline bool lost(const xpv_event_channel &channel)
+{
+	return read_once(channel.port.value) == 0;
+}
 
 void hide(xpv_event_channel &channel, Hidden reason);
 void show(xpv_event_channel &channel, Hidden reason);

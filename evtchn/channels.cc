@@ -22,14 +22,22 @@ Result<Owned<Channels>> Channels::make()
 	return made;
 }
 
-Status Channels::add(xpv_event_channel &channel)
+Status Channels::make_room_locked(Port port)
 {
-	MutexGuard guard(mutex_);
 	for (const xpv_event_channel &other : all_) {
-		if (other.port == channel.port)
+		if (other.port == port)
 			return Error(XEN_EBUSY);
 	}
-	XPV_TRY(abi([&](auto &ports) { return ports.add_port(channel.port); }));
+	return abi([&](auto &ports) { return ports.add_port(port); });
+}
+
+Status Channels::add(xpv_event_channel &channel, unsigned int restores)
+{
+	MutexGuard guard(mutex_);
+	XPV_TRY(make_room_locked(channel.port));
+	IrqsOffGuard no_suspend;
+	if (restores_ != restores)
+		return Error(XEN_EAGAIN);
 	/* Here, so that it is in time for cpu_ready() or late enough to need none. */
 	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))
 		hide(channel, Hidden::Offline);
@@ -41,6 +49,7 @@ Status Channels::add(xpv_event_channel &channel)
 void Channels::remove(xpv_event_channel &channel)
 {
 	MutexGuard guard(mutex_);
+	IrqsOffGuard no_suspend;
 	channel.unlink();
 	fetch_add(on_cpu_[channel.cpu], ~0u);
 }
@@ -67,14 +76,18 @@ void describe(const xpv_event_channel &channel, xpv_event_channel_state &state)
 	state.cpu = channel.cpu;
 	state.irq = channel.irq;
 	state.priority = channel.priority;
-	state.pending = abi([&](auto &ports) { return ports.pending(channel.port); });
-	state.masked = abi([&](auto &ports) { return ports.masked(channel.port); });
 	state.hidden = channel.hidden;
 	state.events = channel.events;
 	state.spurious = channel.spurious;
 	state.name = channel.name;
 	state.handler = channel.handler;
 
+	if (lost(channel)) {
+		state.kind = "lost";
+		return;
+	}
+	state.pending = abi([&](auto &ports) { return ports.pending(channel.port); });
+	state.masked = abi([&](auto &ports) { return ports.masked(channel.port); });
 	auto known = evtchn_status(channel.port);
 	if (!known.ok())
 		return;
@@ -101,19 +114,18 @@ void describe(const xpv_event_channel &channel, xpv_event_channel_state &state)
 	}
 }
 
-/* Tell the vCPUs anew of every event that is pending. */
+} // namespace
+
 void raise_pending()
 {
 	channels->each([](xpv_event_channel &channel) {
 		SpinGuard guard(channel.lock);
 		abi([&](auto &ports) {
-			if (!channel.hidden && ports.pending(channel.port))
+			if (!channel.hidden && !lost(channel) && ports.pending(channel.port))
 				ports.raise(channel.port);
 		});
 	});
 }
-
-} // namespace
 
 } // namespace xpv
 

@@ -12,8 +12,14 @@ class Channels {
 public:
 	[[nodiscard]] static Result<Owned<Channels>> make();
 
-	/* Sleeping context. EBUSY when the port has a channel already; then sees to it that the port can have events. */
-	[[nodiscard]] Status add(xpv_event_channel &channel);
+	/*
+	 * Sleeping context. EBUSY when the port has a channel already; then sees
+	 * to it that the port can have events. EAGAIN when there were more than
+	 * these restores(): the port is no longer the caller's.
+	 */
+	[[nodiscard]] Status add(xpv_event_channel &channel, unsigned int restores);
+	/* The same for a lost channel and a new port. */
+	[[nodiscard]] Status rebind(xpv_event_channel &channel, Port port, bool adopted, unsigned int restores);
 	void remove(xpv_event_channel &channel);
 	template <typename Call>
 	void each(Call call)
@@ -27,12 +33,32 @@ public:
 	[[nodiscard]] unsigned int on(unsigned int cpu) const;
 	void count_move(xpv_event_channel &channel, unsigned int cpu);
 
+	/* How often all ports were lost. Any context. */
+	[[nodiscard]] unsigned int restores() const { return read_once(restores_); }
+	/* The suspend: prepare() sleeping; the others on the only CPU that runs, with no lock. */
+	[[nodiscard]] Status prepare();
+	void remember_events();
+	/* All ports are lost; those of VIRQs and IPIs are bound anew. The first error; all were tried. */
+	[[nodiscard]] Status restore();
+
 private:
-	Mutex mutex_; /* guards all_ and the growth of what the ABI knows of ports and CPUs */
+	[[nodiscard]] Status make_room_locked(Port port);
+	[[nodiscard]] Status bind_again(xpv_event_channel &channel);
+	[[nodiscard]] Status attach(xpv_event_channel &channel, Port port);
+
+	/*
+	 * Guards all_ and the growth of what the ABI knows of ports and CPUs.
+	 * Links change with irqs off, so that a restore finds the list whole.
+	 */
+	Mutex mutex_;
+	unsigned int restores_ = 0;
 	List<xpv_event_channel> all_;
 	Array<unsigned int> on_cpu_;
 };
 
 extern constinit Channels *channels;
+
+/* Tell the vCPUs anew of every event that is pending. Sleeping context. */
+void raise_pending();
 
 } // namespace xpv

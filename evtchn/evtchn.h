@@ -78,11 +78,29 @@ int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int 
  */
 void xpv_event_channel_close(struct xpv_event_channel *channel);
 
-/* Our port's number, for the other end. Any context. */
+/*
+ * A suspend that ends in another domain leaves no port behind. Channels of
+ * VIRQs and IPIs are bound anew by themselves; an event that they had then is
+ * delivered. All others are lost: they have no event any more, notify() says
+ * -ENOTCONN, masking and closing are safe. Their owners close them and open
+ * new ones, or give them a new port with the functions below, and keep irq,
+ * affinity, mask and counts. A handler that is at work goes on; no event of
+ * the old port comes after it.
+ */
+bool xpv_event_channel_lost(const struct xpv_event_channel *channel);
+/*
+ * A lost channel lives on with a port that the toolstack made, or with a new
+ * one that `remote` may bind to. Errors as of adopt() and alloc_unbound(),
+ * -EISCONN when the channel is not lost; then it stays as it was. Sleeping context.
+ */
+int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port);
+int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote);
+
+/* Our port's number, for the other end; 0 when it is lost. Any context. */
 struct xpv_port xpv_event_channel_port(const struct xpv_event_channel *channel);
 /* Its Linux irq. Any context. */
 unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel);
-/* Send an event to the other end (EVTCHNOP_send). Any context. */
+/* Send an event to the other end (EVTCHNOP_send). -ENOTCONN when the channel is lost. Any context. */
 int xpv_event_channel_notify(struct xpv_event_channel *channel);
 /*
  * Stop and resume delivery; events that come while masked are delivered

@@ -51,6 +51,7 @@ static int __init evtchn_init(void)
 		pr_err("Xen's events cannot be received: error %d\n", error);
 		goto stop_irqs;
 	}
+	xpv_evtchn_suspend_start();
 	xpv_evtchn_debug_start();
 	pr_info("%s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	return 0;
@@ -67,6 +68,7 @@ stop_ports:
 static void __exit evtchn_exit(void)
 {
 	xpv_evtchn_debug_stop();
+	xpv_evtchn_suspend_stop();
 	xpv_upcalls_stop();
 	xpv_irqs_stop();
 	xpv_channels_stop();
@@ -82,6 +84,9 @@ EXPORT_SYMBOL_GPL(xpv_event_channel_bind_interdomain);
 EXPORT_SYMBOL_GPL(xpv_event_channel_bind_virq);
 EXPORT_SYMBOL_GPL(xpv_event_channel_bind_ipi);
 EXPORT_SYMBOL_GPL(xpv_event_channel_close);
+EXPORT_SYMBOL_GPL(xpv_event_channel_lost);
+EXPORT_SYMBOL_GPL(xpv_event_channel_rebind_adopted);
+EXPORT_SYMBOL_GPL(xpv_event_channel_rebind_unbound);
 EXPORT_SYMBOL_GPL(xpv_event_channel_port);
 EXPORT_SYMBOL_GPL(xpv_event_channel_irq);
 EXPORT_SYMBOL_GPL(xpv_event_channel_notify);

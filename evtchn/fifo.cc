@@ -54,7 +54,7 @@ Status Fifo::add_cpu(unsigned int cpu)
 	Vcpu vcpu = xpv_vcpu_of_cpu(cpu);
 	if (vcpu.value >= max_vcpus)
 		return Error(XEN_ENOSPC);
-	if (queues_[cpu].block)
+	if (queues_[cpu].block && test_bit(vcpu.value, record_->has_block))
 		return {};
 
 	uint64_t &frame = record_->control[vcpu.value / blocks_per_page];
@@ -63,12 +63,75 @@ Status Fifo::add_cpu(unsigned int cpu)
 		return Error(frame ? XEN_EIO : XEN_ENOMEM);
 	frame = xpv_pages_gfn(page).value;
 	unsigned int offset = vcpu.value % blocks_per_page * block_size;
-	if (!test_bit(vcpu.value, record_->has_block)) {
-		XPV_TRY(evtchn_init_control(vcpu, Gfn{ frame }, offset));
-		set_bit(vcpu.value, record_->has_block);
-	}
+	XPV_TRY(tell_of_block(vcpu));
 	queues_[cpu].block = reinterpret_cast<evtchn_fifo_control_block *>(static_cast<char *>(page) + offset);
 	return {};
+}
+
+Status Fifo::tell_of_block(Vcpu vcpu)
+{
+	if (test_bit(vcpu.value, record_->has_block))
+		return {};
+	XPV_TRY(evtchn_init_control(vcpu, Gfn{ record_->control[vcpu.value / blocks_per_page] },
+				    vcpu.value % blocks_per_page * block_size));
+	set_bit(vcpu.value, record_->has_block);
+	return {};
+}
+
+/* As if nothing had ever been told to Xen, and no event had come. */
+void Fifo::empty()
+{
+	for (unsigned int page = 0; page < page_count_; page++) {
+		for (unsigned int i = 0; i < words_per_page; i++)
+			pages_[page][i] = masked_bit;
+	}
+	for (uint64_t frame : record_->control) {
+		if (void *page = frame ? xpv_lent_page(Gfn{ frame }) : nullptr)
+			__builtin_memset(page, 0, page_size);
+	}
+	for (Queues &queues : queues_)
+		__builtin_memset(queues.head, 0, sizeof(queues.head));
+	for (unsigned long &vcpus : record_->has_block)
+		vcpus = 0;
+}
+
+Status Fifo::restore()
+{
+	empty();
+	/* The one that runs this first: it decides whether Xen has this ABI. */
+	XPV_TRY(tell_of_block(xpv_vcpu_of_cpu(xpv_cpu_this())));
+	Status first;
+	/* Those that are offline too: they had one before, and Xen need not ask when they come back. */
+	for (unsigned int cpu = 0; cpu < queues_.size(); cpu++) {
+		if (!queues_[cpu].block)
+			continue;
+		Status told = tell_of_block(xpv_vcpu_of_cpu(cpu));
+		if (!told.ok() && first.ok())
+			first = told;
+	}
+	for (unsigned int page = 0; page < page_count_; page++) {
+		Status told = evtchn_expand_array(Gfn{ record_->array[page] });
+		if (told.ok())
+			continue;
+		XPV_ERR("event channels from %u on are lost: error %d", page * words_per_page, told.error().number());
+		page_count_ = page;
+		first = told;
+	}
+	return first;
+}
+
+void Fifo::take_back()
+{
+	for (uint64_t &frame : record_->array) {
+		if (void *page = frame ? xpv_lent_page(Gfn{ frame }) : nullptr)
+			xpv_lent_take_back(page);
+		frame = 0;
+	}
+	for (uint64_t &frame : record_->control) {
+		if (void *page = frame ? xpv_lent_page(Gfn{ frame }) : nullptr)
+			xpv_lent_take_back(page);
+		frame = 0;
+	}
 }
 
 Status Fifo::grow()

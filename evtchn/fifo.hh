@@ -33,6 +33,16 @@ public:
 	[[nodiscard]] Status add_cpu(unsigned int cpu);
 	[[nodiscard]] Status add_port(Port port);
 
+	/*
+	 * In a new domain, on the only CPU that runs: tells Xen of all blocks and
+	 * of the array anew, with no event in them. ENOSYS from a Xen without
+	 * this ABI; after another error what could be told is in effect.
+	 */
+	[[nodiscard]] Status restore();
+	/* Not used any more, and unknown to Xen: give back what was lent. Sleeping. */
+	void take_back();
+	[[nodiscard]] bool has_room(Port port) const { return has_word(port.value); }
+
 	void mask_all();
 	/* As in TwoLevel, but that a port's priority can be set. */
 	void mask(Port port);
@@ -80,6 +90,8 @@ private:
 	};
 
 	[[nodiscard]] Status find_array();
+	[[nodiscard]] Status tell_of_block(Vcpu vcpu);
+	void empty();
 	[[nodiscard]] Status grow();
 	[[nodiscard]] uint32_t *word(Port port) const
 	{

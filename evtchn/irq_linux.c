@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Ports as Linux irqs: a domain whose hwirq is the port, edge-triggered. */
+/* Ports as Linux irqs, edge-triggered, in a domain of their own. */
 
+#include <linux/atomic.h>
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -27,6 +28,8 @@ static struct irq_desc **map[MAP_PAGES];
 static DEFINE_MUTEX(map_mutex);
 
 static struct irq_domain *domain;
+/* Their hwirq is not the port, which changes when the domain is restored; it is never used twice. */
+static atomic_long_t last_hwirq = ATOMIC_LONG_INIT(0);
 static struct fwnode_handle *node;
 
 static struct xpv_event_channel *channel_of(struct irq_data *data)
@@ -98,7 +101,7 @@ static struct irq_chip port_chip = {
 	.flags = IRQCHIP_AFFINITY_PRE_STARTUP | IRQCHIP_SKIP_SET_WAKE,
 };
 
-static int domain_map(struct irq_domain *unused, unsigned int irq, irq_hw_number_t port)
+static int domain_map(struct irq_domain *unused, unsigned int irq, irq_hw_number_t hwirq)
 {
 	irq_set_chip_and_handler_name(irq, &port_chip, handle_edge_irq, "edge");
 	/* Moving needs no help from an interrupt that comes by, and what is disabled is masked at once. */
@@ -141,23 +144,59 @@ static struct irq_desc **map_slot(struct xpv_port port)
 	return page ? &page[port.value & (MAP_SIZE - 1)] : NULL;
 }
 
-static int map_add(struct xpv_port port, unsigned int irq)
+int xpv_irq_room(struct xpv_port last)
 {
-	struct irq_desc ***page = &map[port.value >> MAP_BITS];
+	unsigned int i;
 	int error = 0;
 
 	mutex_lock(&map_mutex);
-	if (!*page) {
-		struct irq_desc **made = kcalloc(MAP_SIZE, sizeof(*made), GFP_KERNEL);
+	for (i = 0; i <= last.value >> MAP_BITS && !error; i++) {
+		struct irq_desc **made;
 
+		if (map[i])
+			continue;
+		made = kcalloc(MAP_SIZE, sizeof(*made), GFP_KERNEL);
 		if (made)
-			smp_store_release(page, made);
+			smp_store_release(&map[i], made);
 		else
 			error = -ENOMEM;
 	}
 	mutex_unlock(&map_mutex);
-	if (!error)
-		smp_store_release(map_slot(port), irq_data_to_desc(irq_get_irq_data(irq)));
+	return error;
+}
+
+int xpv_irq_set_port(unsigned int irq, struct xpv_port port)
+{
+	struct irq_desc **slot = map_slot(port);
+
+	if (!slot)
+		return -ENOMEM;
+	smp_store_release(slot, irq_data_to_desc(irq_get_irq_data(irq)));
+	return 0;
+}
+
+void xpv_irqs_forget_ports(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAP_PAGES; i++) {
+		if (map[i])
+			memset(map[i], 0, MAP_SIZE * sizeof(*map[i]));
+	}
+}
+
+static int map_add(struct xpv_event_channel *channel, unsigned int irq)
+{
+	int error = xpv_irq_room(xpv_event_channel_port(channel));
+	unsigned long flags;
+
+	if (error)
+		return error;
+	/* No restore may come between the look at the port and its use. */
+	local_irq_save(flags);
+	if (!xpv_event_channel_lost(channel))
+		error = xpv_irq_set_port(irq, xpv_event_channel_port(channel));
+	local_irq_restore(flags);
 	return error;
 }
 
@@ -165,26 +204,31 @@ static void nothing(void *unused)
 {
 }
 
-static void map_remove(struct xpv_port port)
+static void map_remove(struct xpv_event_channel *channel)
 {
-	WRITE_ONCE(*map_slot(port), NULL);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (!xpv_event_channel_lost(channel))
+		WRITE_ONCE(*map_slot(xpv_event_channel_port(channel)), NULL);
+	local_irq_restore(flags);
 	/* Upcalls run with irqs off: one that found the irq here has ended when its CPU takes an interrupt. */
 	on_each_cpu(nothing, NULL, 1);
 }
 
-int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, unsigned int cpu,
-		 struct xpv_event_channel *channel, unsigned int *irq)
+int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct xpv_event_channel *channel,
+		 unsigned int *irq)
 {
 	unsigned long irq_flags = flags & XPV_IRQ_FIXED ? IRQF_PERCPU | IRQF_NOBALANCING : 0;
 	int error;
 
-	*irq = irq_create_mapping(domain, port.value);
+	*irq = irq_create_mapping(domain, atomic_long_inc_return(&last_hwirq));
 	if (!*irq)
 		return -ENOSPC;
 	irq_set_chip_data(*irq, channel);
 	if (flags & XPV_IRQ_FIXED)
 		irq_data_update_effective_affinity(irq_get_irq_data(*irq), cpumask_of(cpu));
-	error = map_add(port, *irq);
+	error = map_add(channel, *irq);
 	if (error)
 		goto dispose;
 	if (flags & XPV_EVENT_THREADED)
@@ -192,7 +236,7 @@ int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, uns
 	else
 		error = request_irq(*irq, run_hard, irq_flags | IRQF_NO_THREAD, name, channel);
 	if (error) {
-		map_remove(port);
+		map_remove(channel);
 		goto dispose;
 	}
 	return 0;
@@ -202,10 +246,10 @@ dispose:
 	return error;
 }
 
-void xpv_irq_unbind(unsigned int irq, struct xpv_port port)
+void xpv_irq_unbind(unsigned int irq, struct xpv_event_channel *channel)
 {
-	free_irq(irq, irq_get_chip_data(irq));
-	map_remove(port);
+	free_irq(irq, channel);
+	map_remove(channel);
 	irq_dispose_mapping(irq);
 }
 

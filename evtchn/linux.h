@@ -24,6 +24,15 @@ void xpv_ports_mask_all(void);
 /* Its name. */
 const char *xpv_ports_abi(void);
 
+/*
+ * A suspend: what restore() may need (sleeping context), and what it left
+ * (likewise). restore() in a new domain, on the only CPU that runs: every
+ * port masked, nothing bound, as after start().
+ */
+int xpv_ports_prepare(void);
+int xpv_ports_restore(void);
+void xpv_ports_settle(void);
+
 /* ---- Upcalls ---- */
 
 /* The CPU's vCPU can get events; what it was told before is forgotten. Sleeping context. */
@@ -90,13 +99,21 @@ void xpv_event_channel_run_threaded(struct xpv_event_channel *channel);
 
 #define XPV_IRQ_FIXED (1u << 31) /* with the flags of xpv_event_flags: stays on `cpu` */
 /*
- * Linux's irq of a port and the channel's handler behind it. `name` must live
- * until it is unbound. Sleeping context.
+ * A Linux irq for the channel's port, and its handler behind it. `name` must
+ * live until it is unbound. Sleeping context.
  */
-int xpv_irq_bind(struct xpv_port port, const char *name, unsigned int flags, unsigned int cpu,
-		 struct xpv_event_channel *channel, unsigned int *irq);
+int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct xpv_event_channel *channel,
+		 unsigned int *irq);
 /* No handler runs after this, and nothing of Linux refers to the channel. Sleeping context. */
-void xpv_irq_unbind(unsigned int irq, struct xpv_port port);
+void xpv_irq_unbind(unsigned int irq, struct xpv_event_channel *channel);
+/*
+ * For a restore: make sure that ports up to this one can be given to an irq
+ * (sleeping context); no port has an irq any more; the port is that irq's, or
+ * -ENOMEM when no room was made. The last two with irqs off.
+ */
+int xpv_irq_room(struct xpv_port last);
+void xpv_irqs_forget_ports(void);
+int xpv_irq_set_port(unsigned int irq, struct xpv_port port);
 void xpv_irq_disable(unsigned int irq);
 void xpv_irq_enable(unsigned int irq);
 void xpv_irq_synchronize(unsigned int irq);
@@ -110,6 +127,10 @@ bool xpv_upcall_reaches(unsigned int cpu);
 void xpv_trace_event_eoi(struct xpv_port port);
 void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
 
+/* Follow suspends from now on, and no longer. Sleeping context. */
+void xpv_evtchn_suspend_start(void);
+void xpv_evtchn_suspend_stop(void);
+
 /* ---- Between the Linux files ---- */
 
 int xpv_irqs_start(void);
@@ -118,6 +139,9 @@ int xpv_upcalls_start(void);
 void xpv_upcalls_stop(void);
 /* How upcalls arrive, in words. */
 const char *xpv_upcalls_kind(void);
+/* In a new domain, with irqs off: what holds for all vCPUs and for this one; and one vCPU's own. */
+int xpv_upcalls_restore(void);
+int xpv_upcall_restore_cpu(unsigned int cpu);
 /* The table in debugfs, and reports on demand. */
 void xpv_evtchn_debug_start(void);
 void xpv_evtchn_debug_stop(void);

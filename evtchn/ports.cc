@@ -11,6 +11,10 @@ constinit Abi abi = {};
 
 namespace {
 
+/* While a suspend is under way: for a machine without the FIFO ABI; and afterwards the other. */
+constinit TwoLevel *spare = nullptr;
+constinit Fifo *retired = nullptr;
+
 void handle(Port port)
 {
 	if (xpv_irq_handle(port))
@@ -55,6 +59,24 @@ Status start(xpv_evtchn_abi wanted)
 	return start_two_level();
 }
 
+Status restore()
+{
+	if (abi.two_level) {
+		abi.two_level->restore();
+		return {};
+	}
+	Status restored = abi.fifo->restore();
+	if (restored.ok() || abi.fifo->active() || !spare)
+		return restored;
+	XPV_NOTICE("no FIFO event channels on this machine (error %d): using the 2-level ABI",
+		   restored.error().number());
+	retired = abi.fifo;
+	abi = { .two_level = spare, .fifo = nullptr };
+	spare = nullptr;
+	abi.two_level->restore();
+	return {};
+}
+
 } // namespace
 
 void forget_upcall(unsigned int cpu)
@@ -77,6 +99,33 @@ void xpv_ports_stop(void)
 	xpv::Owned<xpv::TwoLevel> last_two_level(xpv::abi.two_level);
 	xpv::Owned<xpv::Fifo> last_fifo(xpv::abi.fifo);
 	xpv::abi = {};
+}
+
+int xpv_ports_prepare(void)
+{
+	if (!xpv::abi.fifo || xpv::spare)
+		return 0;
+	auto made = xpv::make<xpv::TwoLevel>(XPV_MAY_SLEEP);
+	if (!made.ok())
+		return made.code();
+	/* Masks the ports of the other ABI, which Xen does not look at under this one. */
+	if (xpv::Status started = made.value()->start(); !started.ok())
+		return started.code();
+	xpv::spare = made.value().release();
+	return 0;
+}
+
+int xpv_ports_restore(void)
+{
+	return xpv::restore().code();
+}
+
+void xpv_ports_settle(void)
+{
+	xpv::Owned<xpv::TwoLevel> unused(std::exchange(xpv::spare, nullptr));
+	xpv::Owned<xpv::Fifo> old(std::exchange(xpv::retired, nullptr));
+	if (old)
+		old->take_back();
 }
 
 const char *xpv_ports_abi(void)

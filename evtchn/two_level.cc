@@ -19,6 +19,13 @@ Status TwoLevel::start()
 	return {};
 }
 
+void TwoLevel::restore()
+{
+	for (unsigned long &word : storage_)
+		write_once(word, 0);
+	mask_all();
+}
+
 void TwoLevel::mask_all()
 {
 	for (unsigned long &word : shared_->evtchn_mask)

@@ -29,6 +29,10 @@ public:
 	[[nodiscard]] Status add_cpu(unsigned int) { return {}; }
 	[[nodiscard]] Status add_port(Port) { return {}; }
 
+	/* In a new domain: likewise, and no port is any CPU's. Nothing of it can fail. */
+	void restore();
+	[[nodiscard]] bool has_room(Port port) const { return port.value < ports; }
+
 	void mask_all();
 	/* Each in any context; callers serialise those of one port. */
 	void mask(Port port);

@@ -53,6 +53,7 @@ static bool callback; /* one vector for all... */
 static bool callback_agreed; /* ...which has been chosen */
 static struct cpumask ready; /* CPUs that can get upcalls, if they are online */
 static unsigned int intx_irq; /* 0: vectors are in use */
+static uint64_t intx_via;
 
 /* Irqs whose vectors were not the ones wanted; held so that the next are others. */
 struct spare {
@@ -375,6 +376,7 @@ static int intx_start(void)
 	if (error)
 		return error;
 	intx_irq = irq;
+	intx_via = via;
 	error = request_irq(irq, intx_interrupt, IRQF_SHARED | IRQF_NO_THREAD | IRQF_NOBALANCING, "xpv upcall",
 			    &intx_irq);
 	if (error)
@@ -413,6 +415,24 @@ int xpv_upcalls_start(void)
 		error = intx_start();
 	}
 	return error;
+}
+
+/*
+ * No event is on its way to a vCPU that cannot take it yet: each has its irqs
+ * off, or its info says that none is pending.
+ */
+int xpv_upcalls_restore(void)
+{
+	uint64_t via = intx_irq ? intx_via : callback ? VIA_CALLBACK(vector_of(0)) : VIA_VECTORS;
+	int error = xpv_upcall_set_via(via);
+	int vector_error = xpv_upcall_restore_cpu(smp_processor_id());
+
+	return error ? error : vector_error;
+}
+
+int xpv_upcall_restore_cpu(unsigned int cpu)
+{
+	return intx_irq || callback ? 0 : xpv_upcall_set_vector(cpu, vector_of(cpu));
 }
 
 void xpv_upcalls_stop(void)

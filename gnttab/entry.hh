@@ -27,6 +27,7 @@ enum class Revocation {
 	Done,
 	StillMapped,
 	NothingGranted,
+	NoEntry, /* lost with its frame in a restore: revoked, but of no use any more */
 };
 
 /* What is set in an entry that permits access, but for Xen's bits. */
@@ -182,6 +183,23 @@ public:
 			v2_[index].full_page.frame = link;
 	}
 
+	/*
+	 * In a new domain's entry: it was granted in the one before. Xen has no
+	 * eyes for it, and no domain this number, should it ever be permitted.
+	 */
+	void set_withdrawn(uint32_t index) const { write_once(domain(index), DOMID_INVALID); }
+	void clear_withdrawn(uint32_t index) const
+	{
+		if (read_once(domain(index)) == DOMID_INVALID)
+			write_once(domain(index), 0);
+	}
+	/* True once for each set_withdrawn(), of an idle entry. */
+	[[nodiscard]] bool take_withdrawn(uint32_t index) const
+	{
+		domid_t withdrawn = DOMID_INVALID;
+		return compare_exchange(domain(index), withdrawn, 0);
+	}
+
 	/* Leave an idle entry as a new domain finds it. */
 	void clean(uint32_t index) const
 	{
@@ -196,6 +214,8 @@ public:
 	}
 
 private:
+	[[nodiscard]] domid_t &domain(uint32_t index) const { return v1_ ? v1_[index].domid : v2_[index].hdr.domid; }
+
 	grant_entry_v1 *v1_ = nullptr; /* one of these two */
 	grant_entry_v2 *v2_ = nullptr;
 	const grant_status_t *status_ = nullptr;

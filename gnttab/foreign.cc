@@ -11,6 +11,7 @@ namespace {
 
 constinit unsigned int mapped_count = 0;
 constinit unsigned int stuck_count = 0;
+constinit uint32_t restore_count = 0;
 
 void add_stuck(unsigned int count)
 {
@@ -34,6 +35,27 @@ unsigned int foreign_stuck()
 	return read_once(stuck_count);
 }
 
+void foreign_restore()
+{
+	write_once(restore_count, restore_count + 1);
+	write_once(mapped_count, 0);
+}
+
+uint32_t foreign_restores()
+{
+	return read_once(restore_count);
+}
+
+xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores)
+{
+	return { uint64_t{ restores } << 32 | handle };
+}
+
+bool foreign_exists(xpv_grant_handle handle)
+{
+	return handle.value >> 32 == foreign_restores();
+}
+
 gnttab_map_grant_ref map_request(Domid domain, Gref reference, xpv_grant_access access, MapTarget target)
 {
 	gnttab_map_grant_ref request = {};
@@ -48,13 +70,14 @@ gnttab_unmap_grant_ref unmap_request(MapTarget target, xpv_grant_handle handle)
 {
 	gnttab_unmap_grant_ref request = {};
 	request.host_addr = target.host_address();
-	request.handle = handle.value;
+	request.handle = static_cast<grant_handle_t>(handle.value);
 	return request;
 }
 
 Result<Mapping> Mapping::make(Domid domain, Gref reference, xpv_grant_access access, MapTarget target)
 {
 	int outcome = 0;
+	uint32_t restores = foreign_restores();
 	xpv_grant_handle handle = XPV_NO_GRANT_HANDLE;
 	run_in_batches<gnttab_map_grant_ref>(
 		1, grant_table_map,
@@ -64,7 +87,7 @@ Result<Mapping> Mapping::make(Domid domain, Gref reference, xpv_grant_access acc
 		},
 		[&](unsigned int, const gnttab_map_grant_ref &operation, int code) {
 			outcome = code;
-			handle.value = operation.handle;
+			handle = foreign_handle(operation.handle, restores);
 		});
 	if (outcome < 0)
 		return Error(outcome);
@@ -78,6 +101,8 @@ Status Mapping::unmap() &&
 	xpv_grant_handle handle = std::exchange(handle_, XPV_NO_GRANT_HANDLE);
 	if (handle == XPV_NO_GRANT_HANDLE)
 		return Error(XEN_EINVAL);
+	if (!foreign_exists(handle))
+		return {};
 	run_in_batches<gnttab_unmap_grant_ref>(
 		1, grant_table_unmap,
 		[&](unsigned int, gnttab_unmap_grant_ref &operation) {
@@ -112,6 +137,8 @@ using namespace xpv;
 unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 {
 	unsigned int failed = 0;
+	/* Before the call: one that a restore overtakes is of the old domain, or at worst stays mapped. */
+	uint32_t restores = foreign_restores();
 	run_in_batches<gnttab_map_grant_ref>(
 		count, grant_table_map,
 		[=](unsigned int i, gnttab_map_grant_ref &operation) {
@@ -119,9 +146,9 @@ unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 						MapTarget::frame(maps[i].target));
 			return true;
 		},
-		[&failed, maps](unsigned int i, const gnttab_map_grant_ref &operation, int code) {
+		[&failed, maps, restores](unsigned int i, const gnttab_map_grant_ref &operation, int code) {
 			maps[i].status = code;
-			maps[i].handle = code < 0 ? XPV_NO_GRANT_HANDLE : xpv_grant_handle{ operation.handle };
+			maps[i].handle = code < 0 ? XPV_NO_GRANT_HANDLE : foreign_handle(operation.handle, restores);
 			failed += code < 0;
 		});
 	fetch_add(mapped_count, count - failed);
@@ -136,6 +163,11 @@ unsigned int xpv_grant_unmap(xpv_grant_map_op *maps, unsigned int count)
 		[=](unsigned int i, gnttab_unmap_grant_ref &operation) {
 			if (maps[i].handle == XPV_NO_GRANT_HANDLE)
 				return false;
+			if (!foreign_exists(maps[i].handle)) {
+				maps[i].status = 0;
+				maps[i].handle = XPV_NO_GRANT_HANDLE;
+				return false;
+			}
 			operation = unmap_request(MapTarget::frame(maps[i].target), maps[i].handle);
 			return true;
 		},

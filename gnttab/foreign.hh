@@ -12,6 +12,12 @@ namespace xpv {
 /* How many pages are mapped, and how many of them Xen would not unmap. Any context. */
 [[nodiscard]] unsigned int foreign_mapped();
 [[nodiscard]] unsigned int foreign_stuck();
+/* In a new domain, on the only CPU that runs: nothing is mapped any more. */
+void foreign_restore();
+/* A handle that Xen gave, after `restores` of them; whether it is of this domain. */
+[[nodiscard]] xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores);
+[[nodiscard]] uint32_t foreign_restores();
+[[nodiscard]] bool foreign_exists(xpv_grant_handle handle);
 
 /* A machine address: only PV guests have them. */
 struct MachineAddress {

@@ -60,7 +60,8 @@ Status TableFrames::init()
 	}
 	window_ = window;
 	first_ = first;
-	limit_ = limit;
+	limit_ = room_limit_ = allowed_ = limit;
+	room_ = room;
 	return {};
 }
 
@@ -89,7 +90,7 @@ Entries TableFrames::first_entries() const
 	if (version_ == 1)
 		return Entries(reinterpret_cast<grant_entry_v1 *>(first));
 	return Entries(reinterpret_cast<grant_entry_v2 *>(first),
-		       reinterpret_cast<const grant_status_t *>(first + limit_ * 4096ul));
+		       reinterpret_cast<const grant_status_t *>(first + first_status() * 4096ul));
 }
 
 Status TableFrames::add()
@@ -98,7 +99,7 @@ Status TableFrames::add()
 		return Error(XEN_ENOSPC);
 	/* The status words must be there before the entries that they belong to are used. */
 	if (status_count_ < status_frames(count_ + 1)) {
-		XPV_TRY(show(limit_ + status_count_, status_count_ | XENMAPIDX_grant_table_status,
+		XPV_TRY(show(first_status() + status_count_, status_count_ | XENMAPIDX_grant_table_status,
 			     XPV_WINDOW_READ_ONLY));
 		status_count_++;
 	}
@@ -120,10 +121,50 @@ TableFrames::~TableFrames()
 	for (unsigned int i = 0; i < count_; i++)
 		empty &= take_out(i);
 	for (unsigned int i = 0; i < status_count_; i++)
-		empty &= take_out(limit_ + i);
+		empty &= take_out(first_status() + i);
 	/* Space with something in it may not be used again. */
 	if (empty)
-		xpv_frames_release(first_, limit_ + status_frames(limit_));
+		xpv_frames_release(first_, room_);
+}
+
+/* What the toolstack copied to this place from the frame before, Xen drops. */
+Status TableFrames::add_again(unsigned int place, unsigned long index)
+{
+	return add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place));
+}
+
+Status TableFrames::restore()
+{
+	unsigned int wanted = count_;
+	Status added = add_all_again();
+	if (count_ < wanted)
+		limit_ = allowed_ = count_;
+	return added;
+}
+
+Status TableFrames::add_all_again()
+{
+	unsigned int wanted = count_, statuses = status_count_;
+	count_ = status_count_ = 0;
+	/* Without the version whose entries we know, there is no table. ENOSYS: from before there were versions. */
+	Status set = grant_table_set_version(version_);
+	if (!set.ok() && !(version_ == 1 && set.error() == XEN_ENOSYS))
+		return set;
+	auto size = XPV_TRY(grant_table_query_size());
+	limit_ = size.max_frames < allowed_ ? size.max_frames : allowed_;
+
+	Status added;
+	while (status_count_ < statuses && added.ok()) {
+		added = add_again(first_status() + status_count_, status_count_ | XENMAPIDX_grant_table_status);
+		status_count_ += added.ok();
+	}
+	while (count_ < wanted && added.ok()) {
+		if (count_ == limit_ || status_frames(count_ + 1) > status_count_)
+			return Error(XEN_ENOSPC);
+		added = add_again(count_, count_);
+		count_ += added.ok();
+	}
+	return added;
 }
 
 } // namespace xpv

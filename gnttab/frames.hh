@@ -25,6 +25,12 @@ public:
 	[[nodiscard]] Status init();
 	/* ENOSPC at the limit. Sleeping context; the caller serialises. */
 	[[nodiscard]] Status add();
+	/*
+	 * In a new domain, on the only CPU that runs: the frames at the same
+	 * places, empty, as far as there are any there; count() tells. An error
+	 * says why not all.
+	 */
+	[[nodiscard]] Status restore();
 
 	[[nodiscard]] unsigned int version() const { return version_; }
 	[[nodiscard]] unsigned int count() const { return count_; }
@@ -41,6 +47,9 @@ private:
 		unsigned int per_status_frame = statuses_per_frame / entries_per_frame();
 		return version_ == 1 ? 0 : (frames + per_status_frame - 1) / per_status_frame;
 	}
+	[[nodiscard]] unsigned int first_status() const { return room_ - status_frames(room_limit_); }
+	[[nodiscard]] Status add_all_again();
+	[[nodiscard]] Status add_again(unsigned int place, unsigned long index);
 	[[nodiscard]] Gfn gfn(unsigned int place) const { return Gfn{ first_.value + place }; }
 	[[nodiscard]] Status show(unsigned int place, unsigned long index, xpv_window_access access);
 	[[nodiscard]] bool take_out(unsigned int place);
@@ -50,7 +59,11 @@ private:
 	Entries entries_;
 	Gfn first_ = {};
 	unsigned int version_ = 1;
-	unsigned int limit_ = 0;
+	unsigned int limit_ = 0; /* Xen's, and never more than we have room for: */
+	unsigned int room_limit_ = 0;
+	/* Frames that were lost once do not come back: their references may still be somebody's. */
+	unsigned int allowed_ = 0;
+	unsigned int room_ = 0; /* with the status frames */
 	unsigned int count_ = 0;
 	unsigned int status_count_ = 0;
 };

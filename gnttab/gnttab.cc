@@ -67,6 +67,8 @@ int xpv_grant_try_revoke(xpv_gref reference)
 	[[likely]] case Revocation::Done:
 		table.give_back(reference);
 		return 0;
+	case Revocation::NoEntry:
+		return 0;
 	case Revocation::StillMapped:
 		return -XEN_EBUSY;
 	case Revocation::NothingGranted:

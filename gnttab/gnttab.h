@@ -137,11 +137,14 @@ int xpv_grant_park(const struct xpv_gref *references, unsigned int count);
 
 /* ---- Mapping what other domains granted ---- */
 
-/* Xen's name of a mapping. */
+/*
+ * Xen's name of a mapping, in the lower half; in the upper, the number of
+ * restores before it: a restored domain has none of its mappings any more.
+ */
 struct xpv_grant_handle {
-	uint32_t value;
+	uint64_t value;
 };
-#define XPV_NO_GRANT_HANDLE ((struct xpv_grant_handle){ 0xffffffff })
+#define XPV_NO_GRANT_HANDLE ((struct xpv_grant_handle){ ~0ULL })
 
 /* One mapping. Until it is unmapped this is the only record of it: it must not be lost. */
 struct xpv_grant_map_op {
@@ -228,6 +231,20 @@ struct xpv_grant_copy_op {
  * that failed may have been done in part. Sleeping context.
  */
 unsigned int xpv_grant_copy(struct xpv_grant_copy_op *copies, unsigned int count);
+
+/*
+ * ---- A suspend that ends in another domain ----
+ *
+ * Nothing is granted there, in a table as large as this one was, and nothing
+ * of other domains is mapped. References that were issued stay issued, until
+ * they are revoked: that succeeds, as nobody has anything mapped. What was
+ * parked is free at once. Mappings are gone: their windows show nothing, and
+ * unmapping them succeeds. Whoever shared something shares it anew.
+ *
+ * Where a machine allows fewer frames, references past the new end are no
+ * more: free ones are gone from the pools too, and issued ones go when they
+ * are revoked. A line in the log says so.
+ */
 
 /* ---- Seeing ---- */
 

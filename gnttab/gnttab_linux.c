@@ -95,6 +95,7 @@ static int __init gnttab_module_init(void)
 
 	if (code)
 		return code;
+	xpv_gnttab_suspend_start();
 	xpv_debug_file_add(&counts_file);
 	return 0;
 }
@@ -103,6 +104,7 @@ module_init(gnttab_module_init);
 static void __exit gnttab_module_exit(void)
 {
 	xpv_debug_file_remove(&counts_file);
+	xpv_gnttab_suspend_stop();
 	xpv_gnttab_unload();
 }
 module_exit(gnttab_module_exit);

@@ -41,6 +41,9 @@ struct xpv_gnttab_pool_line {
 /* What there is to say of pool number `index`; false when there is none. Any context. */
 bool xpv_gnttab_describe_pool(unsigned int index, struct xpv_gnttab_pool_line *line);
 
+/* Follow suspends, after load and until before unload. Sleeping context. */
+void xpv_gnttab_suspend_start(void);
+void xpv_gnttab_suspend_stop(void);
 /* Module load and unload. Sleeping context. */
 int xpv_gnttab_load(void);
 void xpv_gnttab_unload(void);

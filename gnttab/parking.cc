@@ -84,12 +84,24 @@ void Parking::retry(Set &set)
 		case Revocation::Done:
 			table_.give_back(parked.reference);
 			break;
+		case Revocation::NoEntry:
+			break;
 		}
 		if (!set.pages.pages)
 			xpv_gnttab_release_frame(parked.frame);
 	}
 	fetch_add(count_, still_mapped - set.waiting);
 	set.waiting = still_mapped;
+}
+
+void Parking::retry_soon()
+{
+	{
+		SpinGuard guard(lock_);
+		for (Set &set : sets_)
+			set.due_ms = 0;
+	}
+	xpv_work_reschedule(&work_, 0);
 }
 
 void Parking::run(xpv_work_context *context)

@@ -38,6 +38,9 @@ public:
 	 */
 	[[nodiscard]] Status park(const Gref *references, unsigned int count, ParkedPages pages);
 
+	/* Look at all of them again, soon. Any context. */
+	void retry_soon();
+
 	/* References that wait. Any context. */
 	[[nodiscard]] unsigned int count() const { return read_once(count_); }
 

@@ -66,10 +66,14 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 			Gref reference = references[i];
 			Revocation revocation = table_.has(reference) ? entries.revoke(reference) :
 									Revocation::NothingGranted;
+			if (revocation == Revocation::NothingGranted) [[unlikely]]
+				revocation = table_.revoke(reference); /* which knows of restores */
 			if (revocation == Revocation::Done) [[likely]] {
 				*free++ = reference;
 			} else if (revocation == Revocation::StillMapped) {
 				references[still_mapped++] = reference;
+			} else if (revocation == Revocation::NoEntry) {
+				shrink(1);
 			} else {
 				/* Twice on the free list would be two users of one reference. */
 				XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
@@ -78,9 +82,13 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 		available_ = static_cast<unsigned int>(free - free_.data());
 	});
 	/* Counting is a locked operation: not on the way where all is well. */
-	if (still_mapped != 0) {
-		owned_ -= still_mapped;
-		table_.pooled(-static_cast<int>(still_mapped));
-	}
+	if (still_mapped != 0)
+		shrink(still_mapped);
 	return still_mapped;
+}
+
+void xpv_grant_pool::shrink(unsigned int count)
+{
+	owned_ -= count;
+	table_.pooled(-static_cast<int>(count));
 }

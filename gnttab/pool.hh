@@ -19,10 +19,15 @@ public:
 					unsigned int count, xpv::Gref *references);
 	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
 
+	/* In a new domain, on the only CPU that runs: without those whose entries are gone. */
+	void restore();
+
 	/* For others than the owner, who meanwhile issues and revokes. */
 	void describe(xpv_gnttab_pool_line &line) const;
 
 private:
+	void shrink(unsigned int count);
+
 	xpv::Table &table_;
 	xpv::Array<xpv::Gref> free_; /* the first available_ */
 	unsigned int available_ = 0;

@@ -9,6 +9,7 @@ namespace xpv {
 
 namespace {
 
+constinit xpv_lock_class settled_class = {};
 constinit xpv_lock_class grow_mutex_class = {};
 constinit xpv_lock_class list_lock_class = {};
 constinit xpv_lock_class grow_work_class = {};
@@ -42,6 +43,7 @@ Status Table::init()
 	pools_lock_.init("xpv_gnttab_pools", pools_lock_class);
 	parking_.init();
 	waiters_.init();
+	xpv_wait_queue_init(&settled_, "xpv_gnttab_settled", &settled_class);
 
 	cpus_ = xpv_cpu_limit();
 	magazine_memory_ = xpv_alloc_large(cpus_ * sizeof(Magazine) + alignof(Magazine));
@@ -54,6 +56,7 @@ Status Table::init()
 		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);
 
 	XPV_TRY(frames_.init());
+	free_bits_ = XPV_TRY(Array<unsigned long>::make((most_entries() + 63) / 64, XPV_MAY_SLEEP));
 	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_grow_work",
 		      &grow_work_class);
 	grow_work_ready_ = true;
@@ -106,6 +109,8 @@ void Table::push_locked(uint32_t reference)
 /* With grow_mutex_ held. */
 Status Table::grow()
 {
+	if (suspending_)
+		return Error(XEN_EAGAIN); /* and again when that is over: settle() */
 	auto added = frames_.add();
 	if (!added.ok()) {
 		if (frames_.count() == frames_.limit())
@@ -225,7 +230,8 @@ void Table::give_back_slowly(Gref reference)
 
 Status Table::wait(xpv_grant_waiter &waiter, unsigned int wanted)
 {
-	if (wanted > most_entries() - GNTTAB_NR_RESERVED_ENTRIES)
+	unsigned int most = most_entries();
+	if (most < GNTTAB_NR_RESERVED_ENTRIES || wanted > most - GNTTAB_NR_RESERVED_ENTRIES)
 		return Error(XEN_ENOSPC);
 	return waiters_.add(waiter, wanted);
 }
@@ -255,7 +261,18 @@ unsigned int Table::shared_free()
 
 Status Table::take_many(Gref *references, unsigned int count)
 {
-	MutexGuard growing(grow_mutex_);
+	for (;;) {
+		wait_until_settled();
+		MutexGuard growing(grow_mutex_);
+		if (suspending_)
+			continue;
+		return take_many_growing(references, count);
+	}
+}
+
+/* With grow_mutex_ held. */
+Status Table::take_many_growing(Gref *references, unsigned int count)
+{
 	for (;;) {
 		{
 			SpinGuard guard(list_lock_);
@@ -317,7 +334,7 @@ xpv_grant_counts Table::counts() const
 	counts.version = frames_.version();
 	counts.frames = entries / frames_.entries_per_frame();
 	counts.frames_limit = frames_.limit();
-	counts.total = entries - GNTTAB_NR_RESERVED_ENTRIES;
+	counts.total = entries > GNTTAB_NR_RESERVED_ENTRIES ? entries - GNTTAB_NR_RESERVED_ENTRIES : 0;
 	counts.free = read_once(free_);
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
 		counts.free += read_once(magazines_[cpu].count);

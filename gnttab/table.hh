@@ -49,18 +49,30 @@ public:
 
 	[[nodiscard]] const Entries &entries() const { return frames_.entries(); }
 	[[nodiscard]] unsigned int version() const { return frames_.version(); }
-	/* False for what can be no reference of ours: it has nothing granted. Any context. */
+	/* False for what can be no reference of ours, and for one whose entry a restore did not bring back. Any context. */
 	[[nodiscard]] bool has(Gref reference) const
 	{
-		return reference.value - GNTTAB_NR_RESERVED_ENTRIES < read_once(entry_count_) - GNTTAB_NR_RESERVED_ENTRIES;
+		return reference.value >= GNTTAB_NR_RESERVED_ENTRIES && reference.value < read_once(entry_count_);
 	}
 	/* Of any number. Any context. */
 	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
 		if (!has(reference))
-			return Revocation::NothingGranted;
-		return entries().visit([&](auto entries) { return entries.revoke(reference); });
+			return reference.value < read_once(lost_end_) ? Revocation::NoEntry : Revocation::NothingGranted;
+		Revocation revoked = entries().visit([&](auto entries) { return entries.revoke(reference); });
+		if (revoked == Revocation::NothingGranted && entries().take_withdrawn(reference.value))
+			return Revocation::Done;
+		return revoked;
 	}
+
+	/*
+	 * The suspend: prepare() and settle() sleeping; the table does not grow
+	 * between them. The others on the only CPU that runs, with no lock.
+	 */
+	void prepare();
+	void remember_free();
+	[[nodiscard]] Status restore();
+	void settle();
 
 	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */
 	[[nodiscard]] Status take(Gref *references, unsigned int count)
@@ -136,9 +148,12 @@ private:
 	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();
+	void wait_until_settled();
+	[[nodiscard]] bool was_free(uint32_t reference) const { return test_bit(reference, free_bits_.data()); }
 	static void grow_ahead(xpv_work_context *context);
 	void grow_ahead_if_low(unsigned int free);
 	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);
+	[[nodiscard]] Status take_many_growing(Gref *references, unsigned int count);
 	void refused(unsigned int count);
 	static void empty_magazine(xpv_gnttab_cpu_context *context);
 	[[nodiscard]] uint32_t pop_locked();
@@ -148,6 +163,10 @@ private:
 	TableFrames frames_;
 	/* frames_.count() for those who do not hold grow_mutex_. */
 	uint32_t entry_count_ = 0;
+	uint32_t lost_end_ = 0; /* the most that entry_count_ ever was, once it became less */
+	Array<unsigned long> free_bits_; /* on the shared list when the domain was suspended; a bit for each reference */
+	bool suspending_ = false; /* grow_mutex_ */
+	xpv_wait_queue settled_;
 	unsigned int cpus_ = 0;
 	Magazine *magazines_ = nullptr;
 	void *magazine_memory_ = nullptr;

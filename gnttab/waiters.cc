@@ -89,6 +89,15 @@ Status Waiters::add(xpv_grant_waiter &waiter, unsigned int wanted)
 	return {};
 }
 
+void Waiters::look_again()
+{
+	{
+		SpinGuard guard(lock_);
+		newcomers_ = first_ != nullptr;
+	}
+	xpv_work_schedule(&work_, 0);
+}
+
 void Waiters::cancel(xpv_grant_waiter &waiter)
 {
 	/* No function runs now; and one that ran may have made its waiter wait again. */

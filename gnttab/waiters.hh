@@ -32,6 +32,8 @@ public:
 
 	/* EBUSY when it waits already. Any context but NMI. */
 	[[nodiscard]] Status add(xpv_grant_waiter &waiter, unsigned int wanted);
+	/* The table can grow again: as if all had just come. Any context but NMI. */
+	void look_again();
 	/* After this its function does not run. Sleeping context. */
 	void cancel(xpv_grant_waiter &waiter);
 

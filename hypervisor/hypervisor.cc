@@ -4,7 +4,9 @@
 
 #include "hypervisor/detect.hh"
 #include "hypervisor/hypercall.hh"
+#include "hypervisor/lent.hh"
 #include "hypervisor/linux.h"
+#include "hypervisor/suspend_part.h"
 #include "hypervisor/vcpu_info.hh"
 #include "hypervisor/window.h"
 #include "lib/log.hh"
@@ -69,6 +71,7 @@ Status start()
 	made->vcpus = XPV_TRY(Array<Vcpu>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	made->infos = XPV_TRY(Array<vcpu_info *>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	XPV_TRY(map_shared_info(*made));
+	forget_lent_notes();
 	undo.dismiss();
 	state = made;
 	return {};
@@ -86,6 +89,45 @@ Status vcpu_online(unsigned int cpu)
 	state->vcpus[cpu] = vcpu;
 	return {};
 }
+
+/*
+ * A new domain, maybe on another machine: the memory is as it was, Xen knows
+ * nothing of what we told it. The window's entry still says the right frame.
+ */
+Status restore()
+{
+	presence = XPV_TRY(detect_xen());
+	choose_hypercall(presence);
+	/* What the toolstack copied to this frame from our last page, Xen drops. */
+	XPV_TRY(add_to_physmap(XENMAPSPACE_shared_info, 0, state->shared_info_frame));
+	note_lent_again();
+	state->loaned.forget_registrations();
+	return {};
+}
+
+int resume_early(xpv_resume_kind kind)
+{
+	return kind == XPV_RESUME_RESTORED ? restore().code() : 0;
+}
+
+int resume_cpu(unsigned int cpu)
+{
+	Vcpu vcpu = state->vcpus[cpu];
+	return vcpu.value < XEN_LEGACY_MAX_VCPUS ? 0 : state->loaned.register_again(vcpu).code();
+}
+
+constinit xpv_suspend_part part = {
+	.name = "hypervisor",
+	.layer = XPV_SUSPEND_HYPERVISOR,
+	.prepare = nullptr,
+	.abandon = nullptr,
+	.suspend_early = nullptr,
+	.resume_early = resume_early,
+	.resume_cpu = resume_cpu,
+	.resume_late = nullptr,
+	.next = nullptr,
+	.prepared = false,
+};
 
 } // namespace
 
@@ -112,6 +154,16 @@ void xpv_hypervisor_stop(void)
 {
 	xpv::release(xpv::state);
 	xpv::state = nullptr;
+}
+
+void xpv_hypervisor_suspend_start(void)
+{
+	xpv_suspend_part_register(&xpv::part);
+}
+
+void xpv_hypervisor_suspend_stop(void)
+{
+	xpv_suspend_part_unregister(&xpv::part);
 }
 
 int xpv_hypervisor_vcpu_online(unsigned int cpu)

@@ -130,8 +130,8 @@ static int __init hypervisor_init(void)
 		return error;
 	}
 
-	xpv_windows_start();
 	xpv_suspend_parts_start();
+	xpv_windows_start();
 	error = xpv_hypervisor_start();
 	if (error) {
 		pr_err("cannot set up Xen's shared info page: error %d\n", error);
@@ -147,6 +147,7 @@ static int __init hypervisor_init(void)
 	if (error)
 		goto remove_cpuhp;
 
+	xpv_hypervisor_suspend_start();
 	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
 	ready = true;
@@ -164,6 +165,7 @@ stop:
 static void __exit hypervisor_exit(void)
 {
 	debugfs_remove(windows_file);
+	xpv_hypervisor_suspend_stop();
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	xpv_hypervisor_stop();

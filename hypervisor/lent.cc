@@ -4,6 +4,8 @@
  * unused end of the shared info page, the one place that lives exactly as
  * long as the registrations do.
  */
+#include "hypervisor/lent.hh"
+
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
@@ -61,7 +63,31 @@ void write(Note &note, uint64_t magic, Gfn frame)
 	note.check = magic ^ frame.value;
 }
 
+constexpr unsigned int purposes = XPV_LENT_EVENT_CHANNELS + 1;
+/* What the notes say that this load wrote or found; 0: no note. */
+constinit Gfn noted[purposes] = {};
+
+void write_note(xpv_lent_purpose purpose, Gfn frame)
+{
+	write(note_of(purpose), magic_of(purpose), frame);
+	noted[purpose] = frame;
+}
+
 } // namespace
+
+void forget_lent_notes()
+{
+	for (Gfn &frame : noted)
+		frame = {};
+}
+
+void note_lent_again()
+{
+	for (unsigned int i = 0; i < purposes; i++) {
+		if (noted[i].value)
+			write_note(static_cast<xpv_lent_purpose>(i), noted[i]);
+	}
+}
 
 } // namespace xpv
 
@@ -73,6 +99,7 @@ void *xpv_lend_pages(xpv_lent_purpose purpose, unsigned int order, bool *found)
 		void *pages = xpv_loan_find(xpv::Gfn{ note.frame }, order);
 		if (pages) {
 			*found = true;
+			xpv::noted[purpose] = xpv::Gfn{ note.frame };
 			return pages;
 		}
 		/* Another kernel's, before a kexec: its pages are somebody else's by now. */
@@ -80,7 +107,7 @@ void *xpv_lend_pages(xpv_lent_purpose purpose, unsigned int order, bool *found)
 	void *pages = xpv_loan_pages(order);
 	if (!pages)
 		return nullptr;
-	xpv::write(note, xpv::magic_of(purpose), xpv_pages_gfn(pages));
+	xpv::write_note(purpose, xpv_pages_gfn(pages));
 	return pages;
 }
 

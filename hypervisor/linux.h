@@ -13,13 +13,16 @@ extern "C" {
 
 /* Find Xen and choose how to call it. 0 or -ENODEV. */
 int xpv_hypervisor_detect(void);
+/* Prepare for parts that register (suspend_part.h). Before any of them, once. */
+void xpv_suspend_parts_start(void);
 /* Prepare for windows. Before any of them, once. */
 void xpv_windows_start(void);
-/* Prepare for parts that take part in a suspend. Before any of them, once. */
-void xpv_suspend_parts_start(void);
 /* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
 int xpv_hypervisor_start(void);
 void xpv_hypervisor_stop(void);
+/* Follow suspends from now on, and no longer. Sleeping context. */
+void xpv_hypervisor_suspend_start(void);
+void xpv_hypervisor_suspend_stop(void);
 /* Make Xen's number and info of the running vCPU known. On that CPU, in a thread bound to it. */
 int xpv_hypervisor_vcpu_online(unsigned int cpu);
 

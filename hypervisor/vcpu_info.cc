@@ -38,8 +38,6 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	if (!base_)
 		return Error(XEN_ENOMEM);
 
-	auto offset = static_cast<unsigned int>(slot * sizeof(vcpu_info));
-	Gfn frame = { xpv_pages_gfn(base_).value + offset / page_size };
 	Status registered;
 	{
 		/*
@@ -48,7 +46,7 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 		 * would raise it on and on here, where Linux may not serve it yet.
 		 */
 		IrqsOffGuard irqs_off;
-		registered = vcpu_register_vcpu_info(vcpu, frame, offset % page_size);
+		registered = tell_xen(vcpu, slot);
 		if (registered.ok())
 			write_once(base_[slot].evtchn_upcall_pending, 0);
 	}
@@ -60,6 +58,33 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	}
 	set_bit(slot, registered_);
 	return base_ + slot;
+}
+
+Status VcpuInfoPages::tell_xen(Vcpu vcpu, unsigned int slot) const
+{
+	auto offset = static_cast<unsigned int>(slot * sizeof(vcpu_info));
+	Gfn frame = { xpv_pages_gfn(base_).value + offset / page_size };
+	return vcpu_register_vcpu_info(vcpu, frame, offset % page_size);
+}
+
+void VcpuInfoPages::forget_registrations()
+{
+	found_ = false;
+	for (unsigned long &word : registered_)
+		word = 0;
+}
+
+Status VcpuInfoPages::register_again(Vcpu vcpu)
+{
+	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
+	if (slot >= slots || !base_)
+		return Error(XEN_ENOENT);
+	vcpu_info &info = base_[slot];
+	write_once(info.evtchn_upcall_pending, 0);
+	write_once(info.evtchn_pending_sel, 0);
+	XPV_TRY(tell_xen(vcpu, slot));
+	set_bit(slot, registered_);
+	return {};
 }
 
 } // namespace xpv

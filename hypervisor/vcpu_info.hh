@@ -22,7 +22,16 @@ public:
 	 */
 	[[nodiscard]] Result<vcpu_info *> register_vcpu(Vcpu vcpu);
 
+	/*
+	 * After a restore Xen knows of no registration. register_again() makes
+	 * that of the running vCPU anew; with irqs off, and side by side.
+	 */
+	void forget_registrations();
+	[[nodiscard]] Status register_again(Vcpu vcpu);
+
 private:
+	[[nodiscard]] Status tell_xen(Vcpu vcpu, unsigned int slot) const;
+
 	Mutex mutex_; /* guards the rest while vCPUs come up side by side */
 	vcpu_info *base_ = nullptr;
 	bool found_ = false; /* the pages are an earlier load's */

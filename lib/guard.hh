@@ -35,15 +35,18 @@ private:
 /* For tasks that may sleep. */
 class Mutex {
 public:
-	Mutex() = default;
+	constexpr Mutex() = default;
 	Mutex(const Mutex &) = delete;
 	Mutex &operator=(const Mutex &) = delete;
 
 	void init(const char *name, xpv_lock_class &lock_class) { xpv_mutex_init(&mutex_, name, &lock_class); }
+	/* For what no scope is: held from one call of a contract to another. */
+	void lock() { xpv_mutex_lock(&mutex_); }
+	void unlock() { xpv_mutex_unlock(&mutex_); }
 
 private:
 	friend class MutexGuard;
-	xpv_mutex mutex_;
+	xpv_mutex mutex_ = {};
 };
 
 class [[nodiscard]] MutexGuard {

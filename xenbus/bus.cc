@@ -232,6 +232,11 @@ Device *Bus::find(std::string_view type, std::string_view id)
 void Bus::consider(const DeviceIdentity &identity)
 {
 	if (Device *known = find(identity.type.view(), identity.id.view())) {
+		/* The same device, with a backend of the new domain's. */
+		if (known->relocate(identity)) {
+			known->seen = true;
+			return;
+		}
 		if (known->identity().same_backend(identity)) {
 			known->seen = true;
 			return;
@@ -271,6 +276,15 @@ void Bus::remove(Device &device)
 	Owned<Device> last(&device);
 }
 
+void Bus::restored()
+{
+	MutexGuard guard(mutex_);
+	for (Device &device : devices_)
+		device.restored();
+	write_once(wanted_, true);
+	xpv_wake_up_all(&wait_queue_);
+}
+
 void Bus::prepare_unregister(const xpv_frontend_driver &driver)
 {
 	MutexGuard guard(mutex_);
@@ -304,6 +318,12 @@ int xpv_bus_start(void)
 void xpv_bus_stop(void)
 {
 	Owned<Bus> bus(std::exchange(the_bus, nullptr));
+}
+
+void xpv_bus_restored(void)
+{
+	if (Bus *bus = read_once(the_bus))
+		bus->restored();
 }
 
 void xpv_bus_prepare_unregister(const struct xpv_frontend_driver *driver)

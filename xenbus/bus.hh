@@ -27,6 +27,7 @@ public:
 	/* Sleeping context. */
 	[[nodiscard]] Status start();
 	/* As xpv_bus_prepare_unregister(). */
+	void restored();
 	void prepare_unregister(const xpv_frontend_driver &driver);
 
 private:

@@ -78,6 +78,7 @@ Client::Client()
 
 Client::~Client()
 {
+	queue_.take_all(held_);
 	while (Request *request = queue_.pop_front())
 		Owned<Request> last(request);
 }
@@ -138,7 +139,7 @@ bool Client::idle()
 	MutexGuard receiving(receive_mutex_);
 	SpinGuard guard(lock_);
 	return !running_ || dead_ ||
-	       (queue_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
+	       (queue_.empty() && held_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
 }
 
 void Client::stop()
@@ -180,6 +181,7 @@ Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction
 		return Error(XEN_ENOMEM);
 	Owned<Request> request(::new (memory) Request);
 	request->type = type;
+	request->transaction = transaction;
 	request->message_size = message_size;
 	request->reply_capacity = reply_capacity;
 	xpv_completion_init(&request->done);
@@ -206,17 +208,24 @@ Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transactio
 
 Result<Call> Client::submit(Owned<Request> request)
 {
+	return submit_to(false, std::move(request));
+}
+
+Result<Call> Client::submit_to(bool first, Owned<Request> request)
+{
 	request->deadline_ms = xpv_now_ms() + read_once(timeout_ms_);
 	bool wrote;
 	{
 		SpinGuard guard(lock_);
 		if (!running_ || dead_)
 			return Error(XEN_EIO);
+		if (transaction_is_dead_locked(*request))
+			return Error(XEN_EAGAIN);
 		if (++next_id_ == 0)
 			++next_id_;
 		request->id = next_id_;
 		__builtin_memcpy(request->message() + offsetof(xsd_sockmsg, req_id), &request->id, sizeof(request->id));
-		queue_.push_back(*request);
+		(holding_ && !first ? held_ : queue_).push_back(*request);
 		wrote = pump_locked();
 	}
 	if (wrote)
@@ -235,7 +244,7 @@ Status Client::perform(std::uint32_t type, xpv_store_transaction transaction, st
 bool Client::pump_locked()
 {
 	bool wrote = false;
-	while (!dead_) {
+	while (!dead_ && !away_) {
 		Request *request = queue_.front();
 		if (!request)
 			break;
@@ -286,12 +295,14 @@ void Client::finish_locked(Request &request, int error)
 
 void Client::die_locked(const char *reason)
 {
-	if (dead_)
+	/* What is seen while away is not the connection's. */
+	if (dead_ || away_)
 		return;
 	dead_ = true;
 	XPV_ERR("connection to the store lost: %s", reason);
 	while (Request *request = in_flight_.front())
 		finish_locked(*request, XEN_EIO);
+	queue_.take_all(held_);
 	while (Request *request = queue_.front())
 		finish_locked(*request, XEN_EIO);
 }
@@ -377,7 +388,7 @@ bool Client::receive_one(bool &was_full)
 	MutexGuard receiving(receive_mutex_);
 	{
 		SpinGuard guard(lock_);
-		if (!running_ || dead_)
+		if (!running_ || dead_ || away_)
 			return false;
 	}
 	auto whole = reader_.read(ring_, was_full);
@@ -444,7 +455,7 @@ void Client::handle_message()
 void Client::check_server_error()
 {
 	SpinGuard guard(lock_);
-	if (!running_ || dead_)
+	if (!running_ || dead_ || away_)
 		return;
 	/* C xenstored writes the field without saying that it offers it. */
 	if (ring_.error())

@@ -50,6 +50,7 @@ struct Request : ListLink<> {
 	bool abandoned = false;
 	std::uint32_t type = 0;
 	std::uint32_t id = 0;
+	xpv_store_transaction transaction = {};
 	std::uint64_t deadline_ms = 0;
 	int error = 0; /* an errno once finished, or 0 */
 	std::size_t message_size = 0;
@@ -140,6 +141,27 @@ public:
 	[[nodiscard]] Status perform(std::uint32_t type, xpv_store_transaction transaction,
 				     std::span<const std::string_view> parts);
 
+	/*
+	 * ---- A suspend; see suspend.cc. Sleeping context. ----
+	 *
+	 * From hold() to release() new requests wait. hold() also waits for the
+	 * answers to those that are under way, but not for ever.
+	 */
+	void hold();
+	void release();
+	/* On the only CPU that runs, with no lock: nobody touches the page until release(). */
+	void leave() { write_once(away_, true); }
+	/*
+	 * While held: a new domain, whose store begins anew in this page, even if
+	 * the old one was lost. What was not answered will be asked again; in a
+	 * transaction it ends with EAGAIN.
+	 */
+	[[nodiscard]] Status restore(xenstore_domain_interface *shared);
+	/* While held, but before all that waits. */
+	Result<Call> submit_first(Owned<Request> request) { return submit_to(true, std::move(request)); }
+	/* How often the domain was restored: transactions from before are dead. Any context. */
+	[[nodiscard]] std::uint32_t restores() const { return read_once(restores_); }
+
 	void set_timeout(unsigned int milliseconds) { write_once(timeout_ms_, milliseconds); }
 	[[nodiscard]] bool dead();
 	void counts(xpv_store_counts &counts);
@@ -147,6 +169,11 @@ public:
 private:
 	friend class Call;
 
+	Result<Call> submit_to(bool first, Owned<Request> request);
+	[[nodiscard]] bool transaction_is_dead_locked(const Request &request) const
+	{
+		return request.transaction.value != 0 && request.transaction.restores != restores_;
+	}
 	[[nodiscard]] Status reconnect(xenstore_domain_interface *shared);
 	[[nodiscard]] bool wait_for_reconnection();
 	/* Take at most `limit` messages, and write what can be written. */
@@ -154,6 +181,7 @@ private:
 	[[nodiscard]] bool receive_one(bool &was_full);
 	void handle_message();
 	[[nodiscard]] bool idle();
+	[[nodiscard]] bool quiet_while_held();
 	void check_server_error();
 	enum class Abandoned { was_finished, is_callers, is_clients };
 	[[nodiscard]] Abandoned abandon(Request &request);
@@ -174,6 +202,10 @@ private:
 	Spinlock lock_;
 	StoreRing ring_; /* requests: lock_; responses: receive_mutex_ */
 	List<Request> queue_; /* only its first may be half written */
+	List<Request> held_; /* those that wait for release() */
+	bool holding_ = false;
+	bool away_ = false; /* from the suspend on: the page may be another store's */
+	std::uint32_t restores_ = 0;
 	List<Request> in_flight_;
 	unsigned int in_flight_count_ = 0; /* those in in_flight_ and the one that is half written */
 	std::uint32_t next_id_ = 0;

@@ -20,7 +20,9 @@ struct Connection {
 	~Connection();
 
 	[[nodiscard]] Status open(unsigned int timeout_ms);
+	[[nodiscard]] Status restore();
 
+	std::uint64_t frame = 0; /* in the window */
 	xpv_window *window = nullptr;
 	xpv_event_channel *channel = nullptr;
 	Store store;
@@ -58,7 +60,12 @@ void on_event(xpv_event_context *context)
 		xpv_event_channel_spurious(channel);
 }
 
-Status Connection::open(unsigned int timeout_ms)
+struct Place {
+	std::uint64_t frame;
+	Port port;
+};
+
+Result<Place> find_store()
 {
 	std::uint64_t frame = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_PFN));
 	std::uint64_t port = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_EVTCHN));
@@ -66,13 +73,34 @@ Status Connection::open(unsigned int timeout_ms)
 		XPV_ERR("this domain has no connection to the store");
 		return Error(XEN_ENODEV);
 	}
+	return Place{ frame, Port{ static_cast<std::uint32_t>(port) } };
+}
+
+/* The page is where it was, unless the toolstack is a strange one; the port is a new one. */
+Status Connection::restore()
+{
+	Place place = XPV_TRY(find_store());
+	if (place.frame != frame) {
+		XPV_TRY(status(xpv_window_unmap(window, 0)));
+		XPV_TRY(status(xpv_window_map(window, 0, Pfn{ place.frame }, XPV_WINDOW_READ_WRITE)));
+		frame = place.frame;
+	}
+	XPV_TRY(status(xpv_event_channel_rebind_adopted(channel, place.port)));
+	XPV_TRY(store.client.restore(static_cast<xenstore_domain_interface *>(xpv_window_address(window))));
+	return store.watches.register_again();
+}
+
+Status Connection::open(unsigned int timeout_ms)
+{
+	Place place = XPV_TRY(find_store());
+	frame = place.frame;
 	window = xpv_window_create(1, "xenstore ring");
 	if (!window)
 		return Error(XEN_ENOMEM);
 	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
 	/* Events that come before the client is started find it not running. */
-	XPV_TRY(status(xpv_event_channel_adopt(Port{ static_cast<std::uint32_t>(port) }, "xenstore", XPV_EVENT_THREADED,
-					       on_event, reinterpret_cast<xpv_event_context *>(this), &channel)));
+	XPV_TRY(status(xpv_event_channel_adopt(place.port, "xenstore", XPV_EVENT_THREADED, on_event,
+					       reinterpret_cast<xpv_event_context *>(this), &channel)));
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
 	return store.client.start(static_cast<xenstore_domain_interface *>(xpv_window_address(window)),
@@ -88,6 +116,11 @@ Connection::~Connection()
 }
 
 } // namespace
+
+Status restore_connection()
+{
+	return the_connection->restore();
+}
 
 } // namespace xpv
 

@@ -84,10 +84,10 @@ bool xpv::acceptable_backend_path(std::string_view path, Domid backend)
 
 /* ---- Life ---- */
 
-xpv_device::xpv_device(const DeviceIdentity &identity) : identity_(identity)
+xpv_device::xpv_device(const DeviceIdentity &identity) : identities_{ identity, identity }
 {
 	/* Both names are checked to be short. */
-	ignore(path_.assign({ "device/", identity_.type.view(), "/", identity_.id.view() }));
+	ignore(path_.assign({ "device/", identity.type.view(), "/", identity.id.view() }));
 	mutex_.init("xpv device", device_class);
 	failure_lock_.init("xpv device failure", failure_class);
 	xpv_wait_queue_init(&quiet_queue_, "xpv device quiet", &quiet_class);
@@ -104,7 +104,7 @@ xpv_device::~xpv_device()
 Status xpv_device::create()
 {
 	FixedText<2 * DeviceIdentity::name_capacity + 2> name;
-	XPV_TRY(name.assign({ identity_.type.view(), "-", identity_.id.view() }));
+	XPV_TRY(name.assign({ identity().type.view(), "-", identity().id.view() }));
 	return status(xpv_linux_device_create(this, name.get(), &linux_device_));
 }
 
@@ -192,6 +192,27 @@ void xpv_device::fail(int error, const char *text)
 	schedule();
 }
 
+void xpv_device::restored()
+{
+	write_once(restore_, Restore::waits_for_bus);
+}
+
+bool xpv_device::relocate(const DeviceIdentity &identity)
+{
+	if (read_once(restore_) == Restore::none)
+		return false;
+	unsigned int other = 1 - current_identity_;
+	{
+		/* The engine does not look while it waits; only if there were two restores in short order. */
+		MutexGuard guard(mutex_);
+		identities_[other] = identity;
+		write_once(current_identity_, other);
+		write_once(restore_, Restore::relocated);
+	}
+	schedule();
+	return true;
+}
+
 xenbus_state xpv_device::state() const
 {
 	return published_state(read_once(phase_));
@@ -254,6 +275,11 @@ bool xpv_device::advance()
 		write_once(quiet_, true);
 		return false;
 	}
+	if (read_once(restore_) == Restore::waits_for_bus)
+		/* The bus calls relocate(), or finds that the device is gone. */
+		return false;
+	if (read_once(restore_) == Restore::relocated)
+		lose_connection();
 	if (!begun_) {
 		if (stop) {
 			write_once(quiet_, true);
@@ -381,8 +407,8 @@ Result<xpv_device::Look> xpv_device::look()
 	StorePath state_path;
 	StorePath online_path;
 	XPV_TRY(own_path.assign({ path_.view(), "/state" }));
-	XPV_TRY(state_path.assign({ identity_.backend_path.view(), "/state" }));
-	XPV_TRY(online_path.assign({ identity_.backend_path.view(), "/online" }));
+	XPV_TRY(state_path.assign({ identity().backend_path.view(), "/state" }));
+	XPV_TRY(online_path.assign({ identity().backend_path.view(), "/online" }));
 	char own[16];
 	char state[16];
 	char online[4];
@@ -410,7 +436,7 @@ void xpv_device::watch_backend()
 	if (watch_)
 		return;
 	StorePath state_path;
-	Status registered = state_path.assign({ identity_.backend_path.view(), "/state" });
+	Status registered = state_path.assign({ identity().backend_path.view(), "/state" });
 	if (registered.ok())
 		registered = status(xpv_store_watch_register(
 			state_path.get(),
@@ -441,11 +467,34 @@ void xpv_device::release()
 	driver_->disconnect(this);
 }
 
+/* A new beginning, with a backend that has never seen us. */
+void xpv_device::lose_connection()
+{
+	write_once(restore_, Restore::none);
+	/* Of the old backend's state; the store has it again since the restore. */
+	xpv_store_watch_unregister(std::exchange(watch_, nullptr));
+	if (negotiated_) {
+		if (driver_->connection_lost)
+			driver_->connection_lost(this);
+		else
+			release();
+	}
+	if (!begun_)
+		return;
+	watch_backend();
+	/* The toolstack wrote that already; it may be another one. */
+	published_ = -1;
+	reopen_wanted_ = false;
+	attempts_ = restarts_ = 0;
+	enter(Phase::initialising);
+}
+
 /* The device is to end in Closed. */
 void xpv_device::leave_for_stop()
 {
 	switch (phase_) {
 	case Phase::initialising:
+		release(); /* of what outlived a restore */
 		enter(Phase::closed);
 		break;
 	case Phase::initialised:
@@ -497,7 +546,7 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 
 void xpv_device::complain(Theirs theirs)
 {
-	XPV_NOTICE("%s: waiting for the backend in domain %u, which is in state %s", path(), identity_.backend.value,
+	XPV_NOTICE("%s: waiting for the backend in domain %u, which is in state %s", path(), identity().backend.value,
 		   state_name(theirs));
 	if (complaint_interval_ms_ < complaint_interval_most_ms)
 		complaint_interval_ms_ *= 4;
@@ -513,6 +562,9 @@ void xpv_device::complain(Theirs theirs)
 Status xpv_device::announce()
 {
 	xenbus_state wanted = published_state(phase_);
+	/* Not to a backend that knows nothing of this connection. */
+	if (restoring())
+		return Error(XEN_EAGAIN);
 	if (published_ == static_cast<int>(wanted))
 		return {};
 	bool end = wanted == XenbusStateClosing || wanted == XenbusStateClosed;
@@ -570,8 +622,8 @@ Status xpv_device::announce_end(xenbus_state state)
 				return Error(item.result);
 		auto its_backend = parse_decimal({ backend_id, static_cast<std::size_t>(items[1].result) });
 		std::string_view its_path(backend, static_cast<std::size_t>(items[0].result));
-		if (!its_backend.ok() || its_backend.value() != identity_.backend.value ||
-		    its_path != identity_.backend_path.view())
+		if (!its_backend.ok() || its_backend.value() != identity().backend.value ||
+		    its_path != identity().backend_path.view())
 			return Error(XEN_ENODEV);
 		return status(xpv_store_write(transaction, state_path.get(), text));
 	});

@@ -66,8 +66,19 @@ public:
 	/* Any context. */
 	void fail(int error, const char *text);
 
-	[[nodiscard]] const xpv::DeviceIdentity &identity() const { return identity_; }
+	[[nodiscard]] const xpv::DeviceIdentity &identity() const
+	{
+		return identities_[xpv::read_once(current_identity_)];
+	}
 	[[nodiscard]] const char *path() const { return path_.get(); }
+	/*
+	 * The domain was restored: nothing is done for the device until the bus
+	 * has found where its backend is now and says so to relocate(); that is
+	 * false when it was not restored, or has been told.
+	 */
+	void restored();
+	[[nodiscard]] bool restoring() const { return xpv::read_once(restore_) != Restore::none; }
+	[[nodiscard]] bool relocate(const xpv::DeviceIdentity &identity);
 	/* The node is gone, or another device's. */
 	[[nodiscard]] bool vanished() const { return xpv::read_once(vanished_); }
 	[[nodiscard]] xenbus_state state() const;
@@ -99,6 +110,7 @@ private:
 	void enter(Phase phase);
 	void release();
 	void leave_for_stop();
+	void lose_connection();
 	void take_failure();
 	[[nodiscard]] bool driver_succeeded(int code, const char *what);
 	void complain(Theirs theirs);
@@ -107,7 +119,9 @@ private:
 	[[nodiscard]] xpv::Status announce_end(xenbus_state state);
 	[[nodiscard]] bool retry_later();
 
-	const xpv::DeviceIdentity identity_;
+	/* The old one stays readable while the new one is made. */
+	xpv::DeviceIdentity identities_[2];
+	unsigned int current_identity_ = 0;
 	xpv::FixedText<2 * xpv::DeviceIdentity::name_capacity + 8> path_;
 	xpv_linux_device *linux_device_ = nullptr;
 
@@ -115,6 +129,7 @@ private:
 	bool vanished_ = false;
 	bool stop_ = false;
 	bool silenced_ = false; /* the store takes too long: close without it */
+	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;
 	bool backend_event_ = false;
 	bool quiet_ = false; /* by the engine: nothing is shared, and no work is left to do */
 	xpv::Spinlock failure_lock_;

@@ -117,6 +117,8 @@ int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *i
 {
 	if (device->vanished())
 		return Error(XEN_ENODEV).negative();
+	if (device->restoring())
+		return Error(XEN_EAGAIN).negative();
 	Below<xpv_store_write_item> below(items, count);
 	Status placed = below.place(device->path());
 	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();

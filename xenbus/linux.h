@@ -35,6 +35,15 @@ int xpv_bus_start(void);
 /* All devices are gone when this returns. Sleeping context. */
 void xpv_bus_stop(void);
 
+/*
+ * The domain is a new one: every device has lost its connection, and shakes
+ * hands with the backend that the store now says. Sleeping context.
+ */
+void xpv_bus_restored(void);
+/* Follow suspends, after both starts and until before both stops. Sleeping context. */
+void xpv_xenbus_suspend_start(void);
+void xpv_xenbus_suspend_stop(void);
+
 /* Linux matched the device with a driver; or takes it away. Under Linux's lock of the device. */
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver);
 void xpv_device_unbind(struct xpv_device *device);

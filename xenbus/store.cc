@@ -180,6 +180,7 @@ Result<xpv_store_transaction> start_transaction()
 {
 	/* The protocol wants one byte there. */
 	const std::string_view parts[] = { std::string_view("", 1) };
+	std::uint32_t restores = store().client.restores();
 	Call call = XPV_TRY(store().client.submit(XS_TRANSACTION_START, XPV_STORE_NO_TRANSACTION, parts, 0));
 	std::string_view reply = XPV_TRY(call.wait());
 	if (reply.empty() || reply.back() != 0)
@@ -189,7 +190,8 @@ Result<xpv_store_transaction> start_transaction()
 	/* 0 would mean: in no transaction. */
 	if (!id.ok() || id.value() == 0)
 		return Error(XEN_EIO);
-	return xpv_store_transaction{ id.value() };
+	/* If a restore came between, it seems dead, and the store has one for nobody until that ends. */
+	return xpv_store_transaction{ id.value(), restores };
 }
 
 } // namespace

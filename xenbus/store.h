@@ -22,11 +22,15 @@
 extern "C" {
 #endif
 
-/* A transaction, or none. */
+/*
+ * A transaction, or none. One that was begun in a domain before this one was
+ * restored is dead: -EAGAIN from everything.
+ */
 struct xpv_store_transaction {
 	uint32_t value;
+	uint32_t restores; /* of the domain, when it began */
 };
-#define XPV_STORE_NO_TRANSACTION ((struct xpv_store_transaction){ 0 })
+#define XPV_STORE_NO_TRANSACTION ((struct xpv_store_transaction){ 0, 0 })
 
 /*
  * XS_READ: at most size - 1 bytes and a NUL. Returns the value's length

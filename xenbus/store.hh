@@ -14,6 +14,9 @@ struct Store {
 	WatchTable watches;
 };
 
+/* The connection in a restored domain, watches and all; the client is held. Sleeping context. */
+[[nodiscard]] Status restore_connection();
+
 /* The one that store.h's functions talk to; set before and reset after everything else. */
 void set_store(Store *store);
 [[nodiscard]] Store &store();

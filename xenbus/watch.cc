@@ -10,6 +10,7 @@ namespace xpv {
 namespace {
 
 constinit xpv_lock_class watch_class;
+constinit xpv_lock_class table_class;
 constinit xpv_lock_class watch_queue_class;
 
 constexpr unsigned int wait_slice_ms = 10000;
@@ -47,6 +48,7 @@ WatchTable::WatchTable(Client &client)
 	: client_(client), next_token_(static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u)
 {
 	lock_.init("xpv store watches", watch_class);
+	table_mutex_.init("xpv store watch table", table_class);
 	xpv_wait_queue_init(&wait_queue_, "xpv store watch thread", &watch_queue_class);
 }
 
@@ -106,12 +108,14 @@ Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *call
 	watch->unwatch = XPV_TRY(Client::prepare(XS_UNWATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
 	{
 		/* Before the store knows of it: the first event may overtake the answer. */
+		MutexGuard table(table_mutex_);
 		SpinGuard guard(lock_);
 		table_.push_back(*watch);
 		count_++;
 	}
 	Status registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
-	if (!registered.ok()) {
+	/* EEXIST: a restore came between, which registered it with all the others. */
+	if (!registered.ok() && !(registered.error() == XEN_EEXIST)) {
 		/* It may be registered all the same, if only the answer is missing. */
 		remove(watch.release());
 		return registered.error();
@@ -125,6 +129,7 @@ void WatchTable::remove(Watch *watch)
 		return;
 	Owned<Watch> last(watch);
 	{
+		MutexGuard table(table_mutex_);
 		SpinGuard guard(lock_);
 		static_cast<ListLink<WatchTableLink> *>(watch)->unlink();
 		static_cast<ListLink<WatchPendingLink> *>(watch)->unlink();
@@ -148,6 +153,23 @@ void WatchTable::remove(Watch *watch)
 	/* Nobody needs the answer: should it fail, events are dropped by their token. */
 	if (call.ok())
 		call.value().forget();
+}
+
+/*
+ * All of them in one burst, without waiting for answers: the store takes
+ * them in order, before anything that was held.
+ */
+Status WatchTable::register_again()
+{
+	MutexGuard table(table_mutex_);
+	for (Watch &watch : table_) {
+		const Token token(watch.token);
+		const std::string_view parts[] = { wire(watch.path), token.wire() };
+		auto request = XPV_TRY(Client::prepare(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
+		Call call = XPV_TRY(client_.submit_first(std::move(request)));
+		call.forget();
+	}
+	return {};
 }
 
 void WatchTable::event(const WatchEvent &event)

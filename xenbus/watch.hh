@@ -56,6 +56,9 @@ public:
 					  bool (*filter)(const char *path) = nullptr);
 	void remove(Watch *watch);
 
+	/* In a new store, while the client is held (client.hh). Sleeping context. */
+	[[nodiscard]] Status register_again();
+
 	/* For the client. */
 	[[nodiscard]] WatchEventSink sink();
 	[[nodiscard]] unsigned int count();
@@ -68,6 +71,7 @@ private:
 	[[nodiscard]] bool has_work();
 
 	Client &client_;
+	Mutex table_mutex_; /* held, before lock_, when table_ changes: under it alone the table can be walked */
 	Spinlock lock_;
 	List<Watch, WatchTableLink> table_;
 	List<Watch, WatchPendingLink> pending_;

@@ -67,6 +67,14 @@ struct xpv_frontend_driver {
 	 * for it; negotiate() may follow again.
 	 */
 	void (*disconnect)(struct xpv_device *device);
+	/*
+	 * The domain was restored as a new one: ring, channel and grants are no
+	 * more, and the backend is another one that knows nothing of us. Let go
+	 * of them; what is in flight may be kept, to be asked again. negotiate()
+	 * follows, or disconnect(). Only in place of a disconnect() that was due.
+	 * When NULL, disconnect() is called.
+	 */
+	void (*connection_lost)(struct xpv_device *device);
 	/* The last call, after disconnect() where that was due: free the context. */
 	void (*remove)(struct xpv_device *device);
 };

@@ -297,6 +297,7 @@ static int __init xenbus_init(void)
 	error = xpv_bus_start();
 	if (error)
 		goto unregister_bus;
+	xpv_xenbus_suspend_start();
 	xpv_debug_file_add(&counts_file);
 	return 0;
 
@@ -313,6 +314,7 @@ module_init(xenbus_init);
 static void __exit xenbus_exit(void)
 {
 	xpv_debug_file_remove(&counts_file);
+	xpv_xenbus_suspend_stop();
 	xpv_bus_stop();
 	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
 	bus_unregister(&xpv_bus);

@@ -12,7 +12,7 @@ namespace xpv {
 
 class FakeFifo {
 public:
-	static constexpr unsigned int max_vcpus = 8;
+	static constexpr unsigned int max_vcpus = 40;
 	static constexpr unsigned int words_per_page = 1024;
 
 	[[nodiscard]] bool active() const { return active_; }

@@ -264,6 +264,23 @@ void fake_grants_reset()
 	ensure_started();
 }
 
+void fake_grants_restore()
+{
+	ensure_started();
+	SpinGuard guard(grants.lock);
+	grants.version = refuses_version_1 ? 2 : 1;
+	grants.frames = 1;
+	grants.max_frames = next_max_frames;
+	for (void *&frame : grants.entries)
+		frame = nullptr;
+	for (grant_status_t *&frame : grants.statuses)
+		frame = nullptr;
+	for (Handle &handle : grants.handles)
+		handle = {};
+	for (ForeignGrant &grant : grants.foreign)
+		grant.mapped = 0;
+}
+
 long fake_grants_add_frame(unsigned long index, void *memory)
 {
 	ensure_started();

@@ -9,8 +9,9 @@ namespace xpv {
 /* In fake_hypervisor.cc: what lies at a guest frame that was claimed; null elsewhere. */
 [[nodiscard]] void *fake_claimed_memory(Gfn frame);
 
-/* As a new domain has it. */
+/* As a new domain has it; the second leaves other domains' pages, though mapped no more, where they are. */
 void fake_grants_reset();
+void fake_grants_restore();
 /* XENMEM_add_to_physmap in XENMAPSPACE_grant_table, and the way back. */
 [[nodiscard]] long fake_grants_add_frame(unsigned long index, void *memory);
 void fake_grants_remove_frame(const void *memory);

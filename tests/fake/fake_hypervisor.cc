@@ -16,7 +16,7 @@ namespace xpv {
 namespace {
 
 constexpr unsigned int max_ports = 256;
-constexpr unsigned int max_vcpus = 8;
+constexpr unsigned int max_vcpus = 40;
 constexpr unsigned int max_claims = 16;
 constexpr unsigned int toolstack_ports = 4; /* 1..4 are made by the toolstack */
 
@@ -33,6 +33,7 @@ struct FakePort {
 struct Claim {
 	void *memory;
 	unsigned int order;
+	uint64_t stale; /* bits of pages that hold what a domain before this one had there */
 };
 
 struct Failure {
@@ -55,6 +56,7 @@ struct Domain {
 
 constinit xpv_lock_class lock_class = {};
 constinit Domain domain = {};
+constinit bool refuses_fifo = false;
 
 /* The first hypercall or test call, single-threaded, finds it not started. */
 void ensure_started()
@@ -69,6 +71,20 @@ void ensure_started()
 	}
 	domain.params[HVM_PARAM_STORE_EVTCHN] = 1;
 	domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
+}
+
+/* Something of Xen's is added at a claimed frame: a new page, after a restore. */
+void freshen(Gfn frame)
+{
+	for (Claim &claim : domain.claims) {
+		if (!claim.memory)
+			continue;
+		uint64_t page = frame.value - xpv_pages_gfn(claim.memory).value;
+		if (page >= 1u << claim.order || page >= 64 || !(claim.stale >> page & 1))
+			continue;
+		claim.stale &= ~(uint64_t{ 1 } << page);
+		__builtin_memset(static_cast<char *>(claim.memory) + page * page_size, 0, page_size);
+	}
 }
 
 void *memory_of(Gfn frame)
@@ -124,7 +140,7 @@ void set_pending(uint32_t port)
 {
 	if (domain.fifo.active())
 		tell_fifo(port);
-	else if (!test_and_set_bit(port, domain.shared->evtchn_pending))
+	else if (domain.shared && !test_and_set_bit(port, domain.shared->evtchn_pending))
 		tell_two_level(port);
 }
 
@@ -177,6 +193,8 @@ long open_port(unsigned int status, uint32_t vcpu, uint32_t virq, uint32_t &numb
 
 long fifo_op(unsigned int command, unsigned long argument)
 {
+	if (refuses_fifo)
+		return -XEN_ENOSYS;
 	if (command == EVTCHNOP_init_control) {
 		auto *control = reinterpret_cast<::evtchn_init_control *>(argument);
 		auto *page = static_cast<char *>(xpv_fake_memory(Gfn{ control->control_gfn }));
@@ -288,6 +306,7 @@ long memory_op(unsigned int command, unsigned long argument)
 		void *memory = memory_of(Gfn{ add->gpfn });
 		if (!memory)
 			return -XEN_EINVAL;
+		freshen(Gfn{ add->gpfn });
 		if (add->space == XENMAPSPACE_shared_info) {
 			domain.shared = static_cast<::shared_info *>(memory);
 			return 0;
@@ -332,6 +351,9 @@ long hvm_op(unsigned int command, unsigned long argument)
 		if (set->vcpu >= max_vcpus)
 			return -XEN_ENOENT;
 		domain.vectors[set->vcpu] = set->vector;
+		/* As Xen, which tells the vCPU of what it has been told of before. */
+		if (vcpu_info *info = info_of(set->vcpu); info && read_once(info->evtchn_upcall_pending))
+			xpv_fake_interrupt(Vcpu{ set->vcpu }, set->vector);
 		return 0;
 	}
 	}
@@ -347,7 +369,7 @@ long vcpu_op(unsigned int command, unsigned long vcpu, unsigned long argument)
 	if (domain.infos[vcpu])
 		return -XEN_EINVAL;
 	auto *info = reinterpret_cast<vcpu_register_vcpu_info_t *>(argument);
-	void *memory = memory_of(Gfn{ info->mfn });
+	void *memory = xpv_fake_memory(Gfn{ info->mfn });
 	if (!memory)
 		return -XEN_EINVAL;
 	domain.infos[vcpu] = reinterpret_cast<vcpu_info *>(static_cast<char *>(memory) + info->offset);
@@ -459,6 +481,34 @@ void xpv_fake_reset(void)
 	xpv::fake_grants_reset();
 	xpv::fake_vcpus_reset();
 	xpv::ensure_started();
+}
+
+void xpv_fake_restore(void)
+{
+	xpv::ensure_started();
+	xpv::SpinGuard guard(xpv::domain.lock);
+	for (xpv::Claim &claim : xpv::domain.claims)
+		claim.stale = ~uint64_t{ 0 };
+	xpv::domain.shared = nullptr;
+	for (unsigned int port = 0; port < xpv::max_ports; port++) {
+		xpv::domain.ports[port] = {};
+		if (port >= 1 && port <= xpv::toolstack_ports) {
+			xpv::domain.ports[port].status = EVTCHNSTAT_interdomain;
+			xpv::domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+		}
+	}
+	__builtin_memset(static_cast<void *>(&xpv::domain.fifo), 0, sizeof(xpv::domain.fifo));
+	__builtin_memset(xpv::domain.vectors, 0, sizeof(xpv::domain.vectors));
+	__builtin_memset(xpv::domain.infos, 0, sizeof(xpv::domain.infos));
+	xpv::domain.params[HVM_PARAM_CALLBACK_IRQ] = 0;
+	xpv::domain.params[HVM_PARAM_STORE_EVTCHN] = 3;
+	xpv::domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
+	xpv::fake_grants_restore();
+}
+
+void xpv_fake_refuse_fifo(bool refuse)
+{
+	xpv::refuses_fifo = refuse;
 }
 
 void xpv_fake_event(struct xpv_port port)

@@ -19,6 +19,18 @@ extern "C" {
 /* Back to the state of a new domain; the caller's modules must hold nothing. */
 void xpv_fake_reset(void);
 
+/*
+ * The domain is saved, and restored as a new one: guest memory stays as it
+ * is; shared info, event channels, the grant table with all that is mapped
+ * either way, upcalls and parameters are a new domain's. The toolstack's
+ * ports have other numbers: those of the store and the console are in the
+ * parameters. The frames of xpv_frames_claim() hold what was there, until Xen
+ * adds something new.
+ */
+void xpv_fake_restore(void);
+/* Whether Xen has no FIFO event channels. */
+void xpv_fake_refuse_fifo(bool refuse);
+
 /* ---- Event channels ---- */
 
 /* The other end sends an event to our port: sets it pending and makes the upcall, as Xen would. */

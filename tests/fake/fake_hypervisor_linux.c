@@ -21,6 +21,8 @@ void *xpv_fake_memory(struct xpv_gfn frame)
 	return pfn_valid(frame.value) ? phys_to_virt(frame.value << PAGE_SHIFT) : NULL;
 }
 
+EXPORT_SYMBOL_GPL(xpv_fake_restore);
+EXPORT_SYMBOL_GPL(xpv_fake_refuse_fifo);
 EXPORT_SYMBOL_GPL(xpv_fake_event);
 EXPORT_SYMBOL_GPL(xpv_fake_virq);
 EXPORT_SYMBOL_GPL(xpv_fake_sent);

@@ -6,9 +6,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "blkfront/vbd.hh"
 #include "gnttab/linux.h"
+#include "hypervisor/suspend_part.h"
 #include "tests/host/blkfront_backend.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
@@ -81,6 +84,7 @@ void xpv_device_fail(xpv_device *device, int, const char *format, ...)
 struct xpv_event_channel {
 	xpv_event_handler *handler;
 	xpv_event_context *context;
+	bool lost = false;
 	unsigned int sent = 0, masked = 0, spurious = 0;
 };
 
@@ -106,6 +110,13 @@ void xpv_event_channel_close(xpv_event_channel *channel)
 	delete channel;
 	the_channel = nullptr;
 }
+bool xpv_event_channel_lost(const xpv_event_channel *channel) { return channel->lost; }
+int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, xpv_domid)
+{
+	if (!channel_error)
+		channel->lost = false;
+	return channel_error;
+}
 xpv_port xpv_event_channel_port(const xpv_event_channel *) { return { 17 }; }
 int xpv_event_channel_notify(xpv_event_channel *channel)
 {
@@ -122,8 +133,10 @@ void xpv_event_channel_spurious(xpv_event_channel *channel) { channel->spurious+
 struct xpv_disk {
 	xpv_disk_shape shape;
 	xpv_vbd *vbd;
+	std::vector<request *> requeued;
 	bool added = false, stopped = false;
 	uint64_t resized = 0;
+	bool write_cache = true;
 };
 
 namespace {
@@ -140,12 +153,34 @@ int xpv_disk_create(struct device *, const xpv_disk_shape *shape, xpv_vbd *vbd, 
 {
 	if (disk_error)
 		return disk_error;
-	*disk = the_disk = new xpv_disk{ *shape, vbd };
+	*disk = the_disk = new xpv_disk{ *shape, vbd, {} };
 	return 0;
 }
 void xpv_disk_add(xpv_disk *disk) { disk->added = true; }
-void xpv_disk_stop(xpv_disk *disk) { disk->stopped = true; }
-void xpv_disk_start(xpv_disk *disk) { disk->stopped = false; }
+void xpv_disk_stop(xpv_disk *disk)
+{
+	EXPECT_FALSE(disk->stopped);
+	disk->stopped = true;
+}
+void xpv_disk_start(xpv_disk *disk)
+{
+	EXPECT_TRUE(disk->stopped);
+	disk->stopped = false;
+	/* As Linux dispatches them, maybe to be told that there is no disk any more. */
+	for (request *one : std::exchange(disk->requeued, {})) {
+		xpv_block_segments segments = segments_of(2);
+		xpv_block_completion refused = { one, -XEN_EIO };
+		if (xpv_vbd_submit(disk->vbd, one, XPV_BLOCK_READ, 0, &segments, true) == XPV_BLOCK_DEAD)
+			xpv_disk_complete(&refused, 1);
+	}
+}
+void xpv_disk_requeue(xpv_disk *disk, const xpv_block_completion *unfinished, unsigned int count)
+{
+	EXPECT_TRUE(disk->stopped);
+	for (unsigned int i = 0; i < count; i++)
+		disk->requeued.push_back(unfinished[i].request);
+}
+void xpv_disk_set_cache(xpv_disk *disk, bool write_cache, bool) { disk->write_cache = write_cache; }
 void xpv_disk_resize(xpv_disk *disk, uint64_t sectors) { disk->resized = sectors; }
 void xpv_disk_remove(xpv_disk *disk)
 {
@@ -345,6 +380,198 @@ TEST_F(BlkfrontVbd, LostEventIsFoundByPolling)
 	submit(1);
 	other.respond(*other.next());
 	xpv_vbd_poll(the_disk->vbd);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	disconnect();
+	remove();
+}
+
+/* ---- Suspend: the parts of grant table and disks are those of the modules ---- */
+
+class BlkfrontSuspend : public BlkfrontVbd {
+protected:
+	void SetUp() override
+	{
+		BlkfrontVbd::SetUp();
+		xpv_gnttab_suspend_start();
+		xpv_vbds_suspend_start();
+		probe();
+		negotiate();
+		connect();
+	}
+	void TearDown() override
+	{
+		xpv_vbds_suspend_stop();
+		xpv_gnttab_suspend_stop();
+		BlkfrontVbd::TearDown();
+	}
+	static void begin()
+	{
+		const char *refused = nullptr;
+		xpv_suspend_parts_lock();
+		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+		EXPECT_TRUE(the_disk->stopped);
+		xpv_suspend_parts_suspend_early();
+	}
+	static void end(xpv_resume_kind kind)
+	{
+		xpv_suspend_parts_resume_early(kind);
+		xpv_suspend_parts_resume_late(kind);
+		xpv_suspend_parts_unlock();
+	}
+	/* Up to where the bus has told the driver. */
+	void restore()
+	{
+		begin();
+		xpv_fake_restore();
+		the_channel->lost = true;
+		end(XPV_RESUME_RESTORED);
+		EXPECT_TRUE(the_disk->stopped);
+		xpv_vbd_connection_lost(&device);
+		EXPECT_TRUE(the_disk->stopped);
+		other = Backend{ backend };
+	}
+};
+
+TEST_F(BlkfrontSuspend, CancelledGoesOn)
+{
+	submit(1);
+	begin();
+	auto seen = other.next();
+	other.respond(*seen);
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end(XPV_RESUME_CANCELLED);
+	EXPECT_FALSE(the_disk->stopped);
+	submit(2);
+	EXPECT_TRUE(other.next());
+	disconnect();
+	EXPECT_EQ(outcome(2), std::vector<int>{ -XEN_EIO });
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
+{
+	for (unsigned int i = 0; i < xpv::Ring::slots; i++)
+		submit(i);
+	auto seen = other.next();
+	other.map(*seen, 0); /* which it cannot give back */
+	other.respond(*other.next());
+	fake::take_log();
+	device.backend["sectors"] = "4096";
+	device.backend["feature-flush-cache"] = "0";
+	device.backend["feature-barrier"] = "0";
+	restore();
+	EXPECT_EQ(the_disk->requeued.size(), 32u) << "an answer that nobody saw is none";
+	EXPECT_TRUE(ended.empty());
+	xpv_vbd_poll(the_disk->vbd); /* Linux's timeouts do not stop */
+	event();
+	EXPECT_TRUE(ended.empty());
+	EXPECT_EQ(grant_counts().parked, 0u);
+
+	negotiate();
+	EXPECT_TRUE(the_disk->stopped);
+	connect();
+	EXPECT_FALSE(the_disk->stopped);
+	EXPECT_EQ(the_disk->resized, 4096u);
+	EXPECT_FALSE(the_disk->write_cache);
+	for (unsigned int i = 0; i < xpv::Ring::slots; i++) {
+		auto request = other.next();
+		ASSERT_TRUE(request);
+		other.respond(*request);
+	}
+	EXPECT_FALSE(other.next());
+	event();
+	for (unsigned int i = 0; i < xpv::Ring::slots; i++)
+		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
+	EXPECT_EQ(device.failure, "");
+	for (const std::string &line : fake::take_log())
+		EXPECT_EQ(line.find("was not granted"), std::string::npos);
+	disconnect();
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
+{
+	submit(1);
+	restore();
+	/* A suspend that is cancelled does not start what has no backend. */
+	const char *refused = nullptr;
+	xpv_suspend_parts_lock();
+	ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
+	xpv_suspend_parts_unlock();
+	EXPECT_TRUE(the_disk->stopped);
+	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, RestoredTwiceBeforeItConnects)
+{
+	submit(1);
+	restore();
+	negotiate();
+	begin();
+	xpv_fake_restore();
+	the_channel->lost = true;
+	end(XPV_RESUME_RESTORED);
+	xpv_vbd_connection_lost(&device);
+	other = Backend{ backend };
+	negotiate();
+	connect();
+	other.respond(*other.next());
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	disconnect();
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, DetachedRightAfterConnectingAgain)
+{
+	restore();
+	negotiate();
+	connect();
+	disconnect();
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, AnotherDiskInItsPlaceIsRefused)
+{
+	submit(1);
+	restore();
+	device.backend["sector-size"] = "4096";
+	negotiate();
+	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	disconnect();
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	remove();
+}
+
+/* Fault 34, on the way back. */
+TEST_F(BlkfrontSuspend, EachStepMayFailAndBeTriedAgain)
+{
+	submit(1);
+	restore();
+	channel_error = -XEN_ENOSPC;
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_ENOSPC);
+	channel_error = 0;
+	device.publish_error = -XEN_EAGAIN;
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EAGAIN);
+	device.publish_error = 0;
+	for (unsigned int n = 1;; n++) {
+		fake::fail_allocation(n);
+		if (xpv_vbd_negotiate(&device) == 0)
+			break;
+		ASSERT_LT(n, 20u);
+	}
+	fake::fail_allocation(0);
+	device.read_error = -XEN_ETIMEDOUT;
+	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_ETIMEDOUT);
+	device.read_error = 0;
+	negotiate();
+	connect();
+	other.respond(*other.next());
+	event();
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	disconnect();
 	remove();

@@ -106,6 +106,11 @@ void remove(xpv_device *device)
 	calls->add(xpv_device_id(device), 'r');
 }
 
+void connection_lost(xpv_device *device)
+{
+	calls->add(xpv_device_id(device), 'l');
+}
+
 const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
@@ -115,6 +120,7 @@ const xpv_frontend_driver driver = {
 	.connect = connect,
 	.backend_changed = backend_changed,
 	.disconnect = disconnect,
+	.connection_lost = connection_lost,
 	.remove = remove,
 };
 
@@ -243,6 +249,183 @@ TEST_F(Devices, FromAttachToConnected)
 	EXPECT_EQ(the_calls.get("51712"), "pncdr");
 	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "3", "4", "5", "6" }));
 	EXPECT_EQ(peer.get(backend("51712") + "/state"), "6");
+}
+
+/* ---- The domain is restored as another: paths in the store have other numbers ---- */
+
+class RestoredDevices : public Devices {
+protected:
+	/* As the registry calls it, with what Connection does in the kernel. */
+	void suspend()
+	{
+		store.client.hold();
+		store.client.leave();
+	}
+	void cancel() { store.client.release(); }
+	template <typename Toolstack>
+	void restore(Toolstack toolstack)
+	{
+		suspend();
+		peer.become_new();
+		toolstack();
+		ASSERT_TRUE(store.client.restore(&peer.page).ok());
+		ASSERT_TRUE(store.watches.register_again().ok());
+		xpv_bus_restored();
+		peer.go_on();
+		store.client.release();
+	}
+	/* As attach(), by a toolstack of whose domain the frontend is number 7 still, but the backend another. */
+	void attach_elsewhere(const std::string &id, const char *theirs = "2") { attach(id, "1", theirs, 3); }
+};
+
+TEST_F(RestoredDevices, ConnectAnewAllTogether)
+{
+	start_bus();
+	do_register();
+	for (const char *id : { "1", "2", "3", "4" })
+		attach_connected(id);
+	the_calls.slow_ms = 100;
+	std::size_t watches = peer.watch_count();
+	restore([&] {
+		for (const char *id : { "1", "2", "3", "4" })
+			attach_elsewhere(id);
+	});
+	for (const std::string id : { "1", "2", "3", "4" }) {
+		EXPECT_TRUE(peer.becomes(frontend(id) + "/state", "4"));
+		EXPECT_EQ(the_calls.get(id), "pnclnc");
+		EXPECT_EQ(xpv_device_backend_path(the_calls.device[id]), backend(id, 3));
+		EXPECT_EQ(xpv_device_backend_domain(the_calls.device[id]).value, 3);
+	}
+	EXPECT_GT(the_calls.most_overlapping, 1);
+	EXPECT_EQ(peer.watch_count(), watches);
+	/* The new backend is watched. */
+	peer.set(backend("2", 3) + "/state", "5");
+	EXPECT_TRUE(the_calls.wait("2", "pnclncd"));
+}
+
+TEST_F(RestoredDevices, CancelledChangesNothing)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	suspend();
+	std::thread asks([&] {
+		char value[8];
+		EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "device/vbd/1/state", value, sizeof(value)), 1);
+	});
+	unsigned int before = peer.requests;
+	std::this_thread::sleep_for(100ms);
+	EXPECT_EQ(peer.requests, before);
+	cancel();
+	asks.join();
+	EXPECT_EQ(the_calls.get("1"), "pnc");
+	peer.set(backend("1") + "/state", "5");
+	EXPECT_TRUE(the_calls.wait("1", "pncd"));
+}
+
+TEST_F(RestoredDevices, BackendMayComeLate)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	restore([&] { attach_elsewhere("1", "1"); });
+	EXPECT_TRUE(the_calls.wait("1", "pncl"));
+	std::this_thread::sleep_for(100ms);
+	EXPECT_EQ(the_calls.get("1"), "pncl");
+	peer.set(backend("1", 3) + "/state", "2");
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+}
+
+TEST_F(RestoredDevices, SomeVanishAndOthersAppear)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	attach_connected("2");
+	restore([&] {
+		attach_elsewhere("2");
+		attach_elsewhere("3");
+	});
+	EXPECT_TRUE(peer.becomes(frontend("2") + "/state", "4"));
+	EXPECT_TRUE(peer.becomes(frontend("3") + "/state", "4"));
+	/* Nobody says that it lost the connection: it is gone altogether. */
+	EXPECT_TRUE(the_calls.wait("1", "pncdr"));
+	EXPECT_EQ(the_calls.get("3"), "pnc");
+}
+
+TEST_F(RestoredDevices, DetachRightAfterwards)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	automatic = false;
+	restore([&] { attach_elsewhere("1", "5"); });
+	EXPECT_TRUE(the_calls.wait("1", "pncl"));
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+	peer.set(backend("1", 3) + "/state", "6");
+	EXPECT_TRUE(the_calls.wait("1", "pncld"));
+	peer.erase(frontend("1"));
+	EXPECT_TRUE(the_calls.wait("1", "pncldr"));
+}
+
+TEST_F(RestoredDevices, UnbindWhileItWaitsForItsBackend)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	restore([&] { attach_elsewhere("1", "1"); });
+	EXPECT_TRUE(the_calls.wait("1", "pncl"));
+	unregister();
+	EXPECT_EQ(the_calls.get("1"), "pncldr");
+}
+
+TEST_F(RestoredDevices, TransactionsAreDeadAndRequestsAskedAgain)
+{
+	start_bus();
+	xpv_store_transaction old;
+	ASSERT_EQ(xpv_store_transaction_start(&old), 0);
+	restore([&] { peer.set("/local/domain/7/name", "other"); });
+	EXPECT_EQ(xpv_store_write(old, "name", "x"), -XEN_EAGAIN);
+	EXPECT_EQ(xpv_store_transaction_end(old, true), -XEN_EAGAIN);
+	xpv_store_transaction fresh;
+	ASSERT_EQ(xpv_store_transaction_start(&fresh), 0);
+	EXPECT_EQ(fresh.value, old.value) << "and still not the same";
+	EXPECT_EQ(xpv_store_transaction_end(fresh, false), 0);
+
+	/* One that the old store never answered. */
+	peer.stop();
+	std::thread asks([&] {
+		char name[8];
+		EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "name", name, sizeof(name)), 5);
+		EXPECT_STREQ(name, "third");
+	});
+	std::this_thread::sleep_for(50ms);
+	restore([&] { peer.set("/local/domain/7/name", "third"); });
+	asks.join();
+}
+
+TEST_F(RestoredDevices, DeadConnectionIsRevived)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	__atomic_store_n(&peer.page.rsp_prod, peer.page.rsp_prod + 5000, __ATOMIC_SEQ_CST);
+	peer.ring();
+	EXPECT_TRUE(store.client.dead());
+	restore([&] { attach_elsewhere("1"); });
+	EXPECT_FALSE(store.client.dead());
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+}
+
+TEST_F(RestoredDevices, TwiceInShortOrder)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	restore([&] { attach_elsewhere("1"); });
+	restore([&] { attach("1", "1", "2", 5); });
+	ASSERT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+	EXPECT_EQ(xpv_device_backend_path(the_calls.device["1"]), backend("1", 5));
 }
 
 TEST_F(Devices, DriverLaterThanDevice)

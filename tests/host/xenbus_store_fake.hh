@@ -164,6 +164,27 @@ public:
 			thread_.join();
 	}
 
+	/*
+	 * Another store, in the same page, of which the client knows nothing yet:
+	 * what a restored domain finds. Served from go_on() on.
+	 */
+	void become_new()
+	{
+		stop();
+		std::memset(&page, 0, sizeof(page));
+		std::lock_guard guard(nodes_mutex_);
+		nodes_.clear();
+		history_.clear();
+		watches_.clear();
+		transactions_.clear();
+		last_transaction_ = 0;
+	}
+	void go_on()
+	{
+		stopping_ = false;
+		start(*client_);
+	}
+
 	/* As a domain with every right: the toolstack's, or the backend's. */
 	void set(const std::string &path, const std::string &value) { change(path, value); }
 	void erase(const std::string &path) { change(path, std::nullopt); }

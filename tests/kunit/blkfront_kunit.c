@@ -15,6 +15,8 @@
 #define xpv_disk_stop kunit_disk_stop
 #define xpv_disk_start kunit_disk_start
 #define xpv_disk_resize kunit_disk_resize
+#define xpv_disk_requeue kunit_disk_requeue
+#define xpv_disk_set_cache kunit_disk_set_cache
 #define xpv_disk_remove kunit_disk_remove
 #define xpv_disk_complete kunit_disk_complete
 #include "blkfront/disk_linux.c"
@@ -492,6 +494,64 @@ static void requests_in_flight_fail_once_at_removal(struct kunit *test)
 	free_pages_of(pages, count);
 }
 
+/* A restore: what was in flight, flushes among it, is done again by another backend, and ends once. */
+static void requests_in_flight_are_done_again(struct kunit *test)
+{
+	struct xpv_vbd *vbd = create_and_add(test, &plain_shape);
+	struct xpv_block_completion unfinished[SLOTS];
+	const unsigned int count = SLOTS + 8;
+	struct waiting_bio *waiting = kunit_kcalloc(test, count, sizeof(*waiting), GFP_KERNEL);
+	struct gendisk *gendisk = vbd->disk->gendisk;
+	struct waiting_bio flush = {};
+	struct task_struct *submitter;
+	struct page *pages[SLOTS + 8];
+	unsigned int i, held;
+	struct bio *bio;
+
+	KUNIT_ASSERT_NOT_NULL(test, waiting);
+	alloc_pages_or_fail(test, pages, count);
+	memset(vbd->data, 0x11, DISK_SECTORS * SECTOR_SIZE);
+	vbd->hold = true;
+	for (i = 0; i < count; i++)
+		init_completion(&waiting[i].done);
+	init_completion(&flush.done);
+	bio = bio_alloc(gendisk->part0, 0, REQ_OP_WRITE | REQ_PREFLUSH, GFP_KERNEL);
+	bio->bi_private = &flush;
+	bio->bi_end_io = waiting_bio_end;
+	submit_bio(bio);
+	submitter = submit_in_a_thread(test, gendisk->part0, waiting, pages, count);
+	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, SLOTS));
+
+	xpv_disk_stop(vbd->disk);
+	held = vbd->held_count;
+	for (i = 0; i < held; i++)
+		unfinished[i] = (struct xpv_block_completion){ vbd->held[i], 0 };
+	vbd->held_count = 0;
+	xpv_disk_requeue(vbd->disk, unfinished, held);
+	xpv_disk_set_cache(vbd->disk, true, true);
+	KUNIT_EXPECT_TRUE(test, bdev_fua(gendisk->part0));
+	/* The other backend's data. */
+	memset(vbd->data, 0x22, DISK_SECTORS * SECTOR_SIZE);
+	vbd->requests = vbd->flushes = 0;
+	vbd->hold = false;
+	msleep(50);
+	KUNIT_EXPECT_EQ(test, 0u, vbd->requests);
+	xpv_disk_start(vbd->disk);
+
+	KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&flush.done, 5 * HZ));
+	KUNIT_EXPECT_EQ(test, 0, blk_status_to_errno(flush.status));
+	KUNIT_EXPECT_EQ(test, 1u, vbd->flushes);
+	for (i = 0; i < count; i++) {
+		KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&waiting[i].done, 5 * HZ));
+		KUNIT_EXPECT_EQ(test, 0, blk_status_to_errno(waiting[i].status));
+		KUNIT_EXPECT_EQ(test, 1u, waiting[i].ends);
+		KUNIT_EXPECT_NULL(test, memchr_inv(page_address(pages[i]), 0x22, PAGE_SIZE));
+	}
+	kthread_stop(submitter);
+	free_pages_of(pages, count);
+	disconnect(vbd);
+}
+
 /* The backend answers nothing, not even the partition scan. */
 static void silent_backend_can_be_removed(struct kunit *test)
 {
@@ -560,6 +620,7 @@ static struct kunit_case blkfront_cases[] = {
 	KUNIT_CASE(busy_ring_is_tried_again),
 	KUNIT_CASE(batch_is_pushed_once),
 	KUNIT_CASE(requests_in_flight_fail_once_at_removal),
+	KUNIT_CASE(requests_in_flight_are_done_again),
 	KUNIT_CASE(silent_backend_can_be_removed),
 	KUNIT_CASE(disk_never_added_can_be_removed),
 	KUNIT_CASE(same_minors_are_refused),

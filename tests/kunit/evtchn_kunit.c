@@ -12,8 +12,10 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/smp.h>
+#include <linux/stop_machine.h>
 
 #include "evtchn/evtchn.h"
+#include "hypervisor/suspend_part.h"
 #include "tests/fake/fake_hypervisor.h"
 
 #define HYPERCALL_EVENT_CHANNEL_OP 32
@@ -590,6 +592,96 @@ static void closes_in_a_storm(struct kunit *test)
 	}
 }
 
+/* ---- Suspend: all other CPUs stand still, as at the barrier ---- */
+
+static int be_restored(void *unused)
+{
+	xpv_suspend_parts_suspend_early();
+	xpv_fake_restore();
+	xpv_suspend_parts_resume_early(XPV_RESUME_RESTORED);
+	return 0;
+}
+
+static int be_cancelled(void *event)
+{
+	xpv_suspend_parts_suspend_early();
+	xpv_fake_event(*(struct xpv_port *)event);
+	xpv_suspend_parts_resume_early(XPV_RESUME_CANCELLED);
+	return 0;
+}
+
+static void resume_this_cpu(void *unused)
+{
+	xpv_suspend_parts_resume_cpu(smp_processor_id());
+}
+
+static void suspend(struct kunit *test, int (*away)(void *argument), void *argument, enum xpv_resume_kind kind)
+{
+	const char *refused = NULL;
+	int cpu;
+
+	xpv_suspend_parts_lock();
+	KUNIT_EXPECT_EQ(test, 0, xpv_suspend_parts_prepare(&refused));
+	KUNIT_EXPECT_EQ(test, 0, stop_machine(away, argument, cpumask_of(0)));
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		if (cpu && kind == XPV_RESUME_RESTORED)
+			smp_call_function_single(cpu, resume_this_cpu, NULL, 1);
+	}
+	cpus_read_unlock();
+	xpv_suspend_parts_resume_late(kind);
+	xpv_suspend_parts_unlock();
+}
+
+static void cancelled_suspend_changes_nothing(struct kunit *test)
+{
+	struct events events = {};
+	struct xpv_event_channel *channel = open_channel(test, &events, XPV_EVENT_HARD);
+	struct xpv_port port = xpv_event_channel_port(channel);
+
+	suspend(test, be_cancelled, &port, XPV_RESUME_CANCELLED);
+	KUNIT_EXPECT_TRUE(test, arrives(&events));
+	settle();
+	KUNIT_EXPECT_EQ(test, 1, atomic_read(&events.count));
+	KUNIT_EXPECT_FALSE(test, xpv_event_channel_lost(channel));
+	xpv_event_channel_close(channel);
+}
+
+static void restored_domain_has_events_again(struct kunit *test)
+{
+	struct events ipi = {}, disk = {};
+	struct xpv_event_channel *channel = open_channel(test, &disk, XPV_EVENT_THREADED), *own;
+	unsigned int irq = xpv_event_channel_irq(channel), round, cpu;
+	unsigned int open = xpv_fake_open_ports();
+
+	for_each_online_cpu(cpu) {
+		init_completion(&ipi.arrived);
+		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_ipi(cpu, "ipi", XPV_EVENT_HARD, count_event,
+								    (struct xpv_event_context *)&ipi, &own));
+		for (round = 0; round < 3; round++) {
+			suspend(test, be_restored, NULL, XPV_RESUME_RESTORED);
+			KUNIT_EXPECT_TRUE(test, xpv_event_channel_lost(channel));
+			KUNIT_EXPECT_EQ(test, -ENOTCONN, xpv_event_channel_notify(channel));
+			disable_irq(irq);
+			enable_irq(irq);
+			KUNIT_EXPECT_EQ(test, 0, irq_set_affinity(irq, cpumask_of(cpu)));
+
+			KUNIT_EXPECT_EQ(test, 0, xpv_event_channel_notify(own));
+			KUNIT_EXPECT_TRUE(test, arrives(&ipi));
+			KUNIT_EXPECT_EQ(test, (int)cpu, ipi.cpu);
+
+			KUNIT_EXPECT_EQ(test, 0, xpv_event_channel_rebind_unbound(channel, dom0));
+			KUNIT_EXPECT_EQ(test, irq, xpv_event_channel_irq(channel));
+			KUNIT_EXPECT_EQ(test, cpu, xpv_fake_port_vcpu(xpv_event_channel_port(channel)).value);
+			xpv_fake_event(xpv_event_channel_port(channel));
+			KUNIT_EXPECT_TRUE(test, arrives(&disk));
+		}
+		xpv_event_channel_close(own);
+	}
+	KUNIT_EXPECT_EQ(test, open, xpv_fake_open_ports());
+	xpv_event_channel_close(channel);
+}
+
 static struct kunit_case evtchn_cases[] = {
 	KUNIT_CASE(delivers_in_hardirq),
 	KUNIT_CASE(delivers_in_a_thread),
@@ -615,6 +707,8 @@ static struct kunit_case evtchn_cases[] = {
 	KUNIT_CASE(new_channels_are_spread_over_the_cpus),
 	KUNIT_CASE(nothing_is_lost_when_cpus_come_and_go),
 	KUNIT_CASE(closes_in_a_storm),
+	KUNIT_CASE(cancelled_suspend_changes_nothing),
+	KUNIT_CASE(restored_domain_has_events_again),
 	{}
 };
 

@@ -168,10 +168,10 @@ def test_more_vcpus_than_shared_info_has_room_for(guest, kernel, modules):
     only later too. So many emulated ones at once are too slow to start: Linux
     starts with two, and others are brought up by hand."""
     many = guest(type="hvm", drivers="xpv", modules=modules, vcpus=40, memory=768, disks=[16],
-                 cmdline="maxcpus=2", boot_timeout=600)
+                 cmdline="maxcpus=2")
 
     def online(cpu, yes=1):
-        many.run(f"echo {yes} >/sys/devices/system/cpu/cpu{cpu}/online")
+        many.run(f"echo {yes} >/sys/devices/system/cpu/cpu{cpu}/online", timeout=300)
 
     def serve_disk_on(cpu):
         """The events that CPU has when it serves the disk."""

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Channels across a suspend that ends in another domain. */
+#include "evtchn/abi.hh"
+#include "evtchn/channels.hh"
+#include "evtchn/linux.h"
+#include "hypervisor/hypercall.hh"
+#include "lib/log.hh"
+
+namespace xpv {
+
+/*
+ * A new domain gives the lowest numbers first, after a few of its own: room
+ * for as many ports as there are channels is room for those bound again.
+ */
+Status Channels::prepare()
+{
+	constexpr uint32_t others = 256; /* the toolstack's, and one or two for each vCPU */
+	MutexGuard guard(mutex_);
+	uint32_t count = others;
+	for (xpv_event_channel &channel : all_) {
+		static_cast<void>(channel);
+		count++;
+	}
+	uint32_t most = abi([](auto &ports) { return ports.ports; });
+	return status(xpv_irq_room(Port{ (count < most ? count : most) - 1 }));
+}
+
+void Channels::remember_events()
+{
+	for (xpv_event_channel &channel : all_)
+		channel.had_event = !lost(channel) && abi([&](auto &ports) { return ports.pending(channel.port); });
+}
+
+Status Channels::restore()
+{
+	write_once(restores_, restores_ + 1);
+	xpv_irqs_forget_ports();
+	for (xpv_event_channel &channel : all_)
+		write_once(channel.port.value, 0);
+	Status first;
+	for (xpv_event_channel &channel : all_) {
+		if (channel.source.kind == Source::Peer || channel.closing)
+			continue;
+		Status bound = bind_again(channel);
+		if (!bound.ok())
+			XPV_ERR("%s is lost: error %d", channel.name, bound.error().number());
+		if (!bound.ok() && first.ok())
+			first = bound;
+	}
+	return first;
+}
+
+Status Channels::bind_again(xpv_event_channel &channel)
+{
+	Vcpu vcpu = xpv_vcpu_of_cpu(channel.fixed ? channel.cpu : 0);
+	Port port = XPV_TRY(channel.source.kind == Source::Virq ? evtchn_bind_virq(channel.source.virq, vcpu) :
+								  evtchn_bind_ipi(vcpu));
+	Status attached = attach(channel, port);
+	if (!attached.ok()) {
+		if (Status closed = evtchn_close(port); !closed.ok())
+			XPV_ERR("closing port %u: error %d", port.value, closed.error().number());
+		return attached;
+	}
+	if (channel.had_event)
+		abi([&](auto &ports) { ports.set_pending(port); });
+	if (channel.hidden == 0)
+		abi([&](auto &ports) { ports.unmask(port); });
+	return {};
+}
+
+/* The port, masked and with room made for it, is the channel's. Irqs off, nobody else looks at the channel's port. */
+Status Channels::attach(xpv_event_channel &channel, Port port)
+{
+	if (!abi([&](auto &ports) { return ports.has_room(port); }))
+		return Error(XEN_ERANGE);
+	/* One that is not fixed begins on vCPU 0, and Xen need not be told that. */
+	if (channel.fixed || channel.cpu == 0)
+		abi([&](auto &ports) { ports.assign(port, channel.cpu); });
+	else
+		XPV_TRY(abi([&](auto &ports) { return ports.move(port, channel.cpu); }));
+	/* No irq: it is just being bound, and its owner will say which. */
+	if (channel.irq)
+		XPV_TRY(status(xpv_irq_set_port(channel.irq, port)));
+	if (channel.priority != EVTCHN_FIFO_PRIORITY_DEFAULT) {
+		/* Only the order in which it is handled. */
+		if (!abi([&](auto &ports) { return ports.set_priority(port, channel.priority); }).ok())
+			channel.priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+	}
+	write_once(channel.port.value, port.value);
+	return {};
+}
+
+Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, unsigned int restores)
+{
+	MutexGuard guard(mutex_);
+	if (!lost(channel))
+		return Error(XEN_EISCONN);
+	XPV_TRY(make_room_locked(port));
+	XPV_TRY(status(xpv_irq_room(port)));
+	SpinGuard channel_guard(channel.lock);
+	if (restores_ != restores)
+		return Error(XEN_EAGAIN);
+	XPV_TRY(attach(channel, port));
+	channel.adopted = adopted;
+	if (channel.hidden == 0)
+		abi([&](auto &ports) { ports.unmask(port); });
+	return {};
+}
+
+} // namespace xpv

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* This module's part in a suspend. */
+#include "evtchn/channels.hh"
+#include "evtchn/linux.h"
+#include "hypervisor/suspend_part.h"
+
+namespace xpv {
+
+namespace {
+
+int prepare()
+{
+	Status made = channels->prepare();
+	return made.ok() ? xpv_ports_prepare() : made.code();
+}
+
+void suspend_early()
+{
+	channels->remember_events();
+}
+
+/* Each of these as far as it goes, and the first error. */
+int resume_early(xpv_resume_kind kind)
+{
+	if (kind != XPV_RESUME_RESTORED)
+		return 0;
+	int ports = xpv_ports_restore();
+	int bound = channels->restore().code();
+	int upcalls = xpv_upcalls_restore();
+	return ports ? ports : bound ? bound : upcalls;
+}
+
+int resume_cpu(unsigned int cpu)
+{
+	return xpv_upcall_restore_cpu(cpu);
+}
+
+void resume_late(xpv_resume_kind kind)
+{
+	xpv_ports_settle();
+	/* Xen was told of every vCPU's vector with its events pending; this is for those of one that failed. */
+	if (kind == XPV_RESUME_RESTORED)
+		raise_pending();
+}
+
+constinit xpv_suspend_part part = {
+	.name = "event channels",
+	.layer = XPV_SUSPEND_EVTCHN,
+	.prepare = prepare,
+	.abandon = xpv_ports_settle,
+	.suspend_early = suspend_early,
+	.resume_early = resume_early,
+	.resume_cpu = resume_cpu,
+	.resume_late = resume_late,
+	.next = nullptr,
+	.prepared = false,
+};
+
+} // namespace
+
+} // namespace xpv
+
+void xpv_evtchn_suspend_start(void)
+{
+	xpv_suspend_part_register(&xpv::part);
+}
+
+void xpv_evtchn_suspend_stop(void)
+{
+	xpv_suspend_part_unregister(&xpv::part);
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table across a suspend that ends in another domain: an empty table, and references that are somebody's. */
+#include "gnttab/foreign.hh"
+#include "gnttab/linux.h"
+#include "gnttab/pool.hh"
+#include "gnttab/table.hh"
+#include "hypervisor/suspend_part.h"
+#include "lib/log.hh"
+
+namespace xpv {
+
+/* A frame that is just being added would be known to the old domain alone. */
+void Table::prepare()
+{
+	MutexGuard guard(grow_mutex_);
+	suspending_ = true;
+}
+
+void Table::settle()
+{
+	{
+		MutexGuard guard(grow_mutex_);
+		suspending_ = false;
+	}
+	xpv_wake_up_all(&settled_);
+	xpv_work_schedule(&grow_work_, 0);
+	waiters_.look_again();
+	parking_.retry_soon();
+}
+
+void Table::wait_until_settled()
+{
+	constexpr unsigned int slice_ms = 1000;
+	auto is_settled = [](xpv_wait_context *table) {
+		return !read_once(reinterpret_cast<Table *>(table)->suspending_);
+	};
+	while (!xpv_wait_event(&settled_, is_settled, reinterpret_cast<xpv_wait_context *>(this), slice_ms)) {
+	}
+}
+
+/* The links of the shared list are in the entries, which the new table has not. */
+void Table::remember_free()
+{
+	for (unsigned long &word : free_bits_)
+		word = 0;
+	for (uint32_t reference = first_free_; reference != end_of_list; reference = entries().link(reference))
+		set_bit(reference, free_bits_.data());
+}
+
+Status Table::restore()
+{
+	uint32_t before = entry_count_;
+	Status restored = frames_.restore();
+	entry_count_ = frames_.count() * frames_.entries_per_frame();
+	if (entry_count_ < before)
+		lost_end_ = before > lost_end_ ? before : lost_end_;
+
+	first_free_ = end_of_list;
+	free_ = 0;
+	for (uint32_t reference = entry_count_; reference-- > GNTTAB_NR_RESERVED_ENTRIES;) {
+		if (was_free(reference))
+			push_locked(reference);
+		else
+			entries().set_withdrawn(reference);
+	}
+	/* What is free elsewhere was not granted either. */
+	for (unsigned int cpu = 0; cpu < cpus_; cpu++) {
+		Magazine &magazine = magazines_[cpu];
+		unsigned int kept = 0;
+		for (unsigned int i = 0; i < magazine.count; i++) {
+			if (!has(Gref{ magazine.references[i] }))
+				continue;
+			entries().clear_withdrawn(magazine.references[i]);
+			magazine.references[kept++] = magazine.references[i];
+		}
+		magazine.count = kept;
+	}
+	for (xpv_grant_pool &pool : pools_)
+		pool.restore();
+
+	if (entry_count_ < before)
+		XPV_ERR("this machine's grant table has %u frames, too few: references from %u on are gone (error %d)",
+			frames_.count(), entry_count_, restored.code());
+	return restored;
+}
+
+namespace {
+
+int prepare()
+{
+	the_table->prepare();
+	return 0;
+}
+
+void abandon()
+{
+	the_table->settle();
+}
+
+void suspend_early()
+{
+	the_table->remember_free();
+}
+
+int resume_early(xpv_resume_kind kind)
+{
+	if (kind != XPV_RESUME_RESTORED)
+		return 0;
+	foreign_restore();
+	return the_table->restore().code();
+}
+
+void resume_late(xpv_resume_kind)
+{
+	the_table->settle();
+}
+
+constinit xpv_suspend_part part = {
+	.name = "grant table",
+	.layer = XPV_SUSPEND_GNTTAB,
+	.prepare = prepare,
+	.abandon = abandon,
+	.suspend_early = suspend_early,
+	.resume_early = resume_early,
+	.resume_cpu = nullptr,
+	.resume_late = resume_late,
+	.next = nullptr,
+	.prepared = false,
+};
+
+} // namespace
+
+} // namespace xpv
+
+void xpv_gnttab_suspend_start(void)
+{
+	xpv_suspend_part_register(&xpv::part);
+}
+
+void xpv_gnttab_suspend_stop(void)
+{
+	xpv_suspend_part_unregister(&xpv::part);
+}
+
+void xpv_grant_pool::restore()
+{
+	unsigned int kept = 0;
+	for (unsigned int i = 0; i < available_; i++) {
+		if (!table_.has(free_[i]))
+			continue;
+		table_.entries().clear_withdrawn(free_[i].value);
+		free_[kept++] = free_[i];
+	}
+	shrink(available_ - kept);
+	available_ = kept;
+}

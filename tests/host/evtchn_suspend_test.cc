@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Registry, shared info and event channels across a suspend: cancelled, and restored in a new domain. */
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "evtchn/abi.hh"
+#include "evtchn/channel.hh"
+#include "evtchn/linux.h"
+#include "hypervisor/hypercall.hh"
+#include "hypervisor/linux.h"
+#include "hypervisor/suspend_part.h"
+#include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/shim.hh"
+
+/* ---- Linux's side of event channels: irqs are numbers, and there is one upcall for each CPU ---- */
+
+namespace {
+
+struct Irq {
+	xpv_event_channel *channel;
+	unsigned int flags;
+};
+
+std::map<uint32_t, unsigned int> irq_of_port;
+std::map<unsigned int, Irq> irqs;
+unsigned int last_irq;
+std::vector<unsigned int> vectors_told;
+std::set<unsigned int> unreached;
+
+} // namespace
+
+bool xpv_upcall_reaches(unsigned int cpu) { return !unreached.contains(cpu); }
+int xpv_irq_bind(const char *, unsigned int flags, unsigned int, xpv_event_channel *channel, unsigned int *irq)
+{
+	*irq = ++last_irq;
+	irqs[*irq] = { channel, flags };
+	irq_of_port[xpv_event_channel_port(channel).value] = *irq;
+	xpv_event_channel_show(channel);
+	return 0;
+}
+void xpv_irq_unbind(unsigned int irq, xpv_event_channel *channel)
+{
+	xpv_event_channel_hide(channel);
+	irqs.erase(irq);
+	if (!xpv_event_channel_lost(channel))
+		irq_of_port.erase(xpv_event_channel_port(channel).value);
+}
+int xpv_irq_room(xpv_port) { return 0; }
+void xpv_irqs_forget_ports() { irq_of_port.clear(); }
+int xpv_irq_set_port(unsigned int irq, xpv_port port)
+{
+	irq_of_port[port.value] = irq;
+	return 0;
+}
+void xpv_irq_disable(unsigned int irq) { xpv_event_channel_hide(irqs[irq].channel); }
+void xpv_irq_enable(unsigned int irq) { xpv_event_channel_show(irqs[irq].channel); }
+void xpv_irq_synchronize(unsigned int) {}
+bool xpv_irq_handle(xpv_port port)
+{
+	auto found = irq_of_port.find(port.value);
+	if (found == irq_of_port.end())
+		return false;
+	xpv_event_channel_run(irqs[found->second].channel);
+	return true;
+}
+void xpv_trace_event_eoi(xpv_port) {}
+void xpv_trace_event_backoff(xpv_port, unsigned int) {}
+int xpv_upcalls_restore()
+{
+	int error = xpv_upcall_set_via(1);
+	return error ? error : xpv_upcall_set_vector(0, 0x30);
+}
+int xpv_upcall_restore_cpu(unsigned int cpu)
+{
+	vectors_told.push_back(cpu);
+	return xpv_upcall_set_vector(cpu, 0x30 + cpu);
+}
+
+namespace {
+
+using namespace xpv;
+
+constexpr unsigned int big_cpu = 33; /* its info is not in the shared info page */
+constexpr Domid dom0 = { 0 };
+
+struct Events {
+	unsigned int count = 0;
+	static void add(xpv_event_context *context) { reinterpret_cast<Events *>(context)->count++; }
+	[[nodiscard]] xpv_event_context *context() { return reinterpret_cast<xpv_event_context *>(this); }
+	unsigned int take() { return std::exchange(count, 0); }
+};
+
+class EvtchnSuspend : public testing::TestWithParam<xpv_evtchn_abi> {
+protected:
+	void SetUp() override
+	{
+		xpv_fake_refuse_fifo(false);
+		xpv_fake_reset();
+		irq_of_port.clear();
+		irqs.clear();
+		vectors_told.clear();
+		unreached.clear();
+		fake::take_log();
+		ASSERT_EQ(xpv_hypervisor_detect(), 0);
+		ASSERT_EQ(xpv_hypervisor_start(), 0);
+		xpv_hypervisor_suspend_start();
+		for (unsigned int cpu : all_cpus)
+			ASSERT_EQ(xpv_hypervisor_vcpu_online(cpu), 0);
+		ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+		ASSERT_EQ(xpv_channels_start(), 0);
+		for (unsigned int cpu : all_cpus) {
+			ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
+			ASSERT_EQ(xpv_upcall_set_vector(cpu, 0x30 + cpu), 0);
+		}
+		ASSERT_EQ(xpv_upcall_set_via(1), 0);
+		xpv_evtchn_suspend_start();
+	}
+	void TearDown() override
+	{
+		xpv_evtchn_suspend_stop();
+		xpv_channels_stop();
+		xpv_ports_mask_all();
+		xpv_ports_stop();
+		xpv_hypervisor_suspend_stop();
+		xpv_hypervisor_stop();
+		EXPECT_EQ(irqs.size(), 0u);
+	}
+
+	xpv_event_channel *open(Events &events, unsigned int cpu = 0)
+	{
+		xpv_event_channel *channel = nullptr;
+		EXPECT_EQ(xpv_event_channel_alloc_unbound(dom0, "disk", XPV_EVENT_HARD, Events::add, events.context(),
+							  &channel),
+			  0);
+		EXPECT_EQ(xpv_event_channel_move(channel, cpu), 0);
+		return channel;
+	}
+	static void upcalls()
+	{
+		for (unsigned int cpu : all_cpus)
+			xpv_upcall(cpu);
+	}
+	static void begin()
+	{
+		const char *refused = nullptr;
+		xpv_suspend_parts_lock();
+		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0) << refused;
+		xpv_suspend_parts_suspend_early();
+	}
+	static void end(xpv_resume_kind kind)
+	{
+		xpv_suspend_parts_resume_early(kind);
+		if (kind == XPV_RESUME_RESTORED) {
+			for (unsigned int cpu : all_cpus) {
+				if (cpu != 0)
+					xpv_suspend_parts_resume_cpu(cpu);
+			}
+		}
+		xpv_suspend_parts_resume_late(kind);
+		xpv_suspend_parts_unlock();
+	}
+	static void restore()
+	{
+		begin();
+		xpv_fake_restore();
+		end(XPV_RESUME_RESTORED);
+	}
+
+	static constexpr unsigned int all_cpus[] = { 0, 1, 2, big_cpu };
+};
+
+INSTANTIATE_TEST_SUITE_P(Abis, EvtchnSuspend, testing::Values(XPV_ABI_2LEVEL, XPV_ABI_FIFO),
+			 [](const auto &abi_info) { return abi_info.param == XPV_ABI_FIFO ? "Fifo" : "TwoLevel"; });
+
+TEST_P(EvtchnSuspend, CancelledChangesNothing)
+{
+	Events events;
+	xpv_event_channel *channel = open(events, 1);
+	Port port = xpv_event_channel_port(channel);
+	begin();
+	xpv_fake_event(port);
+	end(XPV_RESUME_CANCELLED);
+	upcalls();
+	EXPECT_EQ(events.take(), 1u);
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	EXPECT_FALSE(xpv_event_channel_lost(channel));
+	EXPECT_TRUE(vectors_told.empty());
+	xpv_event_channel_close(channel);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+}
+
+/* With a callback vector, Xen raises it on and on where a vCPU has an event that it cannot take. */
+TEST_P(EvtchnSuspend, NothingIsPendingForVcpusThatGetNoUpcalls)
+{
+	Events early, late;
+	xpv_event_channel *before = nullptr, *after = nullptr;
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, early.context(), &before), 0);
+	unreached.insert(1);
+	xpv_channels_cpu_dead(1);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, late.context(), &after), 0);
+	for (xpv_event_channel *channel : { before, after })
+		EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	EXPECT_FALSE(read_once(xpv_vcpu_info(1)->evtchn_upcall_pending));
+	upcalls();
+	EXPECT_EQ(early.take() + late.take(), 0u);
+
+	unreached.clear();
+	ASSERT_EQ(xpv_upcall_prepare(1), 0);
+	xpv_channels_cpu_ready(1);
+	upcalls();
+	EXPECT_EQ(early.take(), 1u);
+	EXPECT_EQ(late.take(), 1u);
+	xpv_event_channel_close(before);
+	xpv_event_channel_close(after);
+}
+
+TEST_P(EvtchnSuspend, ChannelsToOtherDomainsAreLostAndHarmless)
+{
+	Events events, others;
+	xpv_event_channel *channel = open(events, 1);
+	uint32_t old_port = xpv_event_channel_port(channel).value;
+	xpv_fake_event(Port{ old_port });
+	xpv_event_channel_mask(channel);
+	restore();
+	EXPECT_TRUE(xpv_event_channel_lost(channel));
+	EXPECT_EQ(xpv_event_channel_port(channel).value, 0u);
+	upcalls();
+	EXPECT_EQ(events.take(), 0u) << "an event of a port that is no more";
+
+	/* The number is another channel's now; whatever happens to the lost one is nothing to it. */
+	xpv_event_channel *other = open(others, 2);
+	EXPECT_EQ(xpv_event_channel_port(other).value, old_port);
+	EXPECT_EQ(xpv_event_channel_notify(channel), -XEN_ENOTCONN);
+	xpv_event_channel_unmask(channel);
+	xpv_event_channel_raise(channel);
+	EXPECT_EQ(xpv_event_channel_move(channel, 2), 0);
+	EXPECT_EQ(xpv_event_channel_set_priority(channel, 3), -XEN_ENOTCONN);
+	xpv_event_channel_mask(channel);
+	xpv_event_channel_close(channel);
+	EXPECT_EQ(xpv_fake_open_ports(), 1u);
+	upcalls();
+	EXPECT_EQ(others.take(), 0u);
+	xpv_fake_event(xpv_event_channel_port(other));
+	upcalls();
+	EXPECT_EQ(others.take(), 1u);
+	xpv_event_channel_close(other);
+}
+
+TEST_P(EvtchnSuspend, VirqsAndIpisAreBoundAgainWhereTheyWere)
+{
+	Events global, own, ipi;
+	xpv_event_channel *channels[3] = {};
+	/* So that the ports have other numbers afterwards. */
+	Events passing;
+	xpv_event_channel *first = open(passing);
+	ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, "global", XPV_EVENT_HARD, Events::add, global.context(),
+					      &channels[0]),
+		  0);
+	ASSERT_EQ(xpv_event_channel_bind_virq(VIRQ_DEBUG, 1, "own", XPV_EVENT_HARD, Events::add, own.context(),
+					      &channels[1]),
+		  0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(big_cpu, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channels[2]),
+		  0);
+	ASSERT_EQ(xpv_event_channel_move(channels[0], 2), 0);
+	uint32_t before = xpv_event_channel_port(channels[0]).value;
+	restore();
+	EXPECT_NE(xpv_event_channel_port(channels[0]).value, before);
+	EXPECT_EQ(xpv_fake_open_ports(), 3u);
+	EXPECT_EQ(xpv_fake_port_vcpu(xpv_event_channel_port(channels[0])).value, 2u);
+	EXPECT_EQ(xpv_fake_port_vcpu(xpv_event_channel_port(channels[1])).value, 1u);
+	EXPECT_EQ(xpv_fake_port_vcpu(xpv_event_channel_port(channels[2])).value, big_cpu);
+	xpv_fake_virq(16);
+	xpv_fake_virq(VIRQ_DEBUG);
+	EXPECT_EQ(xpv_event_channel_notify(channels[2]), 0);
+	EXPECT_EQ(global.count + own.count + ipi.count, 0u);
+	upcalls();
+	EXPECT_EQ(global.take(), 1u);
+	EXPECT_EQ(own.take(), 1u);
+	EXPECT_EQ(ipi.take(), 1u);
+	for (xpv_event_channel *channel : channels)
+		xpv_event_channel_close(channel);
+	xpv_event_channel_close(first);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+}
+
+TEST_P(EvtchnSuspend, EventsThatWereUnderWayComeOnce)
+{
+	Events pending, masked, threaded;
+	xpv_event_channel *channels[3] = {};
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "pending", XPV_EVENT_HARD, Events::add, pending.context(), &channels[0]),
+		  0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "masked", XPV_EVENT_HARD, Events::add, masked.context(), &channels[1]), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(2, "threaded", XPV_EVENT_HARD, Events::add, threaded.context(),
+					     &channels[2]),
+		  0);
+	xpv_event_channel_mask(channels[1]);
+	/* Its thread is at work, and one more event came. */
+	xpv_event_channel_begin_threaded(channels[2]);
+	for (xpv_event_channel *channel : channels)
+		EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	restore();
+	upcalls();
+	EXPECT_EQ(pending.take(), 1u);
+	EXPECT_EQ(masked.take(), 0u);
+	EXPECT_EQ(threaded.take(), 0u);
+	xpv_event_channel_unmask(channels[1]);
+	xpv_event_channel_run_threaded(channels[2]);
+	EXPECT_EQ(threaded.take(), 1u);
+	upcalls();
+	EXPECT_EQ(pending.take(), 0u);
+	EXPECT_EQ(masked.take(), 1u);
+	EXPECT_EQ(threaded.take(), 1u);
+	for (xpv_event_channel *channel : channels)
+		xpv_event_channel_close(channel);
+}
+
+TEST_P(EvtchnSuspend, LostChannelsAreGivenNewPorts)
+{
+	Events disk, store;
+	xpv_event_channel *channel = open(disk, 2), *adopted = nullptr;
+	ASSERT_EQ(xpv_event_channel_adopt(Port{ 1 }, "store", XPV_EVENT_HARD, Events::add, store.context(), &adopted), 0);
+	EXPECT_EQ(xpv_event_channel_rebind_adopted(adopted, Port{ 3 }), -XEN_EISCONN);
+	xpv_event_channel_mask(channel);
+	unsigned int irq = xpv_event_channel_irq(channel);
+	restore();
+	EXPECT_EQ(xpv_event_channel_rebind_adopted(adopted, Port{ 200 }), -XEN_ERANGE);
+	EXPECT_EQ(xpv_event_channel_rebind_adopted(adopted, Port{ 3 }), 0);
+	EXPECT_EQ(xpv_event_channel_rebind_unbound(channel, dom0), 0);
+	EXPECT_EQ(xpv_event_channel_rebind_unbound(channel, dom0), -XEN_EISCONN);
+	EXPECT_EQ(xpv_fake_open_ports(), 1u);
+	EXPECT_EQ(xpv_event_channel_irq(channel), irq);
+	EXPECT_EQ(xpv_fake_port_vcpu(xpv_event_channel_port(channel)).value, 2u);
+	xpv_fake_event(Port{ 3 });
+	xpv_fake_event(xpv_event_channel_port(channel));
+	upcalls();
+	EXPECT_EQ(store.take(), 1u);
+	EXPECT_EQ(disk.take(), 0u) << "masked";
+	xpv_event_channel_unmask(channel);
+	upcalls();
+	EXPECT_EQ(disk.take(), 1u);
+	xpv_event_channel_close(adopted);
+	EXPECT_TRUE(xpv::evtchn_send(Port{ 3 }).ok()) << "the toolstack's port stays";
+	xpv_event_channel_close(channel);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+}
+
+TEST_P(EvtchnSuspend, XenIsToldOfEverything)
+{
+	for (int i = 0; i < 3; i++) {
+		restore();
+		EXPECT_EQ(xpv_fake_param(HVM_PARAM_CALLBACK_IRQ), 1u);
+		EXPECT_EQ(vectors_told, (std::vector<unsigned int>{ 1, 2, big_cpu }));
+		vectors_told.clear();
+	}
+	/* A vCPU that was not there comes, and can have events. */
+	ASSERT_EQ(xpv_hypervisor_vcpu_online(5), 0);
+	ASSERT_EQ(xpv_upcall_prepare(5), 0);
+	EXPECT_EQ(fake::take_log(), std::vector<std::string>{});
+}
+
+TEST_P(EvtchnSuspend, EachHypercallMayFail)
+{
+	struct Call {
+		unsigned int number, command;
+	} calls[] = { { __HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi },
+		      { __HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu },
+		      { __HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq },
+		      { __HYPERVISOR_event_channel_op, EVTCHNOP_init_control },
+		      { __HYPERVISOR_event_channel_op, EVTCHNOP_expand_array },
+		      { __HYPERVISOR_hvm_op, HVMOP_set_param },
+		      { __HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector },
+		      { __HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info } };
+	for (const Call &call : calls) {
+		for (unsigned int skip = 0; skip < 3; skip++) {
+			SCOPED_TRACE(testing::Message() << call.number << ":" << call.command << " after " << skip);
+			Events ipi, virq;
+			xpv_event_channel *channels[2] = {};
+			ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(),
+							     &channels[0]),
+				  0);
+			ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, "virq", XPV_EVENT_HARD, Events::add, virq.context(),
+							      &channels[1]),
+				  0);
+			ASSERT_EQ(xpv_event_channel_move(channels[1], 1), 0);
+			begin();
+			xpv_fake_restore();
+			xpv_fake_fail(call.number, call.command, skip, XEN_ENOMEM);
+			end(XPV_RESUME_RESTORED);
+			bool failed = !fake::take_log().empty();
+			xpv_fake_fail(0, 0, 0, 0);
+			upcalls();
+			/* The next one finds all in order. */
+			restore();
+			if (failed)
+				fake::take_log();
+			for (xpv_event_channel *channel : channels)
+				xpv_event_channel_close(channel);
+			EXPECT_EQ(xpv_fake_open_ports(), 0u);
+		}
+	}
+}
+
+TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
+{
+	Events ipi;
+	xpv_event_channel *channel = nullptr;
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channel), 0);
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	xpv_fake_refuse_fifo(true);
+	restore();
+	EXPECT_STREQ(xpv_ports_abi(), "2-level");
+	upcalls();
+	EXPECT_EQ(ipi.take(), 1u);
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	upcalls();
+	EXPECT_EQ(ipi.take(), 1u);
+	/* And the next load may find a machine that has it. */
+	xpv_fake_refuse_fifo(false);
+	xpv_event_channel_close(channel);
+	xpv_ports_stop();
+	ASSERT_EQ(xpv_ports_start(XPV_ABI_FIFO), 0);
+	for (unsigned int cpu : all_cpus)
+		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channel), 0);
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	upcalls();
+	EXPECT_EQ(ipi.take(), 1u);
+	xpv_event_channel_close(channel);
+}
+
+TEST_P(EvtchnSuspend, ReloadAfterRestoreFindsWhatIsLent)
+{
+	restore();
+	/* As an unload and a load. */
+	xpv_ports_mask_all();
+	xpv_ports_stop();
+	EXPECT_EQ(xpv_has_lent(XPV_LENT_EVENT_CHANNELS), GetParam() == XPV_ABI_FIFO);
+	EXPECT_TRUE(xpv_has_lent(XPV_LENT_VCPU_INFO));
+	ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+	for (unsigned int cpu : all_cpus)
+		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
+}
+
+TEST_P(EvtchnSuspend, PrepareThatFailsLeavesNothing)
+{
+	for (unsigned int n = 1; n < 5; n++) {
+		std::size_t before = fake::live_allocations();
+		const char *refused = nullptr;
+		fake::fail_allocation(n);
+		xpv_suspend_parts_lock();
+		if (xpv_suspend_parts_prepare(&refused) == 0)
+			xpv_suspend_parts_abandon();
+		xpv_suspend_parts_unlock();
+		EXPECT_EQ(fake::live_allocations(), before);
+	}
+	fake::fail_allocation(0);
+}
+
+/* ---- The registry itself ---- */
+
+std::vector<std::string> steps;
+int refusal;
+
+xpv_suspend_part lower = {
+	.name = "lower",
+	.layer = XPV_SUSPEND_CONSOLE,
+	.prepare = [] { steps.push_back("lower prepare"); return refusal; },
+	.abandon = [] { steps.push_back("lower abandon"); },
+	.suspend_early = [] { steps.push_back("lower suspend_early"); },
+	.resume_early = [](xpv_resume_kind) { steps.push_back("lower resume_early"); return 0; },
+	.resume_cpu = nullptr,
+	.resume_late = [](xpv_resume_kind) { steps.push_back("lower resume_late"); },
+	.next = nullptr,
+	.prepared = false,
+};
+xpv_suspend_part upper = {
+	.name = "upper",
+	.layer = XPV_SUSPEND_DEVICES,
+	.prepare = [] { steps.push_back("upper prepare"); return 0; },
+	.abandon = [] { steps.push_back("upper abandon"); },
+	.suspend_early = [] { steps.push_back("upper suspend_early"); },
+	.resume_early = [](xpv_resume_kind) { steps.push_back("upper resume_early"); return 0; },
+	.resume_cpu = nullptr,
+	.resume_late = [](xpv_resume_kind) { steps.push_back("upper resume_late"); },
+	.next = nullptr,
+	.prepared = false,
+};
+
+TEST(SuspendParts, GoInTheOrderOfTheirLayers)
+{
+	using Steps = std::vector<std::string>;
+	const char *refused = nullptr;
+	xpv_suspend_part_register(&upper);
+	xpv_suspend_part_register(&lower);
+	refusal = 0;
+	xpv_suspend_parts_lock();
+	EXPECT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+	xpv_suspend_parts_suspend_early();
+	xpv_suspend_parts_resume_early(XPV_RESUME_CANCELLED);
+	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
+	EXPECT_EQ(std::exchange(steps, {}),
+		  (Steps{ "upper prepare", "lower prepare", "upper suspend_early", "lower suspend_early",
+			  "lower resume_early", "upper resume_early", "lower resume_late", "upper resume_late" }));
+	refusal = -XEN_EBUSY;
+	EXPECT_EQ(xpv_suspend_parts_prepare(&refused), -XEN_EBUSY);
+	EXPECT_STREQ(refused, "lower");
+	EXPECT_EQ(std::exchange(steps, {}), (Steps{ "upper prepare", "lower prepare", "upper abandon" }));
+	xpv_suspend_parts_unlock();
+	xpv_suspend_part_unregister(&lower);
+	xpv_suspend_part_unregister(&upper);
+}
+
+} // namespace
