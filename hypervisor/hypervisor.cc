@@ -102,6 +102,14 @@ Status restore()
 	XPV_TRY(add_to_physmap(XENMAPSPACE_shared_info, 0, state->shared_info_frame));
 	note_lent_again();
 	state->loaned.forget_registrations();
+	/*
+	 * Xen initialises no vCPU that has no info. One that is down can be
+	 * registered from here; one that runs, or is this one, by itself only.
+	 */
+	for (unsigned int cpu = 0; cpu < state->vcpus.size(); cpu++) {
+		if (state->infos[cpu] && state->vcpus[cpu].value >= XEN_LEGACY_MAX_VCPUS)
+			ignore(state->loaned.register_again(state->vcpus[cpu]));
+	}
 	return {};
 }
 

@@ -79,6 +79,8 @@ Status VcpuInfoPages::register_again(Vcpu vcpu)
 	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
 	if (slot >= slots || !base_)
 		return Error(XEN_ENOENT);
+	if (test_bit(slot, registered_))
+		return {};
 	vcpu_info &info = base_[slot];
 	write_once(info.evtchn_upcall_pending, 0);
 	write_once(info.evtchn_pending_sel, 0);

@@ -187,6 +187,7 @@ EXPORT_SYMBOL_GPL(xpv_suspend);
 #ifdef CONFIG_XPV_FAKE_HYPERVISOR
 EXPORT_SYMBOL_GPL(xpv_context_save);
 EXPORT_SYMBOL_GPL(xpv_context_jump);
+EXPORT_SYMBOL_GPL(xpv_suspend_clock);
 EXPORT_SYMBOL_GPL(xpv_suspend_options);
 EXPORT_SYMBOL_GPL(xpv_suspend_get_statistics);
 EXPORT_SYMBOL_GPL(xpv_suspend_cpu_back);

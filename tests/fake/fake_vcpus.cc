@@ -27,6 +27,7 @@ struct Vcpus {
 	xpv_fake_vcpu_counts counts;
 	int result;
 	bool keep;
+	bool lose_timers;
 	void (*meanwhile)(void);
 };
 
@@ -115,6 +116,8 @@ void xpv_fake_vcpu_runs(struct xpv_vcpu number)
 	using namespace xpv;
 
 	FakeVcpu &vcpu = state.vcpus[number.value % max_vcpus];
+	if (state.lose_timers)
+		xpv_fake_timer_stop();
 	if (unsigned int delay = exchange(vcpu.delay_us, 0u))
 		xpv_fake_stall(delay);
 	if (!load_acquire(vcpu.down))
@@ -130,6 +133,11 @@ void xpv_fake_vcpu_runs(struct xpv_vcpu number)
 void xpv_fake_vcpu_delay(struct xpv_vcpu vcpu, unsigned int microseconds)
 {
 	xpv::state.vcpus[vcpu.value % xpv::max_vcpus].delay_us = microseconds;
+}
+
+void xpv_fake_lose_timers(bool lose)
+{
+	xpv::state.lose_timers = lose;
 }
 
 void xpv_fake_suspend_result(int result, bool keep, void (*meanwhile)(void))

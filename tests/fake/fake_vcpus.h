@@ -24,6 +24,12 @@ void xpv_fake_vcpu_runs(struct xpv_vcpu vcpu);
 void xpv_fake_vcpu_delay(struct xpv_vcpu vcpu, unsigned int microseconds);
 
 /*
+ * Whether every vCPU's one-shot timer is lost whenever it runs, which is as
+ * soon as it stops: later, its interrupt may be pending and safe.
+ */
+void xpv_fake_lose_timers(bool lose);
+
+/*
  * What the suspend hypercall returns from now on (1 cancelled, 0 restored:
  * vCPUs that are down are then lost, unless `keep`, or an error), after
  * meanwhile(), which may be NULL.
@@ -41,6 +47,8 @@ unsigned int xpv_fake_vcpus_down(void);
 /* ---- Wanted from whoever embeds the fake ---- */
 
 void xpv_fake_stall(unsigned int microseconds);
+/* This CPU's one-shot timer does not go off. */
+void xpv_fake_timer_stop(void);
 /* This CPU loses its processor's state, and has that of the context. Does not return. */
 void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *context);
 

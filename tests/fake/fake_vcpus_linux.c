@@ -20,14 +20,9 @@ void xpv_fake_stall(unsigned int microseconds)
 	udelay(microseconds);
 }
 
-void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *context)
+void xpv_fake_timer_stop(void)
 {
-	static const u32 msrs[] = { MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_IA32_SYSENTER_CS,
-				    MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
-				    MSR_IA32_XSS };
-	unsigned int i;
-
-	/* The one-shot timer's interrupt was lost. (A periodic timer Xen starts anew.) */
+	/* A periodic timer Xen starts anew. */
 	switch (apic->read(APIC_LVTT) & (APIC_LVT_TIMER_PERIODIC | APIC_LVT_TIMER_TSCDEADLINE)) {
 	case APIC_LVT_TIMER_ONESHOT:
 		apic->write(APIC_TMICT, 0);
@@ -36,6 +31,16 @@ void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *co
 		wrmsrl(MSR_IA32_TSC_DEADLINE, 0);
 		break;
 	}
+}
+
+void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *context)
+{
+	static const u32 msrs[] = { MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_IA32_SYSENTER_CS,
+				    MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
+				    MSR_IA32_XSS };
+	unsigned int i;
+
+	xpv_fake_timer_stop();
 	/* As Xen saves it. */
 	wrmsrl_safe(0x202, 0);
 
@@ -53,6 +58,7 @@ void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *co
 
 EXPORT_SYMBOL_GPL(xpv_fake_vcpu_runs);
 EXPORT_SYMBOL_GPL(xpv_fake_vcpu_delay);
+EXPORT_SYMBOL_GPL(xpv_fake_lose_timers);
 EXPORT_SYMBOL_GPL(xpv_fake_suspend_result);
 EXPORT_SYMBOL_GPL(xpv_fake_count_vcpu_calls);
 EXPORT_SYMBOL_GPL(xpv_fake_vcpus_down);

@@ -237,7 +237,8 @@ private:
 
 	static std::string absolute(const std::string &path) { return path[0] == '/' ? path : home + path; }
 
-	void change(const std::string &path, std::optional<std::string> value)
+	/* As the store does it: the node, the answer, and then the watches. */
+	void change(const std::string &path, std::optional<std::string> value, const Message *asked = nullptr)
 	{
 		std::vector<std::pair<std::string, std::string>> events;
 		{
@@ -245,6 +246,8 @@ private:
 			apply(path, value, events);
 		}
 		changed_.notify_all();
+		if (asked)
+			answer(*asked, strings({ "OK" }));
 		deliver(events);
 		if (on_change)
 			on_change(path);
@@ -329,17 +332,16 @@ private:
 				std::lock_guard guard(nodes_mutex_);
 				transactions_[request.header.tx_id].emplace_back(absolute(first), rest);
 			}
-			answer(request, strings({ "OK" }));
-			if (!request.header.tx_id)
-				change(absolute(first), rest);
+			if (request.header.tx_id)
+				answer(request, strings({ "OK" }));
+			else
+				change(absolute(first), rest, &request);
 			break;
 		case XS_MKDIR:
-			answer(request, strings({ "OK" }));
-			change(absolute(first), "");
+			change(absolute(first), "", &request);
 			break;
 		case XS_RM:
-			answer(request, strings({ "OK" }));
-			change(absolute(first), std::nullopt);
+			change(absolute(first), std::nullopt, &request);
 			break;
 		case XS_WATCH:
 			if (refuse_watches) {

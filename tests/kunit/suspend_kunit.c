@@ -196,6 +196,18 @@ static void any_cpu_may_be_late(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, every_cpu_works(test));
 }
 
+static void lost_timers_are_set_anew(struct kunit *test)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		xpv_fake_lose_timers(true);
+		expect_suspend(test, i % 2, i / 2);
+		xpv_fake_lose_timers(false);
+		KUNIT_EXPECT_TRUE(test, every_cpu_works(test));
+	}
+}
+
 static void vcpus_that_were_not_lost_go_on(struct kunit *test)
 {
 	struct xpv_suspend_statistics statistics;
@@ -235,6 +247,7 @@ static struct kunit_case suspend_cases[] = {
 	KUNIT_CASE(restored_from_down),
 	KUNIT_CASE(debug_registers_and_memory_types_come_back),
 	KUNIT_CASE(any_cpu_may_be_late),
+	KUNIT_CASE(lost_timers_are_set_anew),
 	KUNIT_CASE(vcpus_that_were_not_lost_go_on),
 	KUNIT_CASE(an_offline_cpu_stays_so),
 	{}

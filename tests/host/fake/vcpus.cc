@@ -11,6 +11,10 @@ void xpv_fake_stall(unsigned int microseconds)
 	std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
 }
 
+void xpv_fake_timer_stop()
+{
+}
+
 void xpv_fake_vcpu_enter(xpv_vcpu, const vcpu_hvm_context *)
 {
 	std::abort();
