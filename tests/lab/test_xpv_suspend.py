@@ -36,6 +36,7 @@ class Load:
             mount {node} /mnt
             rm -f /tmp/load/*
             cd /tmp/load
+            touch acknowledged
             setsid /tmp/watchers >watchers.out 2>&1 &
             echo $! >watchers.pid
             setsid python3 /tmp/journal.py write /mnt/journal acknowledged >journal.out 2>&1 &
@@ -43,6 +44,13 @@ class Load:
             setsid sh -c 'while dd if={node} of=/dev/null bs=256k iflag=direct 2>reader.out; do :; done' &
             echo $! >reader.pid
         """)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:        # leave nothing that keeps the next test's guest busy
+            self._guest.run("for f in /tmp/load/*.pid; do kill -KILL -$(cat $f); done; umount /mnt", check=False)
 
     def progress(self):
         """It goes on: more records than before, on a disk that answers."""
@@ -91,32 +99,32 @@ def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
     with nothing left behind."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    load = Load(xpv, node, watchers)
-    load.progress()
+    with Load(xpv, node, watchers) as load:
+        load.progress()
 
-    xpv.checkpoint(IMAGE)
-    host.run(f"rm {IMAGE}")
-    assert_alive(xpv)
-    load.progress()
-    assert suspends(xpv)["cancelled"] == "1"
+        xpv.checkpoint(IMAGE)
+        host.run(f"rm {IMAGE}")
+        assert_alive(xpv)
+        load.progress()
+        assert suspends(xpv)["cancelled"] == "1"
 
-    xpv.save(IMAGE)
-    xpv.restore(IMAGE)
-    host.run(f"rm {IMAGE}")
-    assert_alive(xpv)
-    load.progress()
-    counted = suspends(xpv)
-    assert (counted["restored"], counted["failed"]) == ("1", "0")
-    assert int(counted["cpus_rebuilt"]) == xpv.vcpus - 1
+        xpv.save(IMAGE)
+        xpv.restore(IMAGE)
+        host.run(f"rm {IMAGE}")
+        assert_alive(xpv)
+        load.progress()
+        counted = suspends(xpv)
+        assert (counted["restored"], counted["failed"]) == ("1", "0")
+        assert int(counted["cpus_rebuilt"]) == xpv.vcpus - 1
 
-    xpv.migrate()
-    assert_alive(xpv)
-    load.progress()
-    assert suspends(xpv)["restored"] == "2"
-    assert xpv.run("cat /sys/kernel/xpv/suspend/count").out == "3\n"
+        xpv.migrate()
+        assert_alive(xpv)
+        load.progress()
+        assert suspends(xpv)["restored"] == "2"
+        assert xpv.run("cat /sys/kernel/xpv/suspend/count").out == "3\n"
 
-    standstills = load.end()
-    print("longest standstill in µs, by CPU:", standstills)
+        standstills = load.end()
+        print("longest standstill in µs, by CPU:", standstills)
     counts = xpv.grant_counts()
     assert counts["parked"] == counts["lost"] == 0
     xpv.unload_xpv()
