@@ -14,6 +14,7 @@ enum class Hidden : unsigned int {
 	Move = 1 << 1, /* it is on its way to another vCPU */
 	Thread = 1 << 2, /* its threaded handler has been woken and is not done */
 	Backoff = 1 << 3, /* it had spurious events and waits */
+	Eoi = 1 << 4, /* its handler was told of an event that is not done with */
 };
 
 /* When events bring nothing: 4 ms, doubled with each further one, up to a second. */
