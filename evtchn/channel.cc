@@ -273,6 +273,12 @@ void xpv_event_channel_synchronize(struct xpv_event_channel *channel)
 	xpv_irq_synchronize(channel->irq);
 }
 
+void xpv_event_channel_eoi(struct xpv_event_channel *channel)
+{
+	xpv_trace_event_eoi(channel->port);
+	xpv::show(*channel, Hidden::Eoi);
+}
+
 int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority)
 {
 	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
@@ -338,6 +344,12 @@ void xpv_event_channel_run(struct xpv_event_channel *channel)
 {
 	channel->events++;
 	channel->handler(channel->context);
+}
+
+void xpv_event_channel_run_until_eoi(struct xpv_event_channel *channel)
+{
+	xpv::hide(*channel, Hidden::Eoi);
+	xpv_event_channel_run(channel);
 }
 
 void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel)

@@ -16,6 +16,7 @@ enum class Hidden : unsigned int {
 	Thread = 1 << 2, /* its threaded handler has been woken and is not done */
 	Backoff = 1 << 3, /* it had spurious events and waits */
 	Offline = 1 << 4, /* it belongs to a vCPU that gets no upcalls now */
+	Eoi = 1 << 5, /* its handler was told of an event that is not done with */
 };
 
 /* What Xen has to be told to have the port again. */

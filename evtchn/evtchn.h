@@ -32,6 +32,7 @@ typedef void xpv_event_handler(struct xpv_event_context *context);
 enum xpv_event_flags {
 	XPV_EVENT_HARD = 0, /* handler in hard irq context */
 	XPV_EVENT_THREADED = 1 << 0, /* handler in a thread: may sleep */
+	XPV_EVENT_EXPLICIT_EOI = 1 << 1, /* hard: masked from before the handler until xpv_event_channel_eoi() */
 };
 
 /*
@@ -117,12 +118,30 @@ void xpv_event_channel_unmask(struct xpv_event_channel *channel);
  */
 void xpv_event_channel_spurious(struct xpv_event_channel *channel);
 /*
+ * The event that a handler with XPV_EVENT_EXPLICIT_EOI was told of is done
+ * with: the next may come, and does if there was one meanwhile. Any context.
+ */
+void xpv_event_channel_eoi(struct xpv_event_channel *channel);
+/*
  * 0 (first) to 15 (last), 7 at first: in which order events that are pending
  * together are handled. -ENOSYS under the 2-level ABI, -EINVAL. Sleeping context.
  */
 int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority);
 /* Wait until a handler that runs now has returned. Sleeping context; not from the handler. */
 void xpv_event_channel_synchronize(struct xpv_event_channel *channel);
+
+/* ---- Ports that user space opened, through /dev/xen/evtchn ---- */
+
+struct xpv_held_port;
+/*
+ * Keep such a port open until it is released, whatever its user does. Ports
+ * of others, the kernel's among them, are -EINVAL. Sleeping context.
+ */
+int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held);
+/* NULL is fine. Sleeping context. */
+void xpv_event_port_release(struct xpv_held_port *held);
+/* Send an event to the other end (EVTCHNOP_send). Any context. */
+int xpv_event_port_notify(struct xpv_held_port *held);
 
 #ifdef __cplusplus
 }

@@ -51,11 +51,21 @@ static int __init evtchn_init(void)
 		pr_err("Xen's events cannot be received: error %d\n", error);
 		goto stop_irqs;
 	}
+	error = xpv_event_users_start();
+	if (error)
+		goto stop_upcalls;
+	error = xpv_event_node_register();
+	if (error)
+		goto stop_users;
 	xpv_evtchn_suspend_start();
 	xpv_evtchn_debug_start();
 	pr_info("%s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	return 0;
 
+stop_users:
+	xpv_event_users_stop();
+stop_upcalls:
+	xpv_upcalls_stop();
 stop_irqs:
 	xpv_irqs_stop();
 stop_channels:
@@ -68,6 +78,8 @@ stop_ports:
 static void __exit evtchn_exit(void)
 {
 	xpv_evtchn_debug_stop();
+	xpv_event_node_unregister();
+	xpv_event_users_stop();
 	xpv_evtchn_suspend_stop();
 	xpv_upcalls_stop();
 	xpv_irqs_stop();
@@ -94,7 +106,11 @@ EXPORT_SYMBOL_GPL(xpv_event_channel_mask);
 EXPORT_SYMBOL_GPL(xpv_event_channel_unmask);
 EXPORT_SYMBOL_GPL(xpv_event_channel_synchronize);
 EXPORT_SYMBOL_GPL(xpv_event_channel_spurious);
+EXPORT_SYMBOL_GPL(xpv_event_channel_eoi);
 EXPORT_SYMBOL_GPL(xpv_event_channel_set_priority);
+EXPORT_SYMBOL_GPL(xpv_event_port_hold);
+EXPORT_SYMBOL_GPL(xpv_event_port_release);
+EXPORT_SYMBOL_GPL(xpv_event_port_notify);
 
 MODULE_DESCRIPTION("xpv: Xen event channels as Linux interrupts");
 MODULE_AUTHOR("The xpv authors");

@@ -125,6 +125,12 @@ static irqreturn_t run_hard(int irq, void *channel)
 	return IRQ_HANDLED;
 }
 
+static irqreturn_t run_until_eoi(int irq, void *channel)
+{
+	xpv_event_channel_run_until_eoi(channel);
+	return IRQ_HANDLED;
+}
+
 static irqreturn_t wake_thread(int irq, void *channel)
 {
 	xpv_event_channel_begin_threaded(channel);
@@ -234,7 +240,8 @@ int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct 
 	if (flags & XPV_EVENT_THREADED)
 		error = request_threaded_irq(*irq, wake_thread, run_threaded, irq_flags, name, channel);
 	else
-		error = request_irq(*irq, run_hard, irq_flags | IRQF_NO_THREAD, name, channel);
+		error = request_irq(*irq, flags & XPV_EVENT_EXPLICIT_EOI ? run_until_eoi : run_hard,
+				    irq_flags | IRQF_NO_THREAD, name, channel);
 	if (error) {
 		map_remove(channel);
 		goto dispose;

@@ -92,6 +92,7 @@ int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu);
 void xpv_event_channel_raise(struct xpv_event_channel *channel);
 /* The handler, in the context that the channel asked for; a threaded one in two steps. */
 void xpv_event_channel_run(struct xpv_event_channel *channel);
+void xpv_event_channel_run_until_eoi(struct xpv_event_channel *channel);
 void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel);
 void xpv_event_channel_run_threaded(struct xpv_event_channel *channel);
 
@@ -130,8 +131,55 @@ void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
 /* Follow suspends from now on, and no longer. Sleeping context. */
 void xpv_evtchn_suspend_start(void);
 void xpv_evtchn_suspend_stop(void);
+/* ---- /dev/xen/evtchn: one user for each time it is open. Sleeping context. ---- */
+
+struct xpv_event_user; /* C++ */
+struct xpv_event_node; /* C */
+
+enum xpv_event_user_kind { XPV_EVENT_USER_VIRQ, XPV_EVENT_USER_INTERDOMAIN, XPV_EVENT_USER_UNBOUND };
+struct xpv_event_user_binding {
+	enum xpv_event_user_kind kind;
+	unsigned int virq;
+	struct xpv_domid remote;
+	struct xpv_port remote_port;
+};
+
+int xpv_event_users_start(void);
+void xpv_event_users_stop(void);
+
+/* `name` shows in /proc/interrupts. */
+int xpv_event_user_open(struct xpv_event_node *node, const char *name, struct xpv_event_user **user);
+/* The node hears nothing any more. */
+void xpv_event_user_close(struct xpv_event_user *user);
+/* The port, or what bind_*() say, -EACCES when the user is restricted to another domain. */
+int xpv_event_user_bind(struct xpv_event_user *user, const struct xpv_event_user_binding *binding);
+/* -ENOTCONN for a port that is not the user's. */
+int xpv_event_user_unbind(struct xpv_event_user *user, struct xpv_port port);
+int xpv_event_user_notify(struct xpv_event_user *user, struct xpv_port port);
+/* From now on only this domain. -EACCES the second time, -EINVAL for a domain that cannot be. */
+int xpv_event_user_restrict(struct xpv_event_user *user, struct xpv_domid domain);
+/* Forget what is in the ring, and that it overflowed. */
+void xpv_event_user_reset(struct xpv_event_user *user);
+/*
+ * The next ports that had an event, which stay until they are skipped; how
+ * many there are, or -EFBIG once one found the ring full. The caller
+ * serialises both. Any context, as the last.
+ */
+int xpv_event_user_peek(struct xpv_event_user *user, uint32_t *ports, unsigned int most);
+void xpv_event_user_skip(struct xpv_event_user *user, unsigned int count);
+/* The user has dealt with these; others' ports are passed over. */
+void xpv_event_user_finish(struct xpv_event_user *user, const uint32_t *ports, unsigned int count);
+#define XPV_EVENT_USER_READABLE 1u
+#define XPV_EVENT_USER_OVERFLOW 2u
+unsigned int xpv_event_user_readiness(struct xpv_event_user *user);
+
+/* In C: there is something to read. Any context, a spinlock held. */
+void xpv_event_node_wake(struct xpv_event_node *node);
 
 /* ---- Between the Linux files ---- */
+
+int xpv_event_node_register(void);
+void xpv_event_node_unregister(void);
 
 int xpv_irqs_start(void);
 void xpv_irqs_stop(void);

@@ -41,6 +41,15 @@ inline constexpr unsigned int batch_size = 32;
 	}
 }
 
+/* The other way round, as far as that goes. */
+[[nodiscard]] constexpr int16_t grant_status(int code)
+{
+	for (int16_t candidate = GNTST_okay; candidate >= GNTST_no_space; candidate--)
+		if (candidate != GNTST_general_error && grant_errno(candidate) == code)
+			return candidate;
+	return GNTST_general_error;
+}
+
 /*
  * The other end's frame may be paged out or being moved; Xen then says
  * "again" (GNTST_eagain), and nobody tells us when. One budget for a whole

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gnttab/batch.hh"
 #include "gnttab/gnttab.h"
+#include "gnttab/linux.h"
 
 namespace {
 
@@ -15,6 +16,11 @@ void set_end(gnttab_copy::gnttab_copy_ptr &to, const xpv_grant_copy_end &end)
 }
 
 } // namespace
+
+int16_t xpv_grant_status(int error)
+{
+	return xpv::grant_status(error);
+}
 
 unsigned int xpv_grant_copy(xpv_grant_copy_op *copies, unsigned int count)
 {

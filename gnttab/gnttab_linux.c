@@ -95,15 +95,29 @@ static int __init gnttab_module_init(void)
 
 	if (code)
 		return code;
+	code = xpv_gntalloc_register();
+	if (code)
+		goto unload;
+	code = xpv_gntdev_register();
+	if (code)
+		goto unregister;
 	xpv_gnttab_suspend_start();
 	xpv_debug_file_add(&counts_file);
 	return 0;
+
+unregister:
+	xpv_gntalloc_unregister();
+unload:
+	xpv_gnttab_unload();
+	return code;
 }
 module_init(gnttab_module_init);
 
 static void __exit gnttab_module_exit(void)
 {
 	xpv_debug_file_remove(&counts_file);
+	xpv_gntdev_unregister();
+	xpv_gntalloc_unregister();
 	xpv_gnttab_suspend_stop();
 	xpv_gnttab_unload();
 }

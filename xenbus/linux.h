@@ -64,6 +64,47 @@ int xpv_linux_device_create(struct xpv_device *device, const char *name, struct 
 void xpv_linux_device_destroy(struct xpv_linux_device *linux_device);
 struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
 
+/* ---- /dev/xen/xenbus: one user for each time it is open ---- */
+
+struct xpv_store_user; /* C++ */
+struct xpv_store_node; /* C */
+
+/* Between xpv_store_start() and xpv_store_stop(); stop waits until the last user's work is done. Sleeping context. */
+int xpv_store_users_start(void);
+void xpv_store_users_stop(void);
+
+/* `node` is told of changes until the user is closed. Sleeping context. */
+int xpv_store_user_open(struct xpv_store_node *node, struct xpv_store_user **user);
+/*
+ * Waits for nobody: what the user has in the store is ended in the
+ * background. No other call for the user is under way, nor made later.
+ */
+void xpv_store_user_close(struct xpv_store_user *user);
+/*
+ * Take requests, in whatever pieces they come. Returns how many bytes were
+ * taken: fewer, perhaps 0, when enough requests wait for an answer. -E2BIG,
+ * -ENOMEM: what was begun is forgotten. Calls are the caller's to serialise.
+ * Sleeping context.
+ */
+long xpv_store_user_write(struct xpv_store_user *user, const void *bytes, size_t size);
+/* Whether the next xpv_store_user_write() takes something. Any context. */
+bool xpv_store_user_writable(struct xpv_store_user *user);
+/*
+ * The next bytes to read, which stay where they are until they are skipped.
+ * Returns how many there are; 0: none yet; -EIO: an answer was lost for want
+ * of memory, and nothing more will come. Both are the caller's to serialise.
+ * Any context.
+ */
+long xpv_store_user_peek(struct xpv_store_user *user, const void **bytes);
+void xpv_store_user_skip(struct xpv_store_user *user, size_t size);
+
+/* In C: there may be something to read, or room to write. Any context, a spinlock held. */
+void xpv_store_node_wake(struct xpv_store_node *node);
+
+/* The misc device. Sleeping context. */
+int xpv_store_node_register(void);
+void xpv_store_node_unregister(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -84,6 +84,16 @@ Error store_error(std::string_view payload)
 	return Error(XEN_EIO);
 }
 
+std::string_view store_error_name(Error error)
+{
+	std::string_view name = "EIO";
+	for (const NamedError &candidate : named_errors)
+		if (error == candidate.number)
+			name = candidate.name;
+	/* With the NUL that each of these literals has. */
+	return { name.data(), name.size() + 1 };
+}
+
 Result<WatchEvent> parse_watch_event(std::string_view payload)
 {
 	std::size_t end_of_path = payload.find('\0');

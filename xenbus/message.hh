@@ -39,6 +39,8 @@ private:
 
 /* What an XS_ERROR says; EIO for anything unknown. */
 [[nodiscard]] Error store_error(std::string_view payload);
+/* The other way round: an XS_ERROR's payload. EIO for what the protocol has no name for. */
+[[nodiscard]] std::string_view store_error_name(Error error);
 
 /* XS_WATCH_EVENT: exactly two strings. */
 struct WatchEvent {

@@ -75,6 +75,15 @@ int xpv_store_transaction_start(struct xpv_store_transaction *transaction);
 int xpv_store_transaction_end(struct xpv_store_transaction transaction, bool commit);
 
 /*
+ * A request as the wire has it (xs_wire.h: XS_*), for those who pass on what
+ * others ask. `reply` has room for XENSTORE_PAYLOAD_MAX bytes. 0 when the
+ * store answered, perhaps with XS_ERROR, whose text is then the reply;
+ * negative when there was no answer at all.
+ */
+int xpv_store_request(unsigned int type, struct xpv_store_transaction transaction, const void *body, unsigned int length,
+		      unsigned int *reply_type, void *reply, unsigned int *reply_length);
+
+/*
  * Watches. The callback runs in the watch thread, one at a time for all
  * watches, in a sleeping context; it may call everything here except
  * unregister for its own watch. However often the node changes, at most one

@@ -94,12 +94,14 @@ Watch *WatchTable::find_locked(std::uint32_t token)
 }
 
 Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *callback,
-				struct xpv_store_watch_context *context, bool (*filter)(const char *path))
+				struct xpv_store_watch_context *context, bool (*filter)(const char *path),
+				void (*every)(struct xpv_store_watch_context *context, std::string_view path))
 {
 	auto watch = XPV_TRY(make<Watch>(XPV_MAY_SLEEP));
 	watch->callback = callback;
 	watch->context = context;
 	watch->filter = filter;
+	watch->every = every;
 	watch->path = XPV_TRY(copy_text(path));
 	/* Four billion watches later they begin anew, and are all free again. */
 	watch->token = fetch_add(next_token_, 1);
@@ -177,6 +179,14 @@ void WatchTable::event(const WatchEvent &event)
 	auto token = parse_hexadecimal(event.token);
 	if (!token.ok())
 		return;
+	{
+		SpinGuard guard(lock_);
+		Watch *watch = find_locked(token.value());
+		if (watch && watch->every) {
+			watch->every(watch->context, event.path);
+			return;
+		}
+	}
 	/* Without memory for the path, the watch's own stands for it. */
 	auto copy = copy_text(event.path);
 	Array<char> changed;

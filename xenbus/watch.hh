@@ -27,6 +27,8 @@ struct xpv_store_watch : xpv::ListLink<xpv::WatchTableLink>, xpv::ListLink<xpv::
 	struct xpv_store_watch_context *context = nullptr;
 	/* Which events matter, by path; NULL: all. Must not sleep. */
 	bool (*filter)(const char *path) = nullptr;
+	/* Is given every event, instead of the callback, with the table's lock held: must not sleep, nor call back. */
+	void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr;
 	/* Where the last change was; NULL: at the watch's own path. */
 	xpv::Array<char> changed = {};
 	xpv::Array<char> path = {};
@@ -53,7 +55,9 @@ public:
 	/* store.h: xpv_store_watch_register() and xpv_store_watch_unregister(). */
 	[[nodiscard]] Result<Watch *> add(const char *path, xpv_store_watch_callback *callback,
 					  struct xpv_store_watch_context *context,
-					  bool (*filter)(const char *path) = nullptr);
+					  bool (*filter)(const char *path) = nullptr,
+					  void (*every)(struct xpv_store_watch_context *context,
+							std::string_view path) = nullptr);
 	void remove(Watch *watch);
 
 	/* In a new store, while the client is held (client.hh). Sleeping context. */

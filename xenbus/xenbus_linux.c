@@ -294,13 +294,24 @@ static int __init xenbus_init(void)
 	error = bus_register(&xpv_bus);
 	if (error)
 		goto unregister_root;
-	error = xpv_bus_start();
+	error = xpv_store_users_start();
 	if (error)
 		goto unregister_bus;
+	error = xpv_bus_start();
+	if (error)
+		goto stop_users;
+	error = xpv_store_node_register();
+	if (error)
+		goto stop_bus;
 	xpv_xenbus_suspend_start();
 	xpv_debug_file_add(&counts_file);
 	return 0;
 
+stop_bus:
+	xpv_bus_stop();
+	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
+stop_users:
+	xpv_store_users_stop();
 unregister_bus:
 	bus_unregister(&xpv_bus);
 unregister_root:
@@ -315,8 +326,10 @@ static void __exit xenbus_exit(void)
 {
 	xpv_debug_file_remove(&counts_file);
 	xpv_xenbus_suspend_stop();
+	xpv_store_node_unregister();
 	xpv_bus_stop();
 	wait_var_event(&devices_alive, !atomic_read(&devices_alive));
+	xpv_store_users_stop();
 	bus_unregister(&xpv_bus);
 	root_device_unregister(root);
 	xpv_store_stop();
@@ -328,6 +341,7 @@ EXPORT_SYMBOL_GPL(xpv_store_write);
 EXPORT_SYMBOL_GPL(xpv_store_mkdir);
 EXPORT_SYMBOL_GPL(xpv_store_remove);
 EXPORT_SYMBOL_GPL(xpv_store_directory);
+EXPORT_SYMBOL_GPL(xpv_store_request);
 EXPORT_SYMBOL_GPL(xpv_store_read_many);
 EXPORT_SYMBOL_GPL(xpv_store_write_many);
 EXPORT_SYMBOL_GPL(xpv_store_transaction_start);

@@ -29,7 +29,10 @@ RULES = [
     (r"(vm_map_ram|vm_unmap_ram|vmap_pfn|vmap_range\w*|vmap_pages_range\w*|vm_area_map_pages|map_kernel_range\w*|"
      r"map_vm_area|alloc_vm_area)", set()),
     (r"(devm_)?(ioremap|memremap)\w*|iounmap|memunmap", set()),
-    (r"(remap_pfn_range|io_remap_pfn_range|vm_insert_(page|pages|mixed)|vmf_insert_\w+)", set()),
+    (r"(io_remap_pfn_range|vm_insert_(pages|mixed)|vmf_insert_\w+)", set()),
+    # User space's own page tables, which Linux writes: pages that it granted, and frames that others granted it.
+    (r"vm_insert_page", {"gnttab/gntalloc_linux.c"}),
+    (r"remap_pfn_range", {"gnttab/gntdev_linux.c"}),
     (r"set_memory_\w+|change_page_attr\w*|cpa_\w+", set()),
     (r"vmap|vunmap|get_vm_area\w*|free_vm_area", RANGES),
     # Stores to page tables, Xen's way.

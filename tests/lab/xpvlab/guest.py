@@ -88,6 +88,7 @@ class Guest:
         self.lifetime = 0.0
         self._loops = []
         self._relay = None
+        self._generation = 0            # device models' files have its number
         self._log_start = 0
         self._finished = False
 
@@ -212,12 +213,12 @@ class Guest:
     def console_file(self):
         """In dom0."""
         if self.type == "hvm":
-            return f"/var/log/xen/{self.name}.console"
+            return f"/var/log/xen/{self.name}.{self._generation}.console"
         return f"/var/log/xen/guest-{self.name}.log"
 
     @property
     def _agent_socket(self):
-        return f"/run/lab/{self.name}.agent"
+        return f"/run/lab/{self.name}.{self._generation}.agent"
 
     def _agent_path(self):
         """What leads to the agent, in dom0: only an HVM guest can have more
@@ -328,7 +329,7 @@ class Guest:
 
     def restore(self, file, options="", timeout=300):
         """xl restore; the guest goes on where save() found it."""
-        self.host.run(f"xl restore {options} {file}", timeout=timeout)
+        self.host.run(f"xl restore {options} {self._next_config()} {file}", timeout=timeout)
         self._enter_domain()
 
     def checkpoint(self, file, timeout=300):
@@ -338,10 +339,8 @@ class Guest:
     def migrate(self, timeout=300):
         """xl migrate to the same host, over a pipe instead of ssh."""
         self._leave_domain()
-        try:
-            self.host.run(f'xl migrate -s "" {self.name} "xl migrate-receive"', timeout=timeout)
-        finally:
-            self._enter_domain()
+        self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"', timeout=timeout)
+        self._enter_domain()
 
     def _leave_domain(self):
         """The device model goes with the domain, and with it the way to the
@@ -349,6 +348,14 @@ class Guest:
         self.console += self._console_log()
         self._relay.close()
         self._relay = None
+
+    def _next_config(self):
+        """A configuration for the next domain. Its device model has files of
+        its own: while two are there, the one that ends removes its socket."""
+        self._generation += 1
+        name = f"{self.name}.{self._generation}.cfg"
+        (self.host.share / name).write_text(self._xl_config())
+        return f"/share/{name}"
 
     def _enter_domain(self):
         self.domid = int(self.host.run(f"xl domid {self.name}").out)

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "evtchn/user_ports.hh"
+
+#include "evtchn/abi.hh"
+#include "hypervisor/hypercall.hh"
+
+using namespace xpv;
+
+namespace {
+
+constinit xpv_lock_class mutex_class;
+constinit xpv_lock_class ring_class;
+constinit xpv_lock_class all_class;
+
+/* EFBIG, which xen/errno.h does not have. */
+constexpr int efbig = 27;
+
+/* Every port that user space opened and somebody still holds. */
+struct AllPorts {
+	AllPorts() { mutex.init("xpv user ports", all_class); }
+
+	Mutex mutex;
+	List<HeldPort, PortsOfAll> ports;
+};
+constinit AllPorts *all;
+
+void release(HeldPort &held)
+{
+	{
+		MutexGuard guard(all->mutex);
+		if (--held.holders != 0)
+			return;
+		static_cast<ListLink<PortsOfAll> &>(held).unlink();
+	}
+	Owned<HeldPort> last(&held);
+	xpv_event_channel_close(held.channel);
+}
+
+} // namespace
+
+xpv_event_user::xpv_event_user(xpv_event_node *node, const char *name) : node_(node)
+{
+	xpv_format(name_, sizeof(name_), "evtchn:%s", name);
+	mutex_.init("xpv event user", mutex_class);
+	lock_.init("xpv event user ring", ring_class);
+}
+
+xpv_event_user::~xpv_event_user()
+{
+	while (HeldPort *held = ports_.front())
+		let_go(*held);
+}
+
+HeldPort *xpv_event_user::find(Port port)
+{
+	for (HeldPort &held : ports_)
+		if (held.port == port)
+			return &held;
+	return nullptr;
+}
+
+/* ---- Events ---- */
+
+void xpv_event_user::queue_locked(const HeldPort &held)
+{
+	if (produced_ - consumed_ < ring_.size())
+		slot(produced_++) = held.port.value;
+	else
+		overflow_ = true;
+	xpv_event_node_wake(node_);
+}
+
+void xpv_event_user::event(HeldPort &held)
+{
+	SpinGuard guard(lock_);
+	held.enabled = false;
+	if (held.bound)
+		queue_locked(held);
+	else
+		held.early = true;
+}
+
+Result<unsigned int> xpv_event_user::peek(uint32_t *ports, unsigned int most)
+{
+	SpinGuard guard(lock_);
+	if (overflow_)
+		return Error(efbig);
+	unsigned int count = produced_ - consumed_ < most ? produced_ - consumed_ : most;
+	for (unsigned int i = 0; i < count; i++)
+		ports[i] = slot(consumed_ + i);
+	return count;
+}
+
+void xpv_event_user::skip(unsigned int count)
+{
+	SpinGuard guard(lock_);
+	consumed_ += produced_ - consumed_ < count ? produced_ - consumed_ : count;
+}
+
+void xpv_event_user::reset()
+{
+	SpinGuard guard(lock_);
+	consumed_ = produced_;
+	overflow_ = false;
+}
+
+unsigned int xpv_event_user::readiness()
+{
+	SpinGuard guard(lock_);
+	return (produced_ != consumed_ ? unsigned{ XPV_EVENT_USER_READABLE } : 0) |
+	       (overflow_ ? unsigned{ XPV_EVENT_USER_OVERFLOW } : 0);
+}
+
+void xpv_event_user::finish(const uint32_t *ports, unsigned int count)
+{
+	MutexGuard guard(mutex_);
+	for (unsigned int i = 0; i < count; i++) {
+		HeldPort *held = find(Port{ ports[i] });
+		if (!held)
+			continue;
+		{
+			SpinGuard ring_guard(lock_);
+			if (std::exchange(held->enabled, true))
+				continue;
+		}
+		xpv_event_channel_eoi(held->channel);
+	}
+}
+
+/* ---- Ports ---- */
+
+/* A place in the ring for one port more than there are. */
+Status xpv_event_user::make_room()
+{
+	if (count_ < ring_.size())
+		return {};
+	auto larger = XPV_TRY(Array<uint32_t>::make(ring_.size() ? 2 * ring_.size() : first_capacity, XPV_MAY_SLEEP));
+	SpinGuard guard(lock_);
+	for (unsigned int i = consumed_; i != produced_; i++)
+		larger[i & (larger.size() - 1)] = slot(i);
+	std::swap(ring_, larger);
+	return {};
+}
+
+bool xpv_event_user::permits(const xpv_event_user_binding &binding) const
+{
+	return !restricted_ || (binding.kind == XPV_EVENT_USER_INTERDOMAIN && binding.remote == only_);
+}
+
+Status xpv_event_user::open(const xpv_event_user_binding &binding, HeldPort &held)
+{
+	auto handler = [](xpv_event_context *context) {
+		auto &its = *reinterpret_cast<HeldPort *>(context);
+		its.user.event(its);
+	};
+	auto *context = reinterpret_cast<xpv_event_context *>(&held);
+	constexpr unsigned int flags = XPV_EVENT_HARD | XPV_EVENT_EXPLICIT_EOI;
+	switch (binding.kind) {
+	case XPV_EVENT_USER_VIRQ:
+		return status(xpv_event_channel_bind_virq(binding.virq, 0, name_, flags, handler, context,
+							  &held.channel));
+	case XPV_EVENT_USER_INTERDOMAIN:
+		return status(xpv_event_channel_bind_interdomain(binding.remote, binding.remote_port, name_, flags,
+								 handler, context, &held.channel));
+	case XPV_EVENT_USER_UNBOUND:
+		return status(xpv_event_channel_alloc_unbound(binding.remote, name_, flags, handler, context,
+							      &held.channel));
+	}
+	return Error(XEN_EINVAL);
+}
+
+Result<Port> xpv_event_user::bind(const xpv_event_user_binding &binding)
+{
+	MutexGuard guard(mutex_);
+	if (!permits(binding))
+		return Error(XEN_EACCES);
+	XPV_TRY(make_room());
+	auto made = XPV_TRY(make<HeldPort>(XPV_MAY_SLEEP, *this));
+	XPV_TRY(open(binding, *made));
+	HeldPort &held = *made.release();
+	held.port = xpv_event_channel_port(held.channel);
+	count_++;
+	ports_.push_back(held);
+	{
+		MutexGuard all_guard(all->mutex);
+		all->ports.push_back(held);
+	}
+	SpinGuard ring_guard(lock_);
+	held.bound = true;
+	if (held.early)
+		queue_locked(held);
+	return held.port;
+}
+
+/* With mutex_ held, or when nobody else knows of the user any more. */
+void xpv_event_user::let_go(HeldPort &held)
+{
+	/* Others may keep the port open, but no event comes here any more. */
+	xpv_event_channel_mask(held.channel);
+	xpv_event_channel_synchronize(held.channel);
+	static_cast<ListLink<PortsOfUser> &>(held).unlink();
+	count_--;
+	release(held);
+}
+
+Status xpv_event_user::unbind(Port port)
+{
+	MutexGuard guard(mutex_);
+	if (port.value >= abi([](auto &ports) { return ports.ports; }))
+		return Error(XEN_EINVAL);
+	HeldPort *held = find(port);
+	if (!held)
+		return Error(XEN_ENOTCONN);
+	let_go(*held);
+	return {};
+}
+
+Status xpv_event_user::notify(Port port)
+{
+	MutexGuard guard(mutex_);
+	HeldPort *held = find(port);
+	if (!held)
+		return Error(XEN_ENOTCONN);
+	/* An other end that has gone is no error of the user's. */
+	ignore(status(xpv_event_channel_notify(held->channel)));
+	return {};
+}
+
+Status xpv_event_user::restrict_to(Domid domain)
+{
+	MutexGuard guard(mutex_);
+	if (restricted_)
+		return Error(XEN_EACCES);
+	if (domain.value == 0 || domain.value >= DOMID_FIRST_RESERVED)
+		return Error(XEN_EINVAL);
+	restricted_ = true;
+	only_ = domain;
+	return {};
+}
+
+extern "C" {
+
+/* ---- The contract's part: held ports ---- */
+
+int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held)
+{
+	MutexGuard guard(all->mutex);
+	for (HeldPort &candidate : all->ports) {
+		if (candidate.port == port) {
+			candidate.holders++;
+			*held = &candidate;
+			return 0;
+		}
+	}
+	return -XEN_EINVAL;
+}
+
+void xpv_event_port_release(struct xpv_held_port *held)
+{
+	if (held)
+		release(*held);
+}
+
+int xpv_event_port_notify(struct xpv_held_port *held)
+{
+	return xpv_event_channel_notify(held->channel);
+}
+
+/* ---- For the device ---- */
+
+int xpv_event_users_start(void)
+{
+	auto made = make<AllPorts>(XPV_MAY_SLEEP);
+	if (made.ok())
+		all = made.value().release();
+	return made.code();
+}
+
+void xpv_event_users_stop(void)
+{
+	Owned<AllPorts> last(std::exchange(all, nullptr));
+}
+
+int xpv_event_user_open(struct xpv_event_node *node, const char *name, struct xpv_event_user **user)
+{
+	auto made = make<xpv_event_user>(XPV_MAY_SLEEP, node, name);
+	if (made.ok())
+		*user = made.value().release();
+	return made.code();
+}
+
+void xpv_event_user_close(struct xpv_event_user *user)
+{
+	Owned<xpv_event_user> last(user);
+}
+
+int xpv_event_user_bind(struct xpv_event_user *user, const struct xpv_event_user_binding *binding)
+{
+	auto bound = user->bind(*binding);
+	return bound.ok() ? static_cast<int>(bound.value().value) : bound.code();
+}
+
+int xpv_event_user_unbind(struct xpv_event_user *user, struct xpv_port port)
+{
+	return user->unbind(port).code();
+}
+
+int xpv_event_user_notify(struct xpv_event_user *user, struct xpv_port port)
+{
+	return user->notify(port).code();
+}
+
+int xpv_event_user_restrict(struct xpv_event_user *user, struct xpv_domid domain)
+{
+	return user->restrict_to(domain).code();
+}
+
+void xpv_event_user_reset(struct xpv_event_user *user)
+{
+	user->reset();
+}
+
+int xpv_event_user_peek(struct xpv_event_user *user, uint32_t *ports, unsigned int most)
+{
+	auto there = user->peek(ports, most);
+	return there.ok() ? static_cast<int>(there.value()) : there.code();
+}
+
+void xpv_event_user_skip(struct xpv_event_user *user, unsigned int count)
+{
+	user->skip(count);
+}
+
+void xpv_event_user_finish(struct xpv_event_user *user, const uint32_t *ports, unsigned int count)
+{
+	user->finish(ports, count);
+}
+
+unsigned int xpv_event_user_readiness(struct xpv_event_user *user)
+{
+	return user->readiness();
+}
+
+} /* extern "C" */

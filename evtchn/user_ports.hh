@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The ports of one user of /dev/xen/evtchn, and the ring of those that had
+ * an event. A port is masked from its event on until the user writes it
+ * back, so that it is in the ring once, unless the user writes it back
+ * unread.
+ *
+ * mutex_ serialises what opens and closes ports, and is held for
+ * hypercalls; lock_ guards the ring and what the handler looks at.
+ */
+#pragma once
+
+#include "evtchn/linux.h"
+#include "lib/guard.hh"
+#include "lib/list.hh"
+#include "lib/memory.hh"
+
+namespace xpv {
+struct PortsOfUser;
+struct PortsOfAll;
+} // namespace xpv
+
+/* A port that a user opened. It is closed when the last that holds it, user or other, has let go. */
+struct xpv_held_port : xpv::ListLink<xpv::PortsOfUser>, xpv::ListLink<xpv::PortsOfAll> {
+	explicit xpv_held_port(xpv_event_user &its_user) : user(its_user) {}
+
+	xpv_event_user &user; /* only while it is among the user's ports, or its handler runs */
+	xpv_event_channel *channel = nullptr;
+	xpv::Port port = {};
+	unsigned int holders = 1; /* the lock of all ports */
+	/* The user's lock_: */
+	bool bound = false; /* the port's number is known */
+	bool early = false; /* there was an event before that */
+	bool enabled = true; /* neither in the ring nor with the user */
+};
+
+namespace xpv {
+using HeldPort = ::xpv_held_port;
+} // namespace xpv
+
+struct xpv_event_user {
+public:
+	static constexpr unsigned int first_capacity = 64;
+
+	xpv_event_user(xpv_event_node *node, const char *name);
+	/* Nothing calls the node after this. */
+	~xpv_event_user();
+
+	/* linux.h: xpv_event_user_*(). */
+	[[nodiscard]] xpv::Result<xpv::Port> bind(const xpv_event_user_binding &binding);
+	[[nodiscard]] xpv::Status unbind(xpv::Port port);
+	[[nodiscard]] xpv::Status notify(xpv::Port port);
+	[[nodiscard]] xpv::Status restrict_to(xpv::Domid domain);
+	void reset();
+	[[nodiscard]] xpv::Result<unsigned int> peek(uint32_t *ports, unsigned int most);
+	void skip(unsigned int count);
+	void finish(const uint32_t *ports, unsigned int count);
+	[[nodiscard]] unsigned int readiness();
+
+private:
+	[[nodiscard]] bool permits(const xpv_event_user_binding &binding) const;
+	[[nodiscard]] xpv::Status open(const xpv_event_user_binding &binding, xpv::HeldPort &held);
+	[[nodiscard]] xpv::Status make_room();
+	[[nodiscard]] xpv::HeldPort *find(xpv::Port port);
+	void event(xpv::HeldPort &held);
+	void queue_locked(const xpv::HeldPort &held);
+	void let_go(xpv::HeldPort &held);
+	[[nodiscard]] uint32_t &slot(unsigned int index) { return ring_[index & (ring_.size() - 1)]; }
+
+	char name_[32];
+
+	xpv::Mutex mutex_;
+	xpv::List<xpv::HeldPort, xpv::PortsOfUser> ports_;
+	unsigned int count_ = 0;
+	bool restricted_ = false;
+	xpv::Domid only_ = {}; /* if restricted_ */
+
+	xpv::Spinlock lock_;
+	xpv::Array<uint32_t> ring_; /* a power of two */
+	unsigned int produced_ = 0, consumed_ = 0; /* not wrapped */
+	bool overflow_ = false;
+	xpv_event_node *node_;
+};

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Other domains' pages for user space: /dev/xen/gntdev.
+ *
+ * Grants are named first (a map), and mapped when user space maps the map:
+ * at guest frames without RAM, side by side, which are released when the
+ * last user address space that shows them has let go. mutex_ guards
+ * everything of one file.
+ */
+#include "gnttab/foreign.hh"
+#include "gnttab/user_notify.hh"
+#include "hypervisor/hypervisor.h"
+#include "lib/guard.hh"
+#include "lib/list.hh"
+#include "lib/memory.hh"
+
+namespace {
+
+constinit xpv_lock_class user_class;
+
+} // namespace
+
+struct xpv_user_map : xpv::ListLink<> {
+	xpv_user_maps *user = nullptr;
+	uint64_t index = 0; /* in pages, in its file */
+	unsigned int views = 0;
+	bool listed = true; /* the file has it */
+	bool writable = false; /* when it has views */
+	xpv::Array<xpv_grant_map_op> maps;
+	xpv::Gfn first = {};
+	xpv::UnmapNotice notice;
+	xpv::Page zero; /* where the notice copies its byte from */
+
+	[[nodiscard]] unsigned int count() const { return static_cast<unsigned int>(maps.size()); }
+	[[nodiscard]] xpv::Status map();
+	void unmap();
+	void clear_byte();
+};
+
+struct xpv_user_maps {
+public:
+	xpv_user_maps() { mutex_.init("xpv user maps", user_class); }
+	/* There are no views any more. */
+	~xpv_user_maps()
+	{
+		for (xpv_user_map &map : maps_) {
+			map.listed = false;
+			drop_if_unused(map);
+		}
+	}
+	xpv_user_maps(const xpv_user_maps &) = delete;
+	xpv_user_maps &operator=(const xpv_user_maps &) = delete;
+
+	[[nodiscard]] xpv::Result<uint64_t> add(const xpv_foreign_reference *references, unsigned int count);
+	[[nodiscard]] xpv::Status remove(uint64_t index, unsigned int count);
+	[[nodiscard]] xpv::Status set_notice(uint64_t offset, const xpv_unmap_notice &notice);
+	[[nodiscard]] xpv::Result<xpv_user_map *> view(uint64_t index, unsigned int count, bool writable);
+	void hold(xpv_user_map &map);
+	void release(xpv_user_map &map);
+
+private:
+	[[nodiscard]] xpv_user_map *find(uint64_t index, unsigned int count);
+	static void drop_if_unused(xpv_user_map &map);
+
+	xpv::Mutex mutex_;
+	xpv::List<xpv_user_map> maps_;
+	uint64_t next_index_ = 0; /* never used anew: what an old number says is never another map's */
+};
+
+using namespace xpv;
+
+Status xpv_user_map::map()
+{
+	XPV_TRY(status(xpv_frames_claim(count(), &first)));
+	for (unsigned int i = 0; i < count(); i++) {
+		maps[i].target = Gfn{ first.value + i };
+		maps[i].access = writable ? XPV_GRANT_READ_WRITE : XPV_GRANT_READ_ONLY;
+	}
+	if (xpv_grant_map(maps.data(), count()) == 0)
+		return {};
+	int error = -XEN_EIO;
+	for (const xpv_grant_map_op &map : maps)
+		if (map.status < 0)
+			error = map.status;
+	if (unmap_for_good(maps.data(), count()) == 0)
+		xpv_frames_release(first, count());
+	return Error(error);
+}
+
+/* Through Xen: the frame is in no address space of the kernel's. */
+void xpv_user_map::clear_byte()
+{
+	if (!notice.clears() || !writable)
+		return;
+	const xpv_grant_map_op &map = maps[notice.offset() / page_size];
+	xpv_grant_copy_op copy = {};
+	copy.source = xpv_copy_local(zero.gfn(), 0);
+	copy.target = xpv_copy_granted(map.domain, map.reference, static_cast<uint16_t>(notice.offset() % page_size));
+	copy.length = 1;
+	/* An other end that took the page away needs no notice in it. */
+	xpv_grant_copy(&copy, 1);
+}
+
+void xpv_user_map::unmap()
+{
+	clear_byte();
+	/* A claim goes as a whole, and space with another's page in it may not be used again. */
+	if (unmap_for_good(maps.data(), count()) == 0)
+		xpv_frames_release(first, count());
+	notice.send();
+}
+
+xpv_user_map *xpv_user_maps::find(uint64_t index, unsigned int count)
+{
+	for (xpv_user_map &map : maps_)
+		if (map.listed && map.index == index && map.count() == count)
+			return &map;
+	return nullptr;
+}
+
+void xpv_user_maps::drop_if_unused(xpv_user_map &map)
+{
+	if (map.listed || map.views != 0)
+		return;
+	map.unlink();
+	Owned<xpv_user_map> last(&map);
+	/* One that was never mapped, or was given its notice after that. */
+	map.notice.send();
+}
+
+Result<uint64_t> xpv_user_maps::add(const xpv_foreign_reference *references, unsigned int count)
+{
+	if (count == 0)
+		return Error(XEN_EINVAL);
+	auto made = XPV_TRY(make<xpv_user_map>(XPV_MAY_SLEEP));
+	made->user = this;
+	made->maps = XPV_TRY(Array<xpv_grant_map_op>::make(count, XPV_MAY_SLEEP));
+	made->zero = XPV_TRY(Page::make(XPV_MAY_SLEEP));
+	for (unsigned int i = 0; i < count; i++) {
+		made->maps[i].domain = references[i].domain;
+		made->maps[i].reference = references[i].reference;
+		made->maps[i].handle = XPV_NO_GRANT_HANDLE;
+	}
+	MutexGuard guard(mutex_);
+	made->index = next_index_;
+	next_index_ += count;
+	maps_.push_back(*made.get());
+	return made.release()->index;
+}
+
+Status xpv_user_maps::remove(uint64_t index, unsigned int count)
+{
+	MutexGuard guard(mutex_);
+	xpv_user_map *map = find(index, count);
+	if (!map)
+		return Error(XEN_ENOENT);
+	map->listed = false;
+	drop_if_unused(*map);
+	return {};
+}
+
+Status xpv_user_maps::set_notice(uint64_t offset, const xpv_unmap_notice &notice)
+{
+	MutexGuard guard(mutex_);
+	for (xpv_user_map &map : maps_) {
+		uint64_t first = map.index * page_size;
+		if (!map.listed || offset < first || offset - first >= map.count() * page_size)
+			continue;
+		if (notice.action & XPV_UNMAP_CLEAR_BYTE && map.views != 0 && !map.writable)
+			return Error(XEN_EINVAL);
+		return map.notice.set(offset - first, notice);
+	}
+	return Error(XEN_ENOENT);
+}
+
+Result<xpv_user_map *> xpv_user_maps::view(uint64_t index, unsigned int count, bool writable)
+{
+	MutexGuard guard(mutex_);
+	xpv_user_map *map = find(index, count);
+	/* Xen counts each mapping of a grant, and two views of one would have to agree on when it goes. */
+	if (!map || map->views != 0)
+		return Error(XEN_EINVAL);
+	map->writable = writable;
+	XPV_TRY(map->map());
+	map->views = 1;
+	return map;
+}
+
+void xpv_user_maps::hold(xpv_user_map &map)
+{
+	MutexGuard guard(mutex_);
+	map.views++;
+}
+
+void xpv_user_maps::release(xpv_user_map &map)
+{
+	MutexGuard guard(mutex_);
+	if (--map.views != 0)
+		return;
+	map.unmap();
+	drop_if_unused(map);
+}
+
+int xpv_user_maps_open(struct xpv_user_maps **user)
+{
+	auto made = make<xpv_user_maps>(XPV_MAY_SLEEP);
+	if (made.ok())
+		*user = made.value().release();
+	return made.code();
+}
+
+void xpv_user_maps_close(struct xpv_user_maps *user)
+{
+	Owned<xpv_user_maps> last(user);
+}
+
+int xpv_user_maps_add(struct xpv_user_maps *user, const struct xpv_foreign_reference *references, unsigned int count,
+		      uint64_t *index)
+{
+	auto added = user->add(references, count);
+	if (added.ok())
+		*index = added.value();
+	return added.code();
+}
+
+int xpv_user_maps_remove(struct xpv_user_maps *user, uint64_t index, unsigned int count)
+{
+	return user->remove(index, count).code();
+}
+
+int xpv_user_maps_set_notice(struct xpv_user_maps *user, uint64_t offset, const struct xpv_unmap_notice *notice)
+{
+	return user->set_notice(offset, *notice).code();
+}
+
+int xpv_user_map_view(struct xpv_user_maps *user, uint64_t index, unsigned int count, bool writable,
+		      struct xpv_user_map **map, struct xpv_pfn *first)
+{
+	auto viewed = user->view(index, count, writable);
+	if (!viewed.ok())
+		return viewed.code();
+	*map = viewed.value();
+	first->value = viewed.value()->first.value;
+	return 0;
+}
+
+void xpv_user_map_hold(struct xpv_user_map *map)
+{
+	map->user->hold(*map);
+}
+
+void xpv_user_map_release(struct xpv_user_map *map)
+{
+	map->user->release(*map);
+}
+
+void xpv_user_map_describe(const struct xpv_user_map *map, uint64_t *index, unsigned int *count)
+{
+	*index = map->index;
+	*count = map->count();
+}

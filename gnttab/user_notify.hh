@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What another domain is told when user space lets go of memory that the two share, or dies with it. */
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "evtchn/evtchn.h"
+#include "gnttab/linux.h"
+#include "lib/result.hh"
+
+namespace xpv {
+
+class UnmapNotice {
+public:
+	UnmapNotice() = default;
+	UnmapNotice(const UnmapNotice &) = delete;
+	UnmapNotice &operator=(const UnmapNotice &) = delete;
+	~UnmapNotice() { xpv_event_port_release(held_); }
+
+	/* EINVAL for a port that user space does not own, or an unknown action; then all is as before. Sleeping context. */
+	[[nodiscard]] Status set(std::uint64_t offset, const xpv_unmap_notice &notice)
+	{
+		if (notice.action & ~(XPV_UNMAP_CLEAR_BYTE | XPV_UNMAP_SEND_EVENT))
+			return Error(XEN_EINVAL);
+		xpv_held_port *held = nullptr;
+		if (notice.action & XPV_UNMAP_SEND_EVENT)
+			XPV_TRY(status(xpv_event_port_hold(notice.port, &held)));
+		xpv_event_port_release(std::exchange(held_, held));
+		clears_ = notice.action & XPV_UNMAP_CLEAR_BYTE;
+		offset_ = offset;
+		return {};
+	}
+	/* The byte to become 0, before the memory goes: once. */
+	[[nodiscard]] bool clears() { return std::exchange(clears_, false); }
+	[[nodiscard]] std::uint64_t offset() const { return offset_; }
+	/* After it went: once. Sleeping context. */
+	void send()
+	{
+		if (!held_)
+			return;
+		/* An other end that has gone needs no notice. */
+		ignore(status(xpv_event_port_notify(held_)));
+		xpv_event_port_release(std::exchange(held_, nullptr));
+	}
+
+private:
+	xpv_held_port *held_ = nullptr;
+	bool clears_ = false;
+	std::uint64_t offset_ = 0; /* in bytes, from where its owner counts */
+};
+
+} // namespace xpv

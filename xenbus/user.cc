@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A user's two queues, and its end. */
+#include "xenbus/user.hh"
+
+#include "xenbus/users.hh"
+
+using namespace xpv;
+
+namespace {
+
+constinit xpv_lock_class user_class;
+constinit xpv_lock_class work_class;
+
+} // namespace
+
+xpv_store_user::xpv_store_user(xpv_store_node *node) : node_(node)
+{
+	lock_.init("xpv store user", user_class);
+	xpv_work_init(
+		&work_, [](xpv_work_context *context) { reinterpret_cast<xpv_store_user *>(context)->run(); },
+		reinterpret_cast<xpv_work_context *>(this), "xpv_store_user", &work_class);
+}
+
+void xpv_store_user::wake_locked()
+{
+	if (node_)
+		xpv_store_node_wake(node_);
+}
+
+/* ---- Requests ---- */
+
+bool xpv_store_user::writable()
+{
+	SpinGuard guard(lock_);
+	return requests_count_ < requests_limit;
+}
+
+Result<std::size_t> xpv_store_user::write(const char *bytes, std::size_t size)
+{
+	std::size_t taken = 0;
+	while (taken < size && writable()) {
+		taken += XPV_TRY(stream_.take(bytes + taken, size - taken));
+		if (!stream_.whole())
+			continue;
+		auto made = UserMessage::make(stream_.header(), { stream_.body() }, XPV_MAY_SLEEP);
+		stream_.reset();
+		if (!made.ok())
+			return made.error();
+		{
+			SpinGuard guard(lock_);
+			requests_.push_back(*made.value().release());
+			requests_count_++;
+		}
+		xpv_work_schedule(&work_, 0);
+	}
+	return taken;
+}
+
+/* Nothing: there is no request, or no room for an answer. */
+Owned<UserMessage> xpv_store_user::next()
+{
+	SpinGuard guard(lock_);
+	if (!node_ || replies_size_ > replies_limit)
+		return {};
+	Owned<UserMessage> request(requests_.pop_front());
+	if (request) {
+		requests_count_--;
+		wake_locked();
+	}
+	return request;
+}
+
+/* ---- Answers and events ---- */
+
+void xpv_store_user::queue_locked(UserMessage &message)
+{
+	message.taken = 0;
+	replies_.push_back(message);
+	replies_size_ += message.size;
+	wake_locked();
+}
+
+void xpv_store_user::reply(xsd_sockmsg header, unsigned int type, std::string_view body)
+{
+	header.type = type;
+	auto made = UserMessage::make(header, { body }, XPV_MAY_SLEEP);
+	SpinGuard guard(lock_);
+	if (made.ok()) {
+		queue_locked(*made.value().release());
+	} else {
+		broken_ = true;
+		wake_locked();
+	}
+}
+
+void xpv_store_user::event(UserWatch &watch, std::string_view path)
+{
+	xsd_sockmsg header = {};
+	header.type = XS_WATCH_EVENT;
+	/* An event that is too long for a message has to be told by the one in reserve. */
+	auto made = UserMessage::make(header, { path, { "", 1 }, { watch.token.data(), watch.token.size() } },
+				      XPV_ATOMIC);
+	SpinGuard guard(lock_);
+	if (!node_)
+		return;
+	if (made.ok() && replies_size_ + made.value()->size <= replies_limit)
+		queue_locked(*made.value().release());
+	else if (watch.reserve)
+		queue_locked(*watch.reserve.release());
+}
+
+Result<std::size_t> xpv_store_user::peek(const void **bytes)
+{
+	SpinGuard guard(lock_);
+	UserMessage *first = replies_.front();
+	if (!first) {
+		if (broken_)
+			return Error(XEN_EIO);
+		return std::size_t{ 0 };
+	}
+	*bytes = first->bytes() + first->taken;
+	return first->size - first->taken;
+}
+
+void xpv_store_user::skip(std::size_t size)
+{
+	Owned<UserMessage> read;
+	bool has_room;
+	{
+		SpinGuard guard(lock_);
+		UserMessage *first = replies_.front();
+		if (!first)
+			return;
+		first->taken += size;
+		if (first->taken < first->size)
+			return;
+		first->unlink();
+		bool had_room = replies_size_ <= replies_limit;
+		replies_size_ -= first->size;
+		has_room = !had_room && replies_size_ <= replies_limit;
+		if (first->reserve_of)
+			first->reserve_of->reserve.reset(first);
+		else
+			read.reset(first);
+	}
+	if (has_room)
+		xpv_work_schedule(&work_, 0);
+}
+
+/* ---- The end ---- */
+
+void xpv_store_user::close()
+{
+	/* Under the lock: a run that finds it closed is the beginning of the end. */
+	SpinGuard guard(lock_);
+	node_ = nullptr;
+	xpv_work_schedule(&work_, 0);
+}
+
+/* Nobody writes or reads any more, and no event comes after end_all(). */
+void xpv_store_user::end()
+{
+	end_all();
+	while (UserMessage *request = requests_.pop_front())
+		Owned<UserMessage> last(request);
+	while (UserMessage *reply = replies_.pop_front())
+		Owned<UserMessage> last(reply);
+	store_user_ended(*this);
+}
+
+void xpv_store_user::run()
+{
+	while (Owned<UserMessage> request = next())
+		answer(*request);
+	bool closed;
+	{
+		SpinGuard guard(lock_);
+		closed = !node_;
+	}
+	/* Closing makes this run once more than there is to do. */
+	if (closed && !std::exchange(ended_, true))
+		end();
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A user of the store on /dev/xen/xenbus: what it asked, in order; what it
+ * has in the store (watches, transactions); and what it has not read yet.
+ *
+ * One work item does everything that may wait for the store, one request
+ * after the other, so that answers come in the order of the requests.
+ * Watches and transactions are that work item's alone. lock_ guards the two
+ * queues and node_; the table of watches calls event() with its own lock
+ * held, so nothing of that table is called under lock_.
+ */
+#pragma once
+
+#include "lib/guard.hh"
+#include "xenbus/linux.h"
+#include "xenbus/store.hh"
+#include "xenbus/user_message.hh"
+
+namespace xpv {
+
+/* The watch carries a token of ours to the store, and the user's own back. */
+struct UserWatch : ListLink<> {
+	xpv_store_user *user = nullptr;
+	Array<char> path = {}; /* both with their NUL */
+	Array<char> token = {};
+	Watch *watch = nullptr;
+	/*
+	 * An event at the watch's own path, made in advance. It stands for all
+	 * that there is no room or memory for: something changed, at that path
+	 * or below it. While it waits to be read it is not here.
+	 */
+	Owned<UserMessage> reserve = {};
+};
+
+struct UserTransaction : ListLink<> {
+	xpv_store_transaction id = XPV_STORE_NO_TRANSACTION;
+};
+
+} // namespace xpv
+
+struct xpv_store_user : xpv::ListLink<> {
+public:
+	/* Requests that wait for an answer; past it writing has to wait. */
+	static constexpr unsigned int requests_limit = 8;
+	/* Bytes that wait to be read; past it no request is answered, and each watch has one event more at most. */
+	static constexpr std::size_t replies_limit = 256 * 1024;
+
+	explicit xpv_store_user(xpv_store_node *node);
+	/* After the work item's end. */
+	~xpv_store_user() = default;
+
+	[[nodiscard]] xpv::Result<std::size_t> write(const char *bytes, std::size_t size);
+	[[nodiscard]] bool writable();
+	[[nodiscard]] xpv::Result<std::size_t> peek(const void **bytes);
+	void skip(std::size_t size);
+	void close();
+	/* From the work item's function to its return. Sleeping context. */
+	void wait_for_end() { xpv_work_cancel(&work_); }
+
+private:
+	void run();
+	[[nodiscard]] xpv::Owned<xpv::UserMessage> next();
+	void end();
+
+	void answer(xpv::UserMessage &request);
+	[[nodiscard]] xpv::Status serve(const xsd_sockmsg &header, std::string_view body);
+	[[nodiscard]] xpv::Status watch(std::string_view body);
+	[[nodiscard]] xpv::Status unwatch(std::string_view body);
+	[[nodiscard]] xpv::Status pass_on(const xsd_sockmsg &header, std::string_view body);
+	[[nodiscard]] xpv::Status begin_transaction(const xsd_sockmsg &header, std::string_view body);
+	[[nodiscard]] xpv::Status end_transaction(const xsd_sockmsg &header, std::string_view body,
+						  xpv::UserTransaction &transaction);
+	[[nodiscard]] xpv::UserTransaction *find(std::uint32_t id);
+	void end_watch(xpv::UserWatch &watch);
+	void end_all();
+
+	void reply(xsd_sockmsg header, unsigned int type, std::string_view body);
+	void event(xpv::UserWatch &watch, std::string_view path);
+	void queue_locked(xpv::UserMessage &message);
+	void wake_locked();
+
+	xpv::RequestStream stream_; /* write()'s */
+
+	xpv::Spinlock lock_;
+	xpv_store_node *node_; /* until closed */
+	xpv::List<xpv::UserMessage> requests_;
+	unsigned int requests_count_ = 0;
+	xpv::List<xpv::UserMessage> replies_;
+	std::size_t replies_size_ = 0;
+	bool broken_ = false; /* an answer could not be given */
+
+	/* The work item's. */
+	xpv_work work_;
+	xpv::List<xpv::UserWatch> watches_;
+	xpv::List<xpv::UserTransaction> transactions_;
+	bool ended_ = false;
+	unsigned int answer_type_ = 0;
+	unsigned int answer_length_ = 0;
+	char answer_[XENSTORE_PAYLOAD_MAX];
+};

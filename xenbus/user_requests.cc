@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What becomes of a user's requests: most are passed on as they are, some must be kept from touching what others have. */
+#include "xenbus/user.hh"
+#include "xenbus/text.hh"
+#include "xenbus/users.hh"
+
+using namespace xpv;
+
+namespace {
+
+constexpr std::string_view ok("OK", 3);
+
+Result<Array<char>> copy(std::string_view text)
+{
+	auto made = XPV_TRY(Array<char>::make(text.size(), XPV_MAY_SLEEP));
+	__builtin_memcpy(made.data(), text.data(), text.size());
+	return made;
+}
+
+bool same(const Array<char> &a, std::string_view b)
+{
+	return std::string_view(a.data(), a.size()) == b;
+}
+
+/* As store.h says. `path` has its NUL. */
+bool acceptable_path(std::string_view path)
+{
+	std::size_t length = path.size() - 1;
+	return length != 0 && length <= (path[0] == '/' ? XENSTORE_ABS_PATH_MAX : XENSTORE_REL_PATH_MAX);
+}
+
+bool is_a_request(std::uint32_t type)
+{
+	return type < XS_TYPE_COUNT && type != XS_WATCH_EVENT && type != XS_ERROR;
+}
+
+/* The domain was restored since it began, and has another store. */
+bool is_of_a_former_store(const UserTransaction &transaction)
+{
+	return transaction.id.restores != store().client.restores();
+}
+
+} // namespace
+
+void xpv_store_user::answer(UserMessage &request)
+{
+	xsd_sockmsg header = request.header();
+	std::string_view body = request.body();
+	Status done;
+	switch (header.type) {
+	case XS_WATCH:
+		done = watch(body);
+		break;
+	case XS_UNWATCH:
+		done = unwatch(body);
+		break;
+	case XS_RESET_WATCHES:
+		/* What the store would do for a connection of its own. On ours all other watches would go too. */
+		end_all();
+		break;
+	default:
+		done = serve(header, body);
+		if (!done.ok())
+			break;
+		reply(header, answer_type_, { answer_, answer_length_ });
+		return;
+	}
+	if (done.ok())
+		reply(header, header.type, ok);
+	else
+		reply(header, XS_ERROR, store_error_name(done.error()));
+}
+
+/* After success there is an answer, good or bad, in answer_; as with the functions below. */
+Status xpv_store_user::serve(const xsd_sockmsg &header, std::string_view body)
+{
+	if (!is_a_request(header.type))
+		return Error(XEN_ENOSYS);
+	/* The store sees only one connection, ours: it cannot tell whose a transaction is. */
+	UserTransaction *transaction = find(header.tx_id);
+	if (header.tx_id != 0 && !transaction)
+		return Error(XEN_ENOENT);
+	if (header.type == XS_TRANSACTION_END && transaction)
+		return end_transaction(header, body, *transaction);
+	/* Its store is gone: whoever began it has to start over. */
+	if (transaction && is_of_a_former_store(*transaction))
+		return Error(XEN_EAGAIN);
+	if (header.type == XS_TRANSACTION_START)
+		return begin_transaction(header, body);
+	return pass_on(header, body);
+}
+
+Status xpv_store_user::pass_on(const xsd_sockmsg &header, std::string_view body)
+{
+	const UserTransaction *transaction = find(header.tx_id);
+	return status(xpv_store_request(header.type, transaction ? transaction->id : XPV_STORE_NO_TRANSACTION, body.data(),
+					static_cast<unsigned int>(body.size()), &answer_type_, answer_, &answer_length_));
+}
+
+/* ---- Transactions ---- */
+
+UserTransaction *xpv_store_user::find(std::uint32_t id)
+{
+	for (UserTransaction &transaction : transactions_)
+		if (transaction.id.value == id)
+			return &transaction;
+	return nullptr;
+}
+
+Status xpv_store_user::begin_transaction(const xsd_sockmsg &header, std::string_view body)
+{
+	auto begun = XPV_TRY(make<UserTransaction>(XPV_MAY_SLEEP));
+	begun->id.restores = store().client.restores();
+	XPV_TRY(pass_on(header, body));
+	if (answer_type_ == XS_ERROR)
+		return {};
+	std::string_view text(answer_, answer_length_);
+	if (!text.empty() && text.back() == 0)
+		text.remove_suffix(1);
+	begun->id.value = XPV_TRY(parse_decimal(text));
+	if (begun->id.value == 0)
+		return Error(XEN_EIO);
+	transactions_.push_back(*begun.release());
+	return {};
+}
+
+Status xpv_store_user::end_transaction(const xsd_sockmsg &header, std::string_view body, UserTransaction &transaction)
+{
+	bool commit = XPV_TRY(parse_transaction_end(body));
+	if (!is_of_a_former_store(transaction)) {
+		/* Without an answer it may still be there: the end of the user tries again. */
+		XPV_TRY(pass_on(header, body));
+	} else if (!commit) {
+		answer_type_ = header.type;
+		answer_length_ = ok.size();
+		__builtin_memcpy(answer_, ok.data(), ok.size());
+	}
+	bool gone = is_of_a_former_store(transaction);
+	transaction.unlink();
+	Owned<UserTransaction> last(&transaction);
+	if (gone && commit)
+		return Error(XEN_EAGAIN);
+	return {};
+}
+
+/* ---- Watches ---- */
+
+Status xpv_store_user::watch(std::string_view body)
+{
+	auto asked = XPV_TRY(parse_watch_request(body));
+	if (!acceptable_path(asked.path))
+		return Error(XEN_EINVAL);
+	auto made = XPV_TRY(make<UserWatch>(XPV_MAY_SLEEP));
+	made->user = this;
+	made->path = XPV_TRY(copy(asked.path));
+	made->token = XPV_TRY(copy(asked.token));
+	xsd_sockmsg header = {};
+	header.type = XS_WATCH_EVENT;
+	made->reserve = XPV_TRY(UserMessage::make(header, { asked.path, asked.token }, XPV_MAY_SLEEP));
+	made->reserve->reserve_of = made.get();
+	/* Events may come before this returns, and none after it failed. */
+	auto added = store().watches.add(
+		made->path.data(), nullptr, reinterpret_cast<xpv_store_watch_context *>(made.get()), nullptr,
+		[](xpv_store_watch_context *context, std::string_view path) {
+			auto &watch = *reinterpret_cast<UserWatch *>(context);
+			watch.user->event(watch, path);
+		});
+	if (!added.ok()) {
+		end_watch(*made.release());
+		return added.error();
+	}
+	made->watch = added.value();
+	watches_.push_back(*made.release());
+	return {};
+}
+
+/* The first one that matches; none is no error, since the user sees no events either way. */
+Status xpv_store_user::unwatch(std::string_view body)
+{
+	auto asked = XPV_TRY(parse_watch_request(body));
+	for (UserWatch &watch : watches_) {
+		if (same(watch.path, asked.path) && same(watch.token, asked.token)) {
+			end_watch(watch);
+			break;
+		}
+	}
+	return {};
+}
+
+void xpv_store_user::end_watch(UserWatch &watch)
+{
+	Owned<UserWatch> last(&watch);
+	watch.unlink();
+	xpv_store_watch_unregister(watch.watch);
+	/* No more events. What has not been read yet stays, and belongs to nobody. */
+	SpinGuard guard(lock_);
+	for (UserMessage &message : replies_)
+		if (message.reserve_of == &watch)
+			message.reserve_of = nullptr;
+}
+
+/* Waits for no answer of the store. */
+void xpv_store_user::end_all()
+{
+	while (UserWatch *watch = watches_.front())
+		end_watch(*watch);
+	while (UserTransaction *transaction = transactions_.pop_front()) {
+		Owned<UserTransaction> last(transaction);
+		if (is_of_a_former_store(*transaction))
+			continue;
+		const std::string_view parts[] = { std::string_view("F", 2) };
+		auto call = store().client.submit(XS_TRANSACTION_END, transaction->id, parts, 0);
+		if (call.ok())
+			call.value().forget();
+	}
+}
