@@ -97,6 +97,7 @@ def assert_alive(guest):
 def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
     """The same guest through each way of suspending, and at last unloaded
     with nothing left behind."""
+    granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     with Load(xpv, node, watchers) as load:
@@ -128,7 +129,7 @@ def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
     counts = xpv.grant_counts()
     assert counts["parked"] == counts["lost"] == 0
     xpv.unload_xpv()
-    assert xenstate.granted(host, xpv.domid) == set()
+    assert xenstate.granted(host, xpv.domid) == granted
     xpv.load_xpv()
     xpv.wait_for_disk()
     xpv.unload_xpv()
