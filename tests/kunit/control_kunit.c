@@ -18,7 +18,8 @@
 #define xpv_linux_force_reboot kunit_linux_force_reboot
 #define xpv_linux_shutdown_timeout kunit_linux_shutdown_timeout
 #define xpv_linux_sysrq kunit_linux_sysrq
-#define xpv_hypervisor_ready kunit_hypervisor_ready
+#define xpv_control_linux_start kunit_control_linux_start
+#define xpv_control_linux_stop kunit_control_linux_stop
 #define orderly_poweroff kunit_orderly_poweroff
 #define orderly_reboot kunit_orderly_reboot
 #define kernel_power_off kunit_power_off
@@ -26,14 +27,10 @@
 #undef ksys_sync_helper
 #define ksys_sync_helper kunit_sync
 #define handle_sysrq kunit_handle_sysrq
-#undef module_init
-#undef module_exit
-#define module_init(function) static int (*const module_begins)(void) __maybe_unused = function
-#define module_exit(function) static void (*const module_ends)(void) __maybe_unused = function
 
 /* What was called, in order; a letter each. */
 static char called[16];
-static int ready, started;
+static int started;
 static struct completion *sync_hangs;
 
 static void add(char what)
@@ -80,11 +77,6 @@ static void kunit_handle_sysrq(unsigned char key)
 
 #include <kunit/test.h>
 
-int kunit_hypervisor_ready(void)
-{
-	return ready;
-}
-
 int kunit_control_start(void)
 {
 	add('[');
@@ -104,7 +96,7 @@ void kunit_control_going_down(void)
 static int control_test_init(struct kunit *test)
 {
 	memset(called, 0, sizeof(called));
-	ready = started = 0;
+	started = 0;
 	return 0;
 }
 
@@ -140,20 +132,16 @@ static void forces_with_disks_that_hang(struct kunit *test)
 
 static void hears_that_linux_goes_down(struct kunit *test)
 {
-	KUNIT_ASSERT_EQ(test, module_begins(), 0);
+	KUNIT_ASSERT_EQ(test, xpv_control_linux_start(), 0);
 	KUNIT_EXPECT_EQ(test, reboot_block.notifier_call(&reboot_block, SYS_RESTART, NULL), NOTIFY_DONE);
-	module_ends();
+	xpv_control_linux_stop();
 	KUNIT_EXPECT_STREQ(test, called, "[d]");
 }
 
-static void does_not_start_without_xen(struct kunit *test)
+static void does_not_start_without_the_store(struct kunit *test)
 {
-	ready = -ENODEV;
-	KUNIT_EXPECT_EQ(test, module_begins(), -ENODEV);
-	KUNIT_EXPECT_STREQ(test, called, "");
-	ready = 0;
 	started = -ENOSPC;
-	KUNIT_EXPECT_EQ(test, module_begins(), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, xpv_control_linux_start(), -ENOSPC);
 	KUNIT_EXPECT_STREQ(test, called, "[");
 }
 
@@ -162,7 +150,7 @@ static struct kunit_case control_cases[] = {
 	KUNIT_CASE(syncs_before_it_forces),
 	KUNIT_CASE(forces_with_disks_that_hang),
 	KUNIT_CASE(hears_that_linux_goes_down),
-	KUNIT_CASE(does_not_start_without_xen),
+	KUNIT_CASE(does_not_start_without_the_store),
 	{}
 };
 
@@ -172,3 +160,6 @@ static struct kunit_suite control_suite = {
 	.test_cases = control_cases,
 };
 kunit_test_suite(control_suite);
+
+MODULE_DESCRIPTION("xpv: tests of the toolstack's requests");
+MODULE_LICENSE("GPL");
