@@ -166,11 +166,12 @@ def no_unresolved_weak(module):
 
 
 def returns_are_patchable(module):
-    """With return thunks, each return jumps to the thunk and is in objtool's list, by which the kernel patches it."""
+    """With return thunks, each return jumps to the thunk and is in objtool's list, by which the kernel patches it.
+    (Not a far return: no processor predicts those, and the kernel has no thunk for them.)"""
     if not module.kernel.has("RETHUNK", "MITIGATION_RETHUNK"):
         return []
     found = [f"bare return at {instruction}" for instruction in module.instructions
-             if re.match(r"(ret|lret)[qlw]?$", instruction.mnemonic)]
+             if re.match(r"ret[qlw]?$", instruction.mnemonic)]
     places = {}
     for symbol in module.symbols:
         if symbol.section in module.section_numbers:

@@ -27,8 +27,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "vcpus(*counts): the guests that a test of xpv wants, by vCPUs")
+    config.addinivalue_line("markers", "vcpus(*counts, more=()): the guests that a test of xpv wants, by vCPUs; more with --matrix")
     config.addinivalue_line("markers", "newest_kernel: run with the last of the kernels only")
+    config.addinivalue_line("markers", "matrix: takes long, and runs with --matrix only")
 
 
 class Shape(typing.NamedTuple):
@@ -54,6 +55,7 @@ def pytest_generate_tests(metafunc):
     if "xpv" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vcpus")
         counts = list(marker.args) if marker else [2]
+        counts += marker.kwargs.get("more", ()) if marker and matrix else ()
         counts += metafunc.config.getoption("--vcpus") if 4 in counts else []
         metafunc.parametrize("xpv", [
             pytest.param(_shape("xpv", "hvm", kernel, vcpus), id=f"{kernel}-{vcpus}vcpus")
@@ -76,9 +78,13 @@ def _shape_of(item):
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Tests that share a guest come one after the other, in the order of the
-    files and of the lines in them."""
+    files and of the lines in them. What takes long is left out without --matrix."""
+    if not config.getoption("--matrix"):
+        long = [item for item in items if item.get_closest_marker("matrix")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     items.sort(key=lambda item: (str(_shape_of(item) or ""), str(item.path), item.location[1]))
 
 

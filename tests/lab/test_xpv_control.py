@@ -92,7 +92,7 @@ def test_nonsense(xpv, host):
 
 
 @pytest.mark.newest_kernel
-@pytest.mark.parametrize("drivers", ["xpv", "intree"])
+@pytest.mark.parametrize("drivers", ["xpv", pytest.param("intree", marks=pytest.mark.matrix)])
 def test_shutdown(guest, host, modules, drivers):
     """`xl shutdown -w` ends when the guest is off, and it was the guest's init that did it."""
     one = guest(type="hvm", drivers=drivers, modules=modules, disks=[48])

@@ -162,6 +162,7 @@ def test_a_vector_for_each_vcpu(xpv, host):
     xpv.run("rmmod xpv_hypervisor xpv_lib")
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_more_vcpus_than_shared_info_has_room_for(guest, kernel, modules):
     """vCPUs from 32 on, which register their own info; those that come online
