@@ -147,6 +147,7 @@ def test_reboot_console_and_destroy(guest, host, modules):
     no_remains(host, one)
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_forced(guest, host, modules):
     """User space that does nothing has its time, and no more. Meanwhile what
