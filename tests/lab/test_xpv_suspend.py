@@ -93,7 +93,7 @@ def assert_alive(guest):
     guest.run("ls /sys/bus/xpv/devices >/dev/null; cat /sys/kernel/debug/xpv/evtchn")
 
 
-@pytest.mark.vcpus(2, 4, more=(1, 3))
+@pytest.mark.vcpus(2, more=(1, 3, 4))
 def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
     """The same guest through each way of suspending, and at last unloaded
     with nothing left behind."""
