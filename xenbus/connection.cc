@@ -20,10 +20,20 @@ struct Connection {
 	~Connection();
 
 	[[nodiscard]] Status open(unsigned int timeout_ms);
+	/* In a restored domain. */
+	[[nodiscard]] Status reopen();
 
 	xpv_window *window = nullptr;
 	xpv_event_channel *channel = nullptr;
 	Store store;
+
+private:
+	/* Page and port as Xen tells them now: the page into the window, the port with a handler. */
+	[[nodiscard]] Status find();
+	[[nodiscard]] xenstore_domain_interface *page() const
+	{
+		return static_cast<xenstore_domain_interface *>(xpv_window_address(window));
+	}
 };
 
 constinit Connection *the_connection;
@@ -37,8 +47,7 @@ void reset_watches()
 				    sizeof(offered));
 	if (length <= 0 || offered[0] != '1')
 		return;
-	const std::string_view parts[] = { std::string_view("", 1) };
-	Status reset = the_connection->store.client.perform(XS_RESET_WATCHES, XPV_STORE_NO_TRANSACTION, parts);
+	Status reset = status(xpv_store_reset_watches());
 	/* They only cost: their events are dropped by their tokens. */
 	if (!reset.ok())
 		XPV_NOTICE("old watches stay in the store (error %d)", reset.error().number());
@@ -47,7 +56,8 @@ void reset_watches()
 void ring(Doorbell::Context *context)
 {
 	/* Fails only when Xen knows no such port any more; then the request's deadline tells. */
-	ignore(status(xpv_event_channel_notify(reinterpret_cast<Connection *>(context)->channel)));
+	if (xpv_event_channel *channel = read_once(reinterpret_cast<Connection *>(context)->channel))
+		ignore(status(xpv_event_channel_notify(channel)));
 }
 
 void on_event(xpv_event_context *context)
@@ -58,7 +68,7 @@ void on_event(xpv_event_context *context)
 		xpv_event_channel_spurious(channel);
 }
 
-Status Connection::open(unsigned int timeout_ms)
+Status Connection::find()
 {
 	std::uint64_t frame = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_PFN));
 	std::uint64_t port = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_EVTCHN));
@@ -66,17 +76,37 @@ Status Connection::open(unsigned int timeout_ms)
 		XPV_ERR("this domain has no connection to the store");
 		return Error(XEN_ENODEV);
 	}
+	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
+	/* Events that come before the client is started find it not running. */
+	return status(xpv_event_channel_adopt(Port{ static_cast<std::uint32_t>(port) }, "xenstore", XPV_EVENT_THREADED,
+					      on_event, reinterpret_cast<xpv_event_context *>(this), &channel));
+}
+
+Status Connection::open(unsigned int timeout_ms)
+{
 	window = xpv_window_create(1, "xenstore ring");
 	if (!window)
 		return Error(XEN_ENOMEM);
-	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
-	/* Events that come before the client is started find it not running. */
-	XPV_TRY(status(xpv_event_channel_adopt(Port{ static_cast<std::uint32_t>(port) }, "xenstore", XPV_EVENT_THREADED,
-					       on_event, reinterpret_cast<xpv_event_context *>(this), &channel)));
+	XPV_TRY(find());
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
-	return store.client.start(static_cast<xenstore_domain_interface *>(xpv_window_address(window)),
-				  Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) }, store.watches.sink());
+	return store.client.start(page(), Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) },
+				  store.watches.sink());
+}
+
+/* The client is paused: nobody rings, nor looks at the page. */
+Status Connection::reopen()
+{
+	xpv_event_channel_close(std::exchange(channel, nullptr));
+	Status found = status(xpv_window_unmap(window, 0));
+	if (found.ok())
+		found = find();
+	if (!found.ok()) {
+		XPV_ERR("no store after the restore (error %d)", found.error().number());
+		store.client.close();
+		return found;
+	}
+	return store.client.restart(page());
 }
 
 Connection::~Connection()
@@ -113,4 +143,19 @@ void xpv_store_stop(void)
 	Owned<Connection> connection(std::exchange(the_connection, nullptr));
 	connection.reset();
 	set_store(nullptr);
+}
+
+int xpv_store_pause(void)
+{
+	return the_connection->store.client.pause().code();
+}
+
+void xpv_store_unpause(void)
+{
+	the_connection->store.client.unpause();
+}
+
+int xpv_store_reconnect(void)
+{
+	return the_connection->reopen().code();
 }
