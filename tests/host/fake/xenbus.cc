@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Linux's side of the device bus on the host: matching, binding, and each device's lock; and of the store's tracepoints. */
-#include <chrono>
+/* Linux's side of the device bus on the host: matching, binding, and each device's lock. */
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -112,27 +111,4 @@ void xpv_device_fail(xpv_device *device, int error, const char *format, ...)
 	std::vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	xpv_device_fail_text(device, error, text);
-}
-
-/* ---- Tracepoints ---- */
-
-void xpv_trace_store_request(uint32_t, uint32_t, uint32_t, const char *, size_t)
-{
-}
-
-void xpv_trace_store_reply(uint32_t, uint32_t, uint32_t, const char *, size_t, int, uint64_t)
-{
-}
-
-void xpv_trace_store_watch(const char *, size_t, const char *, size_t)
-{
-}
-
-void xpv_trace_store_watch_called(const char *, uint64_t)
-{
-}
-
-uint64_t xpv_store_clock_ns(void)
-{
-	return static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
 }
