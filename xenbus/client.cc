@@ -297,7 +297,7 @@ void Client::answer_locked(Request &request, const xsd_sockmsg &header, std::str
 bool Client::dead()
 {
 	SpinGuard guard(lock_);
-	return link_ == Link::dead || link_ == Link::closed;
+	return link_ == Link::dead || without_page_;
 }
 
 void Client::counts(xpv_store_counts &counts)

@@ -211,6 +211,7 @@ private:
 	Link before_pause_ = Link::up;
 	bool holding_ = false; /* no request is begun */
 	bool asked_ = false; /* lost, dead: the store was asked to start afresh */
+	bool without_page_ = false; /* close() */
 	bool gave_up_ = false; /* dead: because of the error field */
 	std::uint64_t lost_ms_ = 0;
 	std::uint64_t reconnected_ms_ = 0; /* 0: never */

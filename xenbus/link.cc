@@ -145,6 +145,7 @@ void Client::close()
 	MutexGuard receiving(receive_mutex_);
 	SpinGuard guard(lock_);
 	link_ = Link::closed;
+	without_page_ = true;
 	fail_all_locked();
 }
 
@@ -345,28 +346,21 @@ unsigned int Client::look_after_ring()
 	StoreRing::Snapshot now;
 	unsigned int looks;
 	unsigned int waiting;
+	bool stalled;
 	{
 		SpinGuard guard(lock_);
 		if (link_ != Link::up)
 			return 0;
 		now = ring_.snapshot();
 		waiting = in_flight_count_;
-		looks = stalled_looks_;
 		std::uint32_t progress = ring_.progress();
-		if (waiting == 0 || progress != watched_progress_)
-			stalled_looks_ = 0;
-		else
-			stalled_looks_++;
+		stalled = waiting != 0 && progress == watched_progress_;
 		watched_progress_ = progress;
-		if (stalled_looks_)
-			looks = stalled_looks_;
-		else if (looks == 0)
-			return watchdog_ms_;
-		else
-			waiting = 0;
+		looks = stalled ? ++stalled_looks_ : std::exchange(stalled_looks_, 0);
 	}
-	if (waiting == 0) {
-		XPV_NOTICE("the store goes on after %u ms", looks * watchdog_ms_);
+	if (!stalled) {
+		if (looks)
+			XPV_NOTICE("the store goes on after %u ms", looks * watchdog_ms_);
 		return watchdog_ms_;
 	}
 	if (power_of_two(looks))

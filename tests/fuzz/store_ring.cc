@@ -68,7 +68,6 @@ public:
 		}
 		tell();
 	}
-	/* An answer to everything, as it should be, so that the ring is sane at the end. */
 	Client *client = nullptr;
 	xenstore_domain_interface page;
 
@@ -200,7 +199,8 @@ private:
 		case 11: {
 			/* Once more, or of another type, or of another length than there is. */
 			std::uint32_t type = input_.byte();
-			say(type, last_.req_id, input_.byte() % 2 ? 0 : input_.word(), input_.bytes(input_.byte() % 32));
+			std::uint32_t length = input_.byte() % 2 ? 0 : input_.word();
+			say(type, last_.req_id, length, input_.bytes(input_.byte() % 32));
 			break;
 		}
 		case 12: {

@@ -147,8 +147,9 @@ protected:
 		if (registered)
 			unregister();
 		stop_bus();
+		bool dead = store.client.dead();
 		store.client.stop();
-		if (!store.client.dead()) {
+		if (!dead) {
 			EXPECT_EQ(peer.watch_count(), 0u);
 		}
 		EXPECT_EQ(peer.open_transactions(), 0u);

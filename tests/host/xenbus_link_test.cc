@@ -132,7 +132,7 @@ TEST_F(Link, UnansweredRequestIsNamed)
 	peer().receive(100);
 }
 
-/* F30: an error and a new connection. What was in flight is sent again; watches too. */
+/* an error and a new connection. What was in flight is sent again; watches too. */
 TEST_F(Link, ErrorFieldWithReconnection)
 {
 	start();
@@ -157,7 +157,7 @@ TEST_F(Link, ErrorFieldWithReconnection)
 	unwatch(made);
 }
 
-/* F28, F30: nonsense in the ring, where the store offers a new connection. */
+/* nonsense in the ring, where the store offers a new connection. */
 TEST_F(Link, NonsenseWithReconnection)
 {
 	for (bool indices : { false, true }) {
@@ -182,7 +182,7 @@ TEST_F(Link, NonsenseWithReconnection)
 	}
 }
 
-/* F30: without the offer all end with EIO, soon, and a store that lives again is noticed. */
+/* without the offer all end with EIO, soon, and a store that lives again is noticed. */
 TEST_F(Link, ErrorFieldWithoutReconnection)
 {
 	start();
@@ -201,7 +201,7 @@ TEST_F(Link, ErrorFieldWithoutReconnection)
 	EXPECT_EQ(again.get().second, "2");
 }
 
-/* F30: the peer says that it reconnects. */
+/* the peer says that it reconnects. */
 TEST_F(Link, ConnectionSetByThePeer)
 {
 	start();
@@ -251,6 +251,56 @@ TEST_F(Link, StartDoesNotWaitForEver)
 	harness.emplace(5000);
 	page().connection = XENSTORE_RECONNECT;
 	EXPECT_EQ(harness->start().code(), -XEN_ETIMEDOUT);
+}
+
+/* Many tasks at work while the store starts afresh: each has its own answer. */
+TEST_F(Link, ResetUnderLoad)
+{
+	start();
+	page().server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
+	server = std::thread([this] {
+		std::string stream;
+		unsigned int answered = 0;
+		while (!stopping) {
+			if (__atomic_load_n(&page().connection, __ATOMIC_SEQ_CST) == XENSTORE_RECONNECT) {
+				stream.clear();
+				page().req_prod = page().req_cons = page().rsp_prod = page().rsp_cons = 0;
+				page().error = 0;
+				resets++;
+				__atomic_store_n(&page().connection, XENSTORE_CONNECTED, __ATOMIC_SEQ_CST);
+			}
+			std::uint32_t produced = __atomic_load_n(&page().req_prod, __ATOMIC_SEQ_CST);
+			while (page().req_cons != produced)
+				stream += page().req[MASK_XENSTORE_IDX(page().req_cons++)];
+			xsd_sockmsg header = {};
+			if (stream.size() >= sizeof(header))
+				std::memcpy(&header, stream.data(), sizeof(header));
+			if (stream.size() < sizeof(header) + header.len || page().error) {
+				std::this_thread::sleep_for(std::chrono::microseconds(100));
+				continue;
+			}
+			std::string key = stream.substr(sizeof(header), header.len - 1);
+			stream.erase(0, sizeof(header) + header.len);
+			if (++answered == 300)
+				page().error = XENSTORE_ERROR_COMM;
+			else
+				peer().send_bytes(StorePeer::bytes_of(XS_READ, header.req_id, 0, "value of " + key));
+		}
+	});
+	std::vector<std::future<unsigned int>> tasks;
+	for (int task = 0; task < 8; task++)
+		tasks.push_back(std::async(std::launch::async, [task] {
+			unsigned int good = 0;
+			for (int i = 0; i < 100; i++) {
+				std::string key = "key" + std::to_string(task) + "." + std::to_string(i);
+				good += read(key).get().second == "value of " + key;
+			}
+			return good;
+		}));
+	for (auto &task : tasks)
+		EXPECT_EQ(task.get(), 100u);
+	EXPECT_EQ(resets, 1u);
+	EXPECT_FALSE(harness->counts().dead);
 }
 
 /* A store that breaks every connection must not keep anybody waiting, nor us busy. */
@@ -311,7 +361,7 @@ TEST_F(Link, TransactionStartsOverAfterALoss)
 	EXPECT_EQ(done.get(), 0);
 }
 
-/* F31: no transaction stays open because its start took too long. */
+/* no transaction stays open because its start took too long. */
 TEST_F(Link, LateTransactionIsDropped)
 {
 	start(100, 5000);
@@ -342,7 +392,7 @@ TEST_F(Link, LateTransactionsAreBounded)
 	EXPECT_EQ(harness->counts().in_flight, 0u);
 }
 
-/* ---- F32: a store that stops ---- */
+/* ---- A store that stops ---- */
 
 TEST_F(Link, StallIsKickedAndLogged)
 {

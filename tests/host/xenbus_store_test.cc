@@ -219,7 +219,7 @@ TEST_F(Operations, RawRequestsFromManyThreads)
 		EXPECT_EQ(answers[static_cast<std::size_t>(i)].get(), std::string(20, static_cast<char>('0' + i)));
 }
 
-/* F31: each error on each operation comes to its caller, and nothing stays behind. */
+/* each error on each operation comes to its caller, and nothing stays behind. */
 TEST_F(Operations, EachErrorOnEachOperation)
 {
 	const std::pair<const char *, int> errors[] = {
@@ -265,7 +265,7 @@ TEST_F(Operations, EachErrorOnEachOperation)
 	EXPECT_EQ(parts.get(), -XEN_E2BIG);
 }
 
-/* F31: a watch that is refused, for each reason; XS_UNWATCH follows, in case it was not. */
+/* a watch that is refused, for each reason; XS_UNWATCH follows, in case it was not. */
 TEST_F(Operations, EachErrorOnWatch)
 {
 	for (auto [name, number] : { std::pair{ "ENOSPC", XEN_ENOSPC }, { "EQUOTA", XEN_ENOSPC }, { "EACCES", XEN_EACCES },
@@ -291,7 +291,7 @@ TEST_F(Operations, EachErrorOnWatch)
 	EXPECT_EQ(harness->counts().watches, 0u);
 }
 
-/* F31: no room for a transaction, for ever. */
+/* no room for a transaction, for ever. */
 TEST_F(Operations, NoRoomForATransaction)
 {
 	auto done = std::async(std::launch::async, [] {
@@ -305,6 +305,44 @@ TEST_F(Operations, NoRoomForATransaction)
 		}
 	EXPECT_EQ(done.get(), -XEN_ENOSPC);
 	EXPECT_EQ(asked, transaction_room_attempts);
+}
+
+/* Answers of the right type whose content is none. */
+TEST_F(Operations, AnswersWithoutSense)
+{
+	char *names = nullptr;
+	size_t length = 0;
+	auto directory = [&] { return xpv_store_directory(none, "a", &names, &length); };
+	EXPECT_EQ(answered(directory, "no NUL"), -XEN_EIO);
+	EXPECT_EQ(answered(directory, ""), 0);
+	EXPECT_EQ(length, 0u);
+	xpv_free(names);
+	char value[8] = "old";
+	EXPECT_EQ(answered([&] { return xpv_store_read(none, "a", value, sizeof(value)); }, ""), 0);
+	EXPECT_STREQ(value, "");
+	/* An acknowledgement is one whatever it says, unless it has no end. */
+	EXPECT_EQ(answered([] { return xpv_store_write(none, "a", "1"); }, ""), 0);
+	EXPECT_EQ(answered([] { return xpv_store_write(none, "a", "1"); }, std::string(XENSTORE_PAYLOAD_MAX, 'x')),
+		  -XEN_EMSGSIZE);
+	/* The parts of a directory. */
+	for (std::string part : { std::string(), std::string("7"), strings({ "7" }), strings({ "", "a", "" }),
+				  strings({ "7", "a" }) + "b", strings({ std::string(64, '7'), "a", "" }) }) {
+		auto parts = std::async(std::launch::async, directory);
+		peer().reply_error(next(), "E2BIG");
+		peer().reply(next(), part);
+		EXPECT_LT(parts.get(), 0) << part;
+	}
+}
+
+/* Messages that answer nothing, at any time. */
+TEST_F(Operations, UnsolicitedMessages)
+{
+	for (std::uint32_t type = 0; type < XS_TYPE_COUNT; type++)
+		if (type != XS_WATCH_EVENT)
+			peer().send_bytes(StorePeer::bytes_of(type, 99, 0, strings({ "1" })));
+	EXPECT_EQ(harness->counts().dropped, unsigned{ XS_TYPE_COUNT } - 1);
+	char value[8];
+	EXPECT_EQ(answered([&] { return xpv_store_read(none, "a", value, sizeof(value)); }, "1"), 1);
 }
 
 /* What debugfs shows. */
