@@ -188,8 +188,11 @@ bool Client::on_event()
 		}
 		look_for_it = link_ == Link::lost || link_ == Link::dead;
 	}
-	if (look_for_it)
+	if (look_for_it) {
+		/* Perhaps the new connection; many of these would be a storm. */
 		xpv_work_reschedule(&keeper_, 0);
+		return false;
+	}
 	process(UINT_MAX);
 	return progress;
 }

@@ -88,7 +88,7 @@ public:
 	/* There is no page any more: all requests end with EIO, now and later. */
 	void close();
 
-	/* The store rang. False when it has done nothing since the last time. Sleeping context; never twice at once. */
+	/* The store rang. False when it has done nothing since the last time. Sleeping context. */
 	[[nodiscard]] bool on_event();
 
 	/*

@@ -156,6 +156,8 @@ bool Client::drained()
 {
 	MutexGuard receiving(receive_mutex_);
 	SpinGuard guard(lock_);
+	if (link_ == Link::paused)
+		return true;
 	bool is = link_ != Link::up || (in_flight_count_ == 0 && reader_.at_boundary() && ring_.requests_taken());
 	if (is) {
 		before_pause_ = link_;
@@ -172,13 +174,15 @@ Status Client::pause()
 	}
 	for (unsigned int waited = 0; !drained(); waited += look_again_ms) {
 		if (waited >= pause_timeout_ms) {
-			XPV_WARNING("the store does not answer, %u requests are in flight", in_flight_count_);
 			bool wrote;
+			unsigned int in_flight;
 			{
 				SpinGuard guard(lock_);
+				in_flight = in_flight_count_;
 				holding_ = false;
 				wrote = pump_locked();
 			}
+			XPV_WARNING("the store does not answer %u requests, no suspend", in_flight);
 			if (wrote)
 				ring_doorbell();
 			return Error(XEN_ETIMEDOUT);
@@ -200,6 +204,7 @@ void Client::unpause()
 	}
 	process(poll_limit);
 	ring_doorbell();
+	xpv_work_reschedule(&keeper_, 0);
 }
 
 Status Client::restart(xenstore_domain_interface *shared)

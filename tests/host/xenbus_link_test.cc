@@ -303,6 +303,18 @@ TEST_F(Link, ResetUnderLoad)
 	EXPECT_FALSE(harness->counts().dead);
 }
 
+/* Events of a store that has given up on us are a storm like any other. */
+TEST_F(Link, EventsOfADeadStoreBringNothing)
+{
+	start(20000, 5000);
+	page().error = XENSTORE_ERROR_PROTO;
+	auto value = read("a");
+	for (int i = 0; i < 1000 && !harness->counts().dead; i++)
+		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+	EXPECT_EQ(value.get().first, -XEN_EIO);
+	EXPECT_FALSE(peer().ring());
+}
+
 /* A store that breaks every connection must not keep anybody waiting, nor us busy. */
 TEST_F(Link, StoreThatBreaksEachConnection)
 {
