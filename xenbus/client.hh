@@ -177,6 +177,9 @@ private:
 	[[nodiscard]] bool wait_for_reconnection();
 	[[nodiscard]] bool idle();
 	[[nodiscard]] bool drained();
+
+	/* ---- keeper.cc ---- */
+
 	void check_server();
 	/* The watchdog and the reconnecting: returns in how many milliseconds to come again. */
 	[[nodiscard]] unsigned int keep();

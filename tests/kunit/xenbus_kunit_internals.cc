@@ -6,6 +6,7 @@
 #ifdef __KERNEL__
 #include "xenbus/call.cc"
 #include "xenbus/client.cc"
+#include "xenbus/keeper.cc"
 #include "xenbus/link.cc"
 #include "xenbus/message.cc"
 #include "xenbus/ring.cc"
