@@ -9,6 +9,7 @@
 # make deps                     install what all this needs (Debian 12, as root)
 # make demo                     boot real Xen and use a disk through xpv
 # make test                     run all tests; make test SUITE=host one suite
+# make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
 # make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
@@ -70,9 +71,13 @@ lab: deps
 test: deps
 	@$(root)/tests/run $(SUITE)
 
+SECONDS	?= 60
+fuzz: deps
+	@$(root)/tests/fuzz/run $(SECONDS)
+
 bench: deps
 	+@$(MAKE) --no-print-directory all-kernels
 	@$(root)/tests/bench/run.py $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps demo lab test bench
+.PHONY: modules modules_install all-kernels tree clean deps demo lab test fuzz bench
 .DEFAULT_GOAL := modules

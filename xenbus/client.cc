@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Requests onto the ring, answers from it. */
 #include "xenbus/client.hh"
 
 #include "lib/log.hh"
@@ -7,162 +8,30 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class receive_class;
-constinit xpv_lock_class client_class;
-
-constexpr unsigned int reconnect_timeout_ms = 10000;
-constexpr unsigned int quiesce_timeout_ms = 5000;
-constexpr unsigned int look_again_ms = 10;
-/* An XS_ERROR must always fit. */
+/* An XS_ERROR, and a transaction's number, must always fit. */
 constexpr std::size_t least_reply_capacity = 32;
 
+void trace_request(Request &request)
+{
+	std::string_view path = request.path();
+	xpv_trace_store_request(request.type, request.transaction.value, request.id, path.data(), path.size());
+}
+
+void trace_reply(Request &request, int error)
+{
+	std::string_view path = request.path();
+	xpv_trace_store_reply(request.type, request.transaction.value, request.id, path.data(), path.size(), -error,
+			      xpv_store_clock_ns() - request.since_ns);
+}
+
 } // namespace
-
-/* ---- Call ---- */
-
-Result<std::string_view> Call::wait()
-{
-	if (!request_)
-		return Error(XEN_EINVAL);
-	Request &request = *request_;
-	for (;;) {
-		std::uint64_t now = xpv_now_ms();
-		std::uint64_t left = request.deadline_ms > now ? request.deadline_ms - now : 0;
-		unsigned int slice = left < Client::poll_interval_ms ? static_cast<unsigned int>(left) :
-								       Client::poll_interval_ms;
-		if (xpv_wait_for_completion(&request.done, slice))
-			break;
-		/* Perhaps the answer is there, and only the event was lost. */
-		client_->process(Client::poll_limit);
-		client_->ring_doorbell();
-		client_->check_server_error();
-		if (xpv_now_ms() < request.deadline_ms)
-			continue;
-		auto abandoned = client_->abandon(request);
-		if (abandoned == Client::Abandoned::was_finished)
-			break;
-		if (abandoned == Client::Abandoned::is_clients)
-			static_cast<void>(request_.release());
-		return Error(XEN_ETIMEDOUT);
-	}
-	/* Whoever finished the request did so under the lock, and may not have let go of it yet. */
-	SpinGuard guard(client_->lock_);
-	if (request.error)
-		return Error(request.error);
-	if (request.reply_size > request.reply_capacity)
-		return Error(XEN_EMSGSIZE);
-	return std::string_view(request.reply(), request.reply_size);
-}
-
-void Call::forget()
-{
-	if (request_ && client_->forget(*request_))
-		static_cast<void>(request_.release());
-	request_.reset();
-}
-
-void Call::give_up()
-{
-	if (request_ && client_->abandon(*request_) == Client::Abandoned::is_clients)
-		static_cast<void>(request_.release());
-	request_.reset();
-}
-
-/* ---- Start and stop ---- */
-
-Client::Client()
-{
-	receive_mutex_.init("xpv store receive", receive_class);
-	lock_.init("xpv store client", client_class);
-}
-
-Client::~Client()
-{
-	queue_.take_all(held_);
-	while (Request *request = queue_.pop_front())
-		Owned<Request> last(request);
-}
-
-bool Client::wait_for_reconnection()
-{
-	for (unsigned int waited = 0; ring_.reconnecting(); waited += look_again_ms) {
-		if (waited >= reconnect_timeout_ms)
-			return false;
-		xpv_sleep_ms(look_again_ms);
-	}
-	return true;
-}
-
-Status Client::reconnect(xenstore_domain_interface *shared)
-{
-	ring_.request_reconnect();
-	ring_doorbell();
-	if (!wait_for_reconnection())
-		return Error(XEN_ETIMEDOUT);
-	return ring_.attach(shared);
-}
-
-Status Client::start(xenstore_domain_interface *shared, Doorbell doorbell, WatchEventSink sink)
-{
-	doorbell_ = doorbell;
-	sink_ = sink;
-	/* Answers to a former user of the page must not look like answers to us. */
-	next_id_ = static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u;
-
-	Status attached = ring_.attach(shared);
-	if (ring_.can_reconnect()) {
-		if (ring_.reconnecting()) {
-			if (!wait_for_reconnection())
-				return Error(XEN_ETIMEDOUT);
-			attached = ring_.attach(shared);
-		}
-		if (!attached.ok() || !ring_.quiescent() || ring_.error()) {
-			XPV_NOTICE("the store's ring is not idle, reconnecting");
-			attached = reconnect(shared);
-		}
-	}
-	if (!attached.ok()) {
-		XPV_ERR("the store's ring makes no sense (error %d)", attached.error().number());
-		return attached;
-	}
-	if (std::uint32_t error = ring_.error()) {
-		XPV_ERR("the store has given up on this domain (error %u)", error);
-		return Error(XEN_EIO);
-	}
-	SpinGuard guard(lock_);
-	running_ = true;
-	return {};
-}
-
-bool Client::idle()
-{
-	MutexGuard receiving(receive_mutex_);
-	SpinGuard guard(lock_);
-	return !running_ || dead_ ||
-	       (queue_.empty() && held_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
-}
-
-void Client::stop()
-{
-	/* The next user of the page must find both streams between two messages. */
-	for (unsigned int waited = 0; !idle(); waited += look_again_ms) {
-		if (waited >= quiesce_timeout_ms) {
-			XPV_WARNING("the store's ring is left with messages in it");
-			break;
-		}
-		process(poll_limit);
-		xpv_sleep_ms(look_again_ms);
-	}
-	MutexGuard receiving(receive_mutex_);
-	SpinGuard guard(lock_);
-	running_ = false;
-}
-
-/* ---- Requests ---- */
 
 Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction transaction,
 				       std::span<const std::string_view> parts, std::size_t reply_capacity)
 {
+	/* C xenstored up to 4.17.6 does not survive it (XSA-484). */
+	if (type == XS_RESET_WATCHES && transaction.value)
+		return Error(XEN_EINVAL);
 	std::size_t payload_size = 0;
 	for (std::string_view part : parts) {
 		if (part.size() > XENSTORE_PAYLOAD_MAX - payload_size)
@@ -197,6 +66,11 @@ Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction
 		__builtin_memcpy(at, part.data(), part.size());
 		at += part.size();
 	}
+	if (type == XS_TRANSACTION_START) {
+		request->opens = XPV_TRY(make<OpenTransaction>(XPV_MAY_SLEEP_NO_IO));
+		const std::string_view drop[] = { std::string_view("F", 2) };
+		request->opens->drop = XPV_TRY(prepare(XS_TRANSACTION_END, XPV_STORE_NO_TRANSACTION, drop, 0));
+	}
 	return request;
 }
 
@@ -208,24 +82,20 @@ Result<Call> Client::submit(std::uint32_t type, xpv_store_transaction transactio
 
 Result<Call> Client::submit(Owned<Request> request)
 {
-	return submit_to(false, std::move(request));
-}
-
-Result<Call> Client::submit_to(bool first, Owned<Request> request)
-{
 	request->deadline_ms = xpv_now_ms() + read_once(timeout_ms_);
+	request->since_ns = xpv_store_clock_ns();
 	bool wrote;
 	{
 		SpinGuard guard(lock_);
-		if (!running_ || dead_)
+		if (link_ == Link::closed || link_ == Link::dead)
 			return Error(XEN_EIO);
-		if (transaction_is_dead_locked(*request))
-			return Error(XEN_EAGAIN);
+		XPV_TRY(resolve_transaction_locked(*request));
 		if (++next_id_ == 0)
 			++next_id_;
 		request->id = next_id_;
 		__builtin_memcpy(request->message() + offsetof(xsd_sockmsg, req_id), &request->id, sizeof(request->id));
-		(holding_ && !first ? held_ : queue_).push_back(*request);
+		trace_request(*request);
+		queue_.push_back(*request);
 		wrote = pump_locked();
 	}
 	if (wrote)
@@ -244,12 +114,12 @@ Status Client::perform(std::uint32_t type, xpv_store_transaction transaction, st
 bool Client::pump_locked()
 {
 	bool wrote = false;
-	while (!dead_ && !away_) {
+	while (link_ == Link::up) {
 		Request *request = queue_.front();
 		if (!request)
 			break;
 		if (request->state == Request::State::queued) {
-			if (in_flight_count_ >= in_flight_limit)
+			if (holding_ || in_flight_count_ >= in_flight_limit)
 				break;
 			request->state = Request::State::writing;
 			in_flight_count_++;
@@ -257,7 +127,7 @@ bool Client::pump_locked()
 		auto written = ring_.write(request->message() + request->message_written,
 					   request->message_size - request->message_written);
 		if (!written.ok()) {
-			die_locked("bad index in the request ring");
+			lose_locked("bad index in the request ring");
 			break;
 		}
 		if (written.value() == 0)
@@ -266,17 +136,26 @@ bool Client::pump_locked()
 		request->message_written += written.value();
 		if (request->message_written < request->message_size)
 			continue;
-		request->unlink();
-		counts_.sent++;
-		if (request->abandoned) {
-			in_flight_count_--;
-			Owned<Request> last(request);
-		} else {
-			request->state = Request::State::in_flight;
-			in_flight_.push_back(*request);
-		}
+		written_locked(*request);
 	}
 	return wrote;
+}
+
+/* The whole message is in the ring. */
+void Client::written_locked(Request &request)
+{
+	request.unlink();
+	counts_.sent++;
+	if (!request.abandoned) {
+		request.state = Request::State::in_flight;
+		in_flight_.push_back(request);
+		return;
+	}
+	in_flight_count_--;
+	if (request.type == XS_TRANSACTION_START)
+		orphan_locked(request);
+	else
+		Owned<Request> last(&request);
 }
 
 void Client::finish_locked(Request &request, int error)
@@ -288,67 +167,10 @@ void Client::finish_locked(Request &request, int error)
 		Owned<Request> last(&request);
 		return;
 	}
+	trace_reply(request, error);
 	request.state = Request::State::finished;
 	request.error = error;
 	xpv_complete_all(&request.done);
-}
-
-void Client::die_locked(const char *reason)
-{
-	/* What is seen while away is not the connection's. */
-	if (dead_ || away_)
-		return;
-	dead_ = true;
-	XPV_ERR("connection to the store lost: %s", reason);
-	while (Request *request = in_flight_.front())
-		finish_locked(*request, XEN_EIO);
-	queue_.take_all(held_);
-	while (Request *request = queue_.front())
-		finish_locked(*request, XEN_EIO);
-}
-
-Client::Abandoned Client::abandon(Request &request)
-{
-	bool wrote = false;
-	{
-		SpinGuard guard(lock_);
-		switch (request.state) {
-		case Request::State::finished:
-			return Abandoned::was_finished;
-		case Request::State::writing:
-			/* The store expects the rest of the message. */
-			request.abandoned = true;
-			counts_.timed_out++;
-			return Abandoned::is_clients;
-		case Request::State::queued:
-		case Request::State::in_flight:
-			break;
-		}
-		counts_.timed_out++;
-		finish_locked(request, XEN_ETIMEDOUT);
-		wrote = pump_locked();
-	}
-	if (wrote)
-		ring_doorbell();
-	return Abandoned::is_callers;
-}
-
-/* True when the request is the client's from now on. */
-bool Client::forget(Request &request)
-{
-	SpinGuard guard(lock_);
-	switch (request.state) {
-	case Request::State::queued:
-	case Request::State::writing:
-		request.abandoned = true;
-		return true;
-	case Request::State::in_flight:
-		finish_locked(request, XEN_ETIMEDOUT);
-		return false;
-	case Request::State::finished:
-		break;
-	}
-	return false;
 }
 
 /* ---- Answers ---- */
@@ -356,13 +178,20 @@ bool Client::forget(Request &request)
 bool Client::on_event()
 {
 	bool progress = true;
+	bool look_for_it = false;
 	{
 		SpinGuard guard(lock_);
-		if (running_) {
+		if (link_ == Link::up) {
 			std::uint32_t now = ring_.progress();
 			progress = now != progress_;
 			progress_ = now;
 		}
+		look_for_it = link_ == Link::lost || link_ == Link::dead;
+	}
+	if (look_for_it) {
+		/* Perhaps the new connection; many of these would be a storm. */
+		xpv_work_reschedule(&keeper_, 0);
+		return false;
 	}
 	process(UINT_MAX);
 	return progress;
@@ -375,8 +204,7 @@ void Client::process(unsigned int limit)
 	}
 	{
 		SpinGuard guard(lock_);
-		if (running_)
-			ring_it |= pump_locked();
+		ring_it |= pump_locked();
 	}
 	if (ring_it)
 		ring_doorbell();
@@ -388,7 +216,7 @@ bool Client::receive_one(bool &was_full)
 	MutexGuard receiving(receive_mutex_);
 	{
 		SpinGuard guard(lock_);
-		if (!running_ || dead_ || away_)
+		if (link_ != Link::up)
 			return false;
 	}
 	auto whole = reader_.read(ring_, was_full);
@@ -406,7 +234,7 @@ bool Client::receive_one(bool &was_full)
 		return false;
 	}
 	SpinGuard guard(lock_);
-	die_locked(whole.error() == XEN_EBADMSG ? "malformed message" : "bad index in the response ring");
+	lose_locked(whole.error() == XEN_EBADMSG ? "malformed message" : "bad index in the response ring");
 	return false;
 }
 
@@ -417,6 +245,9 @@ void Client::handle_message()
 
 	if (header.type == XS_WATCH_EVENT) {
 		auto event = parse_watch_event(payload);
+		if (event.ok())
+			xpv_trace_store_watch(event.value().path.data(), event.value().path.size(),
+					      event.value().token.data(), event.value().token.size());
 		if (event.ok())
 			sink_.event(sink_.context, event.value());
 		SpinGuard guard(lock_);
@@ -433,39 +264,43 @@ void Client::handle_message()
 			continue;
 		answered_ = true;
 		counts_.answered++;
-		int error = 0;
-		if (header.type == XS_ERROR) {
-			error = store_error(payload).number();
-		} else if (header.type != request.type) {
-			XPV_ERR_LIMITED("the store answered request type %u with type %u", request.type, header.type);
-			error = XEN_EIO;
-		} else {
-			std::size_t kept = payload.size() < request.reply_capacity ? payload.size() :
-										     request.reply_capacity;
-			__builtin_memcpy(request.reply(), payload.data(), kept);
-			request.reply()[kept] = 0;
-			request.reply_size = payload.size();
-		}
-		finish_locked(request, error);
+		answer_locked(request, header, payload);
 		return;
 	}
 	counts_.dropped++;
+	for (Request &request : orphans_) {
+		if (request.id != header.req_id)
+			continue;
+		answer_orphan_locked(request, header, payload);
+		return;
+	}
 }
 
-void Client::check_server_error()
+void Client::answer_locked(Request &request, const xsd_sockmsg &header, std::string_view payload)
 {
-	SpinGuard guard(lock_);
-	if (!running_ || dead_ || away_)
+	if (header.type != request.type && header.type != XS_ERROR) {
+		XPV_ERR_LIMITED("the store answered %s with type %u", operation_name(request.type), header.type);
+		finish_locked(request, XEN_EIO);
 		return;
-	/* C xenstored writes the field without saying that it offers it. */
-	if (ring_.error())
-		die_locked("the store has given up on this domain");
+	}
+	request.reply_type = header.type;
+	if (header.type == XS_ERROR && !request.raw) {
+		finish_locked(request, store_error(payload).number());
+		return;
+	}
+	std::size_t kept = payload.size() < request.reply_capacity ? payload.size() : request.reply_capacity;
+	__builtin_memcpy(request.reply(), payload.data(), kept);
+	request.reply()[kept] = 0;
+	request.reply_size = payload.size();
+	if (header.type == XS_TRANSACTION_START)
+		open_transaction_locked(request, payload);
+	finish_locked(request, request.error);
 }
 
 bool Client::dead()
 {
 	SpinGuard guard(lock_);
-	return dead_;
+	return link_ == Link::dead || without_page_;
 }
 
 void Client::counts(xpv_store_counts &counts)
@@ -474,10 +309,22 @@ void Client::counts(xpv_store_counts &counts)
 	std::uint32_t queued = 0;
 	for (Request &request : queue_)
 		queued += request.state == Request::State::queued;
+	static constexpr const char *names[] = { "closed", "up", "paused", "lost", "dead" };
 	counts = counts_;
 	counts.in_flight = in_flight_count_;
 	counts.queued = queued;
-	counts.dead = dead_;
+	counts.dead = link_ == Link::dead;
+	counts.link = names[static_cast<unsigned int>(link_)];
+	if (link_ == Link::up || link_ == Link::lost || link_ == Link::dead) {
+		StoreRing::Snapshot now = ring_.snapshot();
+		counts.request_consumed = now.request_consumed;
+		counts.request_produced = now.request_produced;
+		counts.response_consumed = now.response_consumed;
+		counts.response_produced = now.response_produced;
+		counts.server_features = now.server_features;
+		counts.connection = now.connection;
+		counts.error = now.error;
+	}
 }
 
 } // namespace xpv

@@ -3,26 +3,20 @@
  * The xenstore client: requests from any number of tasks over one ring.
  *
  * Locks: receive_mutex_ serialises the reading of the response stream, lock_
- * guards the lists, the request half of the ring and each request's state.
- * lock_ may be taken with receive_mutex_ held, never the other way round.
+ * guards the lists, the request half of the ring, the state of the link and
+ * each request's. lock_ may be taken with receive_mutex_ held, never the other
+ * way round. Whoever changes the ring as a whole holds both.
  */
 #pragma once
 
 #include <climits>
 #include <span>
-#include <string_view>
-#include <utility>
 
 #include "lib/guard.hh"
-#include "lib/list.hh"
-#include "lib/memory.hh"
 #include "lib/ordering.hh"
-#include "xenbus/linux.h"
-#include "xenbus/message.hh"
+#include "xenbus/request.hh"
 
 namespace xpv {
-
-class Client;
 
 /* How the store is told to look at the ring. Any context. */
 struct Doorbell {
@@ -31,81 +25,27 @@ struct Doorbell {
 	Context *context;
 };
 
-/* Who is told of watch events; called in a sleeping context, one at a time. */
+/* Who is told of watch events, one at a time; in a sleeping context. */
 struct WatchEventSink {
 	struct Context;
 	void (*event)(Context *context, const WatchEvent &event);
+	/* The connection was made anew, and the store has forgotten all watches. */
+	void (*reconnected)(Context *context);
 	Context *context;
-};
-
-/*
- * One request, with its message and room for its answer behind it in the
- * same allocation. Its Call owns it until the Call gives up on a message
- * that is queued or half written: then the client does, until it is written.
- */
-struct Request : ListLink<> {
-	enum class State : std::uint8_t { queued, writing, in_flight, finished };
-
-	State state = State::queued;
-	bool abandoned = false;
-	std::uint32_t type = 0;
-	std::uint32_t id = 0;
-	xpv_store_transaction transaction = {};
-	std::uint64_t deadline_ms = 0;
-	int error = 0; /* an errno once finished, or 0 */
-	std::size_t message_size = 0;
-	std::size_t message_written = 0;
-	std::size_t reply_capacity = 0;
-	std::size_t reply_size = 0; /* as the store gave it; no more than reply_capacity of it is kept */
-	xpv_completion done;
-
-	[[nodiscard]] char *message() { return reinterpret_cast<char *>(this + 1); }
-	[[nodiscard]] char *reply() { return message() + message_size; }
-};
-
-/* A request under way. Going out of scope gives up on the answer. */
-class [[nodiscard]] Call {
-public:
-	Call() = default;
-	Call(Call &&other) : client_(other.client_), request_(other.request_.release()) {}
-	Call &operator=(Call &&other)
-	{
-		give_up();
-		client_ = other.client_;
-		request_.reset(other.request_.release());
-		return *this;
-	}
-	Call(const Call &) = delete;
-	Call &operator=(const Call &) = delete;
-	~Call() { give_up(); }
-
-	/*
-	 * The answer's payload, NUL-terminated, for as long as this Call lives.
-	 * Sleeping context. ETIMEDOUT after the client's timeout; EIO when the
-	 * connection is dead; EMSGSIZE when the answer is larger than it was
-	 * allowed to be; else what the store says.
-	 */
-	[[nodiscard]] Result<std::string_view> wait();
-	/* Let it happen, but without anybody to take the answer. */
-	void forget();
-
-private:
-	friend class Client;
-	Call(Client *client, Owned<Request> request) : client_(client), request_(std::move(request)) {}
-	void give_up();
-
-	Client *client_ = nullptr;
-	Owned<Request> request_;
 };
 
 class Client {
 public:
 	/* C xenstored 4.17 lets a guest have 20 requests outstanding. */
 	static constexpr unsigned int in_flight_limit = 16;
-	/* A waiter looks at the ring itself this often: an event may get lost. */
+	/* A waiter looks at the ring itself this often, and so does the watchdog: an event may get lost. */
 	static constexpr unsigned int poll_interval_ms = 5000;
 	/* No more than this at a time: a store that never stops talking must not keep it from its deadline. */
 	static constexpr unsigned int poll_limit = 64;
+	/* How long the store may take to start the connection afresh. */
+	static constexpr unsigned int reconnect_timeout_ms = 10000;
+	/* Starts of transactions whose caller has gone, of which the answer is still awaited. */
+	static constexpr unsigned int orphans_limit = 16;
 
 	Client();
 	~Client();
@@ -114,7 +54,9 @@ public:
 
 	/*
 	 * Take over the page. What former users left is dropped: by the store
-	 * where it can reconnect, else by their ids. Sleeping context.
+	 * where it can reconnect, else by their ids. Sleeping context. ETIMEDOUT
+	 * when the store is at a reconnection and does not end it, EIO when the
+	 * ring makes no sense or the store has given up on it.
 	 */
 	[[nodiscard]] Status start(xenstore_domain_interface *shared, Doorbell doorbell, WatchEventSink sink);
 	/*
@@ -123,12 +65,36 @@ public:
 	 */
 	void stop();
 
-	/* The store rang. False when it has done nothing since the last time. Sleeping context; never twice at once. */
+	/*
+	 * Before a suspend: start no more requests, wait until those in flight
+	 * are answered, and leave the page alone, with both streams between two
+	 * messages. Calls that are made from now on wait. ETIMEDOUT, and all is
+	 * as before, when the answers do not come. Sleeping context.
+	 */
+	[[nodiscard]] Status pause();
+	/* The suspend was none: go on where pause() stopped. */
+	void unpause();
+	/*
+	 * The domain was restored: go on with the store that it has now, over a
+	 * page that may be another. Requests that were not answered are sent
+	 * again with a new deadline where that does no harm (see
+	 * Request::repeatable()), and end with EAGAIN otherwise; transactions
+	 * are lost; the sink is told to register its watches. Sleeping context.
+	 * Errors as start()'s: then all requests end with EIO, and the watchdog
+	 * goes on looking for a sign of life.
+	 */
+	[[nodiscard]] Status restart(xenstore_domain_interface *shared);
+
+	/* There is no page any more: all requests end with EIO, now and later. */
+	void close();
+
+	/* The store rang. False when it has done nothing since the last time. Sleeping context. */
 	[[nodiscard]] bool on_event();
 
 	/*
 	 * Send a request made of `parts`. The answer may have `reply_capacity`
-	 * bytes. Sleeping context. E2BIG, ENOMEM, EIO.
+	 * bytes. Sleeping context. E2BIG, ENOMEM, EIO; EAGAIN for a transaction
+	 * that is lost, ENOENT for one that is none.
 	 */
 	Result<Call> submit(std::uint32_t type, xpv_store_transaction transaction,
 			    std::span<const std::string_view> parts, std::size_t reply_capacity);
@@ -141,56 +107,90 @@ public:
 	[[nodiscard]] Status perform(std::uint32_t type, xpv_store_transaction transaction,
 				     std::span<const std::string_view> parts);
 
-	/*
-	 * ---- A suspend; see suspend.cc. Sleeping context. ----
-	 *
-	 * From hold() to release() new requests wait. hold() also waits for the
-	 * answers to those that are under way, but not for ever.
-	 */
-	void hold();
-	void release();
-	/* On the only CPU that runs, with no lock: nobody touches the page until release(). */
-	void leave() { write_once(away_, true); }
-	/*
-	 * While held: a new domain, whose store begins anew in this page, even if
-	 * the old one was lost. What was not answered will be asked again; in a
-	 * transaction it ends with EAGAIN.
-	 */
-	[[nodiscard]] Status restore(xenstore_domain_interface *shared);
-	/* While held, but before all that waits. */
-	Result<Call> submit_first(Owned<Request> request) { return submit_to(true, std::move(request)); }
-	/* How often the domain was restored: transactions from before are dead. Any context. */
-	[[nodiscard]] std::uint32_t restores() const { return read_once(restores_); }
-
 	void set_timeout(unsigned int milliseconds) { write_once(timeout_ms_, milliseconds); }
+	/* How often the watchdog looks; before start(). */
+	void set_watchdog(unsigned int milliseconds) { watchdog_ms_ = milliseconds; }
+	/* No request has a chance now. */
 	[[nodiscard]] bool dead();
 	void counts(xpv_store_counts &counts);
+
+	/* The store was made to forget all transactions of this domain. */
+	void forget_transactions();
+
+	/* What is under way, for debugfs. `show` is called with a spinlock held. */
+	template <typename Show>
+	void each_request(Show show)
+	{
+		SpinGuard guard(lock_);
+		for (Request &request : in_flight_)
+			show(request);
+		for (Request &request : queue_)
+			show(request);
+	}
+	template <typename Show>
+	void each_transaction(Show show)
+	{
+		SpinGuard guard(lock_);
+		for (OpenTransaction &transaction : transactions_)
+			show(transaction);
+	}
 
 private:
 	friend class Call;
 
-	Result<Call> submit_to(bool first, Owned<Request> request);
-	[[nodiscard]] bool transaction_is_dead_locked(const Request &request) const
-	{
-		return request.transaction.value != 0 && request.transaction.restores != restores_;
-	}
-	[[nodiscard]] Status reconnect(xenstore_domain_interface *shared);
-	[[nodiscard]] bool wait_for_reconnection();
+	enum class Link : std::uint8_t {
+		closed, /* not started, or stopped */
+		up,
+		paused, /* for a suspend: requests wait */
+		lost, /* the store was, or is to be, asked to start afresh: requests wait */
+		dead, /* requests fail; the watchdog looks for a sign of life */
+	};
+
+	/* ---- client.cc, call.cc ---- */
+
 	/* Take at most `limit` messages, and write what can be written. */
 	void process(unsigned int limit);
 	[[nodiscard]] bool receive_one(bool &was_full);
 	void handle_message();
-	[[nodiscard]] bool idle();
-	[[nodiscard]] bool quiet_while_held();
-	void check_server_error();
 	enum class Abandoned { was_finished, is_callers, is_clients };
 	[[nodiscard]] Abandoned abandon(Request &request);
 	[[nodiscard]] bool forget(Request &request);
+	void log_unanswered(Request &request, unsigned int milliseconds);
 
 	/* With lock_ held: */
 	[[nodiscard]] bool pump_locked();
+	void written_locked(Request &request);
 	void finish_locked(Request &request, int error);
-	void die_locked(const char *reason);
+	void answer_locked(Request &request, const xsd_sockmsg &header, std::string_view payload);
+
+	/* ---- transactions.cc, with lock_ held ---- */
+
+	[[nodiscard]] Status resolve_transaction_locked(Request &request);
+	void open_transaction_locked(Request &request, std::string_view payload);
+	void orphan_locked(Request &request);
+	void answer_orphan_locked(Request &request, const xsd_sockmsg &header, std::string_view payload);
+	void lose_transactions_locked();
+
+	/* ---- link.cc ---- */
+
+	[[nodiscard]] Status open(xenstore_domain_interface *shared);
+	[[nodiscard]] bool wait_for_reconnection();
+	[[nodiscard]] bool idle();
+	[[nodiscard]] bool drained();
+
+	/* ---- keeper.cc ---- */
+
+	void check_server();
+	/* The watchdog and the reconnecting: returns in how many milliseconds to come again. */
+	[[nodiscard]] unsigned int keep();
+	[[nodiscard]] unsigned int look_after_ring();
+	[[nodiscard]] unsigned int look_for_store();
+	/* With lock_ held: */
+	void lose_locked(const char *reason);
+	void requeue_locked();
+	void fail_all_locked();
+	[[nodiscard]] bool may_reconnect_locked(std::uint64_t now);
+	void come_up_locked();
 
 	void ring_doorbell() const { doorbell_.ring(doorbell_.context); }
 
@@ -201,21 +201,32 @@ private:
 
 	Spinlock lock_;
 	StoreRing ring_; /* requests: lock_; responses: receive_mutex_ */
+	xenstore_domain_interface *shared_ = nullptr; /* both locks */
 	List<Request> queue_; /* only its first may be half written */
-	List<Request> held_; /* those that wait for release() */
-	bool holding_ = false;
-	bool away_ = false; /* from the suspend on: the page may be another store's */
-	std::uint32_t restores_ = 0;
 	List<Request> in_flight_;
+	List<Request> orphans_;
+	List<OpenTransaction> transactions_;
 	unsigned int in_flight_count_ = 0; /* those in in_flight_ and the one that is half written */
+	unsigned int orphans_count_ = 0;
 	std::uint32_t next_id_ = 0;
-	bool running_ = false;
-	bool dead_ = false;
+	std::uint32_t next_transaction_ = 0;
+	Link link_ = Link::closed;
+	Link before_pause_ = Link::up;
+	bool holding_ = false; /* no request is begun */
+	bool asked_ = false; /* lost, dead: the store was asked to start afresh */
+	bool without_page_ = false; /* close() */
+	bool gave_up_ = false; /* dead: because of the error field */
+	std::uint64_t lost_ms_ = 0;
+	std::uint64_t reconnected_ms_ = 0; /* 0: never */
+	std::uint32_t watched_progress_ = 0;
+	unsigned int stalled_looks_ = 0; /* how often the watchdog found no progress */
 	xpv_store_counts counts_ = {};
 
 	Doorbell doorbell_ = {};
 	WatchEventSink sink_ = {};
 	unsigned int timeout_ms_ = 60000;
+	unsigned int watchdog_ms_ = poll_interval_ms;
+	xpv_work keeper_;
 };
 
 } // namespace xpv

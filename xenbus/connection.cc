@@ -20,12 +20,20 @@ struct Connection {
 	~Connection();
 
 	[[nodiscard]] Status open(unsigned int timeout_ms);
-	[[nodiscard]] Status restore();
+	/* In a restored domain. */
+	[[nodiscard]] Status reopen();
 
 	std::uint64_t frame = 0; /* in the window */
 	xpv_window *window = nullptr;
 	xpv_event_channel *channel = nullptr;
 	Store store;
+
+private:
+	[[nodiscard]] Status find_again();
+	[[nodiscard]] xenstore_domain_interface *page() const
+	{
+		return static_cast<xenstore_domain_interface *>(xpv_window_address(window));
+	}
 };
 
 constinit Connection *the_connection;
@@ -39,8 +47,7 @@ void reset_watches()
 				    sizeof(offered));
 	if (length <= 0 || offered[0] != '1')
 		return;
-	const std::string_view parts[] = { std::string_view("", 1) };
-	Status reset = the_connection->store.client.perform(XS_RESET_WATCHES, XPV_STORE_NO_TRANSACTION, parts);
+	Status reset = status(xpv_store_reset_watches());
 	/* They only cost: their events are dropped by their tokens. */
 	if (!reset.ok())
 		XPV_NOTICE("old watches stay in the store (error %d)", reset.error().number());
@@ -49,7 +56,8 @@ void reset_watches()
 void ring(Doorbell::Context *context)
 {
 	/* Fails only when Xen knows no such port any more; then the request's deadline tells. */
-	ignore(status(xpv_event_channel_notify(reinterpret_cast<Connection *>(context)->channel)));
+	if (xpv_event_channel *channel = read_once(reinterpret_cast<Connection *>(context)->channel))
+		ignore(status(xpv_event_channel_notify(channel)));
 }
 
 void on_event(xpv_event_context *context)
@@ -65,6 +73,7 @@ struct Place {
 	Port port;
 };
 
+/* As Xen tells it now. */
 Result<Place> find_store()
 {
 	std::uint64_t frame = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_PFN));
@@ -74,20 +83,6 @@ Result<Place> find_store()
 		return Error(XEN_ENODEV);
 	}
 	return Place{ frame, Port{ static_cast<std::uint32_t>(port) } };
-}
-
-/* The page is where it was, unless the toolstack is a strange one; the port is a new one. */
-Status Connection::restore()
-{
-	Place place = XPV_TRY(find_store());
-	if (place.frame != frame) {
-		XPV_TRY(status(xpv_window_unmap(window, 0)));
-		XPV_TRY(status(xpv_window_map(window, 0, Pfn{ place.frame }, XPV_WINDOW_READ_WRITE)));
-		frame = place.frame;
-	}
-	XPV_TRY(status(xpv_event_channel_rebind_adopted(channel, place.port)));
-	XPV_TRY(store.client.restore(static_cast<xenstore_domain_interface *>(xpv_window_address(window))));
-	return store.watches.register_again();
 }
 
 Status Connection::open(unsigned int timeout_ms)
@@ -103,8 +98,32 @@ Status Connection::open(unsigned int timeout_ms)
 					       reinterpret_cast<xpv_event_context *>(this), &channel)));
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
-	return store.client.start(static_cast<xenstore_domain_interface *>(xpv_window_address(window)),
-				  Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) }, store.watches.sink());
+	return store.client.start(page(), Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) },
+				  store.watches.sink());
+}
+
+/* The page is where it was, unless the toolstack is a strange one; the port is another. */
+Status Connection::find_again()
+{
+	Place place = XPV_TRY(find_store());
+	if (place.frame != frame) {
+		XPV_TRY(status(xpv_window_unmap(window, 0)));
+		XPV_TRY(status(xpv_window_map(window, 0, Pfn{ place.frame }, XPV_WINDOW_READ_WRITE)));
+		frame = place.frame;
+	}
+	return status(xpv_event_channel_rebind_adopted(channel, place.port));
+}
+
+/* The client is paused: nobody rings, nor looks at the page. */
+Status Connection::reopen()
+{
+	Status found = find_again();
+	if (!found.ok()) {
+		XPV_ERR("no store after the restore (error %d)", found.error().number());
+		store.client.close();
+		return found;
+	}
+	return store.client.restart(page());
 }
 
 Connection::~Connection()
@@ -116,11 +135,6 @@ Connection::~Connection()
 }
 
 } // namespace
-
-Status restore_connection()
-{
-	return the_connection->restore();
-}
 
 } // namespace xpv
 
@@ -146,4 +160,19 @@ void xpv_store_stop(void)
 	Owned<Connection> connection(std::exchange(the_connection, nullptr));
 	connection.reset();
 	set_store(nullptr);
+}
+
+int xpv_store_pause(void)
+{
+	return the_connection->store.client.pause().code();
+}
+
+void xpv_store_unpause(void)
+{
+	the_connection->store.client.unpause();
+}
+
+int xpv_store_reconnect(void)
+{
+	return the_connection->reopen().code();
 }

@@ -18,10 +18,17 @@ struct xpv_store_counts {
 	uint64_t timed_out;
 	uint64_t dropped; /* answers nobody waits for, and malformed events */
 	uint64_t watch_events;
+	uint64_t losses; /* of the connection */
+	uint64_t reconnections;
 	uint32_t in_flight;
 	uint32_t queued; /* waiting for their turn */
 	uint32_t watches;
 	bool dead; /* the connection is given up */
+	const char *link; /* "up", "lost" ... */
+	/* The ring page, while it is looked at; else 0. */
+	uint32_t request_consumed, request_produced;
+	uint32_t response_consumed, response_produced;
+	uint32_t server_features, connection, error;
 };
 
 /* Connect to the store; -ENODEV where there is none. Sleeping context. */
@@ -29,6 +36,57 @@ int xpv_store_start(unsigned int timeout_ms);
 /* No calls are under way. Sleeping context. */
 void xpv_store_stop(void);
 void xpv_store_get_counts(struct xpv_store_counts *counts);
+
+/*
+ * For a suspend, all in a sleeping context. pause() waits until no request is
+ * in flight (-ETIMEDOUT when the store does not answer in 10 s, and nothing
+ * has changed); requests that are made after it wait. Then either unpause(),
+ * when there was no suspend or it was cancelled; or, in the restored domain
+ * with event channels working, reconnect(), which looks for page and port
+ * anew, sends what waits, and has all watches registered in one burst, each
+ * followed by the event that the store sends for a new watch. Requests that
+ * belong to a transaction end with -EAGAIN. On an error of reconnect() all
+ * requests fail with -EIO.
+ */
+int xpv_store_pause(void);
+void xpv_store_unpause(void);
+int xpv_store_reconnect(void);
+
+/* What is under way, for debugfs; `show` runs with a spinlock held. */
+struct xpv_store_viewer;
+struct xpv_store_request_state {
+	const char *operation;
+	const char *state;
+	uint32_t id;
+	uint32_t transaction;
+	uint64_t age_ms;
+	const char *path;
+	size_t path_length;
+};
+struct xpv_store_transaction_state {
+	uint32_t number; /* ours */
+	uint32_t id; /* the store's */
+	bool lost;
+	uint64_t age_ms;
+};
+struct xpv_store_watch_state {
+	const char *path;
+	uint32_t token;
+	bool pending;
+	bool running;
+	bool registered; /* with the store that we have now */
+	uint64_t events;
+	xpv_store_watch_callback *callback;
+};
+void xpv_store_each_request(void (*show)(struct xpv_store_viewer *viewer, const struct xpv_store_request_state *state),
+			    struct xpv_store_viewer *viewer);
+void xpv_store_each_transaction(void (*show)(struct xpv_store_viewer *viewer,
+					     const struct xpv_store_transaction_state *state),
+				struct xpv_store_viewer *viewer);
+void xpv_store_each_watch(void (*show)(struct xpv_store_viewer *viewer, const struct xpv_store_watch_state *state),
+			  struct xpv_store_viewer *viewer);
+/* "XS_READ". */
+const char *xpv_store_operation_name(uint32_t type);
 
 /* Discover devices until stopped. Sleeping context. */
 int xpv_bus_start(void);
@@ -55,7 +113,17 @@ void xpv_device_fail_text(struct xpv_device *device, int error, const char *text
 /* "vbd". Any context. */
 const char *xpv_device_type(const struct xpv_device *device);
 
-/* ---- C, called from C++. Sleeping context. ---- */
+/* ---- C, called from C++ ---- */
+
+/* Tracepoints (xenbus/trace.h), and the clock of their durations. Any context. Texts need no NUL. */
+void xpv_trace_store_request(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length);
+void xpv_trace_store_reply(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length,
+			   int result, uint64_t nanoseconds);
+void xpv_trace_store_watch(const char *path, size_t length, const char *token, size_t token_length);
+void xpv_trace_store_watch_called(const char *path, uint64_t nanoseconds);
+uint64_t xpv_store_clock_ns(void);
+
+/* The rest: sleeping context. */
 
 struct xpv_linux_device;
 /* Make Linux's device; a driver may be bound, and more called, before this returns. */
@@ -104,6 +172,12 @@ void xpv_store_node_wake(struct xpv_store_node *node);
 /* The misc device. Sleeping context. */
 int xpv_store_node_register(void);
 void xpv_store_node_unregister(void);
+
+/* ---- Between the C files. Sleeping context. ---- */
+
+/* The files in debugfs; the store is connected between start and stop. */
+void xpv_xenbus_debug_start(void);
+void xpv_xenbus_debug_stop(void);
 
 #ifdef __cplusplus
 }

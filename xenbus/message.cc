@@ -12,6 +12,15 @@ bool plausible(const xsd_sockmsg &header)
 	return header.type < XS_TYPE_COUNT && header.len <= XENSTORE_PAYLOAD_MAX;
 }
 
+constexpr const char *operation_names[] = {
+	"XS_CONTROL",	      "XS_DIRECTORY",	 "XS_READ",	       "XS_GET_PERMS",	       "XS_WATCH",
+	"XS_UNWATCH",	      "XS_TRANSACTION_START", "XS_TRANSACTION_END", "XS_INTRODUCE",	       "XS_RELEASE",
+	"XS_GET_DOMAIN_PATH", "XS_WRITE",	 "XS_MKDIR",	       "XS_RM",		       "XS_SET_PERMS",
+	"XS_WATCH_EVENT",     "XS_ERROR",	 "XS_IS_DOMAIN_INTRODUCED", "XS_RESUME",       "XS_SET_TARGET",
+	nullptr,	      "XS_RESET_WATCHES", "XS_DIRECTORY_PART",
+};
+static_assert(sizeof(operation_names) / sizeof(operation_names[0]) == XS_TYPE_COUNT);
+
 struct NamedError {
 	std::string_view name;
 	int number;
@@ -25,6 +34,8 @@ constexpr NamedError named_errors[] = {
 	{ "ENOSYS", XEN_ENOSYS }, { "EROFS", XEN_EROFS },   { "EBUSY", XEN_EBUSY },
 	{ "EAGAIN", XEN_EAGAIN }, { "EISCONN", XEN_EISCONN }, { "E2BIG", XEN_E2BIG },
 	{ "EPERM", XEN_EPERM },
+	/* oxenstored's, where C xenstored says ENOSPC; not in xsd_errors. */
+	{ "EQUOTA", XEN_ENOSPC },
 };
 
 } // namespace
@@ -73,6 +84,12 @@ void MessageReader::reset()
 	whole_ = false;
 }
 
+const char *operation_name(std::uint32_t type)
+{
+	const char *name = type < XS_TYPE_COUNT ? operation_names[type] : nullptr;
+	return name ? name : "an unknown request";
+}
+
 Error store_error(std::string_view payload)
 {
 	if (payload.empty() || payload.back() != 0)
@@ -87,9 +104,12 @@ Error store_error(std::string_view payload)
 std::string_view store_error_name(Error error)
 {
 	std::string_view name = "EIO";
-	for (const NamedError &candidate : named_errors)
-		if (error == candidate.number)
-			name = candidate.name;
+	for (const NamedError &candidate : named_errors) {
+		if (error == candidate.number) {
+			name = candidate.name; /* the first: others of the same number are an older store's */
+			break;
+		}
+	}
 	/* With the NUL that each of these literals has. */
 	return { name.data(), name.size() + 1 };
 }

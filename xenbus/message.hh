@@ -37,6 +37,9 @@ private:
 	char payload_[XENSTORE_PAYLOAD_MAX];
 };
 
+/* "XS_READ"; for diagnosis. */
+[[nodiscard]] const char *operation_name(std::uint32_t type);
+
 /* What an XS_ERROR says; EIO for anything unknown. */
 [[nodiscard]] Error store_error(std::string_view payload);
 /* The other way round: an XS_ERROR's payload. EIO for what the protocol has no name for. */

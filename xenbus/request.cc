@@ -1,39 +1,119 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A request in the form that the wire has, for those who pass on what others ask. */
+/* The functions of store.h that are about no node: domains, all watches at once, and requests as they are. */
 #include "xenbus/store.hh"
+#include "xenbus/text.hh"
 
-using namespace xpv;
+namespace xpv {
 
 namespace {
 
-/* No answer, as far as can be told from an error. */
-bool unanswered(Error error)
+/* What a guest may ask for itself; the others are dom0's, the store's, or would upset our own watches. */
+bool requestable(unsigned int type)
 {
-	return error == XEN_ETIMEDOUT || error == XEN_EIO || error == XEN_ENOMEM || error == XEN_EMSGSIZE;
+	switch (type) {
+	case XS_CONTROL:
+	case XS_DIRECTORY:
+	case XS_DIRECTORY_PART:
+	case XS_READ:
+	case XS_GET_PERMS:
+	case XS_TRANSACTION_START:
+	case XS_TRANSACTION_END:
+	case XS_INTRODUCE:
+	case XS_RELEASE:
+	case XS_GET_DOMAIN_PATH:
+	case XS_WRITE:
+	case XS_MKDIR:
+	case XS_RM:
+	case XS_SET_PERMS:
+	case XS_IS_DOMAIN_INTRODUCED:
+	case XS_RESUME:
+	case XS_SET_TARGET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+Result<Call> submit_domain(std::uint32_t type, Domid domain, std::size_t capacity)
+{
+	char text[8];
+	int length = xpv_format(text, sizeof(text), "%u", domain.value);
+	const std::string_view parts[] = { { text, static_cast<std::size_t>(length) + 1 } };
+	return store().client.submit(type, XPV_STORE_NO_TRANSACTION, parts, capacity);
+}
+
+Result<bool> introduced(Domid domain)
+{
+	Call call = XPV_TRY(submit_domain(XS_IS_DOMAIN_INTRODUCED, domain, 0));
+	std::string_view reply = XPV_TRY(call.wait());
+	if (reply == std::string_view("T", 2))
+		return true;
+	if (reply == std::string_view("F", 2))
+		return false;
+	return Error(XEN_EIO);
+}
+
+Result<std::size_t> domain_path(Domid domain, char *path, std::size_t size)
+{
+	Call call = XPV_TRY(submit_domain(XS_GET_DOMAIN_PATH, domain, XENSTORE_PAYLOAD_MAX));
+	std::string_view reply = XPV_TRY(call.wait());
+	if (reply.empty() || reply.find('\0') != reply.size() - 1)
+		return Error(XEN_EIO);
+	if (reply.size() > size)
+		return Error(XEN_EMSGSIZE);
+	__builtin_memcpy(path, reply.data(), reply.size());
+	return reply.size() - 1;
+}
+
+Status request(unsigned int type, xpv_store_transaction transaction, std::string_view body, unsigned int &reply_type,
+	       void *reply, unsigned int &reply_length)
+{
+	if (!requestable(type))
+		return Error(XEN_EINVAL);
+	const std::string_view parts[] = { body };
+	auto prepared = XPV_TRY(Client::prepare(type, transaction, parts, XENSTORE_PAYLOAD_MAX));
+	prepared->raw = true;
+	Call call = XPV_TRY(store().client.submit(std::move(prepared)));
+	std::string_view answer = XPV_TRY(call.wait());
+	__builtin_memcpy(reply, answer.data(), answer.size());
+	reply_length = static_cast<unsigned int>(answer.size());
+	reply_type = call.reply_type();
+	return {};
 }
 
 } // namespace
 
-int xpv_store_request(unsigned int type, xpv_store_transaction transaction, const void *body, unsigned int length,
+} // namespace xpv
+
+using namespace xpv;
+
+int xpv_store_is_domain_introduced(xpv_domid domain)
+{
+	auto is = introduced(domain);
+	return is.ok() ? is.value() : is.code();
+}
+
+int xpv_store_get_domain_path(xpv_domid domain, char *path, size_t size)
+{
+	auto length = domain_path(domain, path, size);
+	return length.ok() ? static_cast<int>(length.value()) : length.code();
+}
+
+int xpv_store_request(unsigned int type, uint32_t transaction, const void *body, unsigned int length,
 		      unsigned int *reply_type, void *reply, unsigned int *reply_length)
 {
-	const std::string_view parts[] = { { static_cast<const char *>(body), length } };
-	auto submitted = store().client.submit(type, transaction, parts, XENSTORE_PAYLOAD_MAX);
-	if (!submitted.ok())
-		return submitted.code();
-	Call call = submitted.take();
-	auto answer = call.wait();
-	std::string_view payload;
-	if (answer.ok()) {
-		*reply_type = type;
-		payload = answer.value();
-	} else {
-		if (unanswered(answer.error()))
-			return answer.code();
-		*reply_type = XS_ERROR;
-		payload = store_error_name(answer.error());
-	}
-	__builtin_memcpy(reply, payload.data(), payload.size());
-	*reply_length = static_cast<unsigned int>(payload.size());
+	return request(type, { transaction }, { length ? static_cast<const char *>(body) : "", length }, *reply_type, reply,
+		       *reply_length)
+		.code();
+}
+
+int xpv_store_reset_watches(void)
+{
+	const std::string_view parts[] = { std::string_view("", 1) };
+	Status reset = store().client.perform(XS_RESET_WATCHES, XPV_STORE_NO_TRANSACTION, parts);
+	if (!reset.ok())
+		return reset.code();
+	store().client.forget_transactions();
+	store().watches.register_all();
 	return 0;
 }

@@ -28,7 +28,12 @@ Status StoreRing::attach(xenstore_domain_interface *shared)
 
 bool StoreRing::quiescent() const
 {
-	return read_once(shared_->req_cons) == request_produced_ && read_once(shared_->rsp_prod) == response_consumed_;
+	return requests_taken() && read_once(shared_->rsp_prod) == response_consumed_;
+}
+
+bool StoreRing::requests_taken() const
+{
+	return read_once(shared_->req_cons) == request_produced_;
 }
 
 void StoreRing::discard_responses()
@@ -83,6 +88,14 @@ Result<StoreRing::Taken> StoreRing::read(void *bytes, std::size_t size)
 	return Taken{ count, read_once(shared_->rsp_prod) - before >= XENSTORE_RING_SIZE };
 }
 
+StoreRing::Snapshot StoreRing::snapshot() const
+{
+	return { read_once(shared_->req_cons),	      request_produced_,
+		 response_consumed_,		      read_once(shared_->rsp_prod),
+		 read_once(shared_->server_features), read_once(shared_->connection),
+		 read_once(shared_->error) };
+}
+
 std::uint32_t StoreRing::progress() const
 {
 	return read_once(shared_->req_cons) + read_once(shared_->rsp_prod);
@@ -105,7 +118,7 @@ void StoreRing::request_reconnect()
 
 bool StoreRing::reconnecting() const
 {
-	return read_once(shared_->connection) != XENSTORE_CONNECTED;
+	return read_once(shared_->connection) == XENSTORE_RECONNECT;
 }
 
 } // namespace xpv

@@ -30,6 +30,8 @@ public:
 	[[nodiscard]] Status attach(xenstore_domain_interface *shared);
 	/* Requests that the store has not read yet, or responses nobody has read. */
 	[[nodiscard]] bool quiescent() const;
+	/* The store has read all requests. */
+	[[nodiscard]] bool requests_taken() const;
 	/* Drop all responses that are there now. */
 	void discard_responses();
 
@@ -44,6 +46,14 @@ public:
 	/* As much as there is, up to `size`. EIO when the store's index makes no sense. */
 	[[nodiscard]] Result<Taken> read(void *bytes, std::size_t size);
 
+	/* What is in the page, for diagnosis. */
+	struct Snapshot {
+		std::uint32_t request_consumed, request_produced;
+		std::uint32_t response_consumed, response_produced;
+		std::uint32_t server_features, connection, error;
+	};
+	[[nodiscard]] Snapshot snapshot() const;
+
 	/* Changes whenever the store has read or written something. */
 	[[nodiscard]] std::uint32_t progress() const;
 
@@ -53,6 +63,7 @@ public:
 	[[nodiscard]] bool can_reconnect() const;
 	/* Ask for that; ignore everything else in the page until reconnecting() says no. */
 	void request_reconnect();
+	/* Also true when the toolstack made the page for a store that is not there yet. */
 	[[nodiscard]] bool reconnecting() const;
 
 private:

@@ -3,8 +3,7 @@
 #include "hypervisor/suspend_part.h"
 
 #include "lib/log.hh"
-#include "xenbus/bus.hh"
-#include "xenbus/store.hh"
+#include "xenbus/linux.h"
 
 namespace xpv {
 
@@ -12,30 +11,24 @@ namespace {
 
 int prepare()
 {
-	store().client.hold();
-	return 0;
+	return xpv_store_pause();
 }
 
 void abandon()
 {
-	store().client.release();
-}
-
-void suspend_early()
-{
-	store().client.leave();
+	xpv_store_unpause();
 }
 
 void resume_late(xpv_resume_kind kind)
 {
-	if (kind == XPV_RESUME_RESTORED) {
-		Status connected = restore_connection();
-		if (!connected.ok())
-			XPV_ERR("no connection to the store after a restore: error %d", connected.error().number());
-		/* Before anybody acts on what the new store says of the old devices. */
-		xpv_bus_restored();
+	if (kind == XPV_RESUME_CANCELLED) {
+		xpv_store_unpause();
+		return;
 	}
-	store().client.release();
+	/* Before anybody acts on what the new store says of the old devices. */
+	xpv_bus_restored();
+	if (int error = xpv_store_reconnect())
+		XPV_ERR("no connection to the store after a restore: error %d", error);
 }
 
 constinit xpv_suspend_part part = {
@@ -43,7 +36,7 @@ constinit xpv_suspend_part part = {
 	.layer = XPV_SUSPEND_XENBUS,
 	.prepare = prepare,
 	.abandon = abandon,
-	.suspend_early = suspend_early,
+	.suspend_early = nullptr,
 	.resume_early = nullptr,
 	.resume_cpu = nullptr,
 	.resume_late = resume_late,

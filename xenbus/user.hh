@@ -33,7 +33,7 @@ struct UserWatch : ListLink<> {
 };
 
 struct UserTransaction : ListLink<> {
-	xpv_store_transaction id = XPV_STORE_NO_TRANSACTION;
+	std::uint32_t id = 0; /* as the store client numbers them */
 };
 
 } // namespace xpv

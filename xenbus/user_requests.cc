@@ -34,12 +34,6 @@ bool is_a_request(std::uint32_t type)
 	return type < XS_TYPE_COUNT && type != XS_WATCH_EVENT && type != XS_ERROR;
 }
 
-/* The domain was restored since it began, and has another store. */
-bool is_of_a_former_store(const UserTransaction &transaction)
-{
-	return transaction.id.restores != store().client.restores();
-}
-
 } // namespace
 
 void xpv_store_user::answer(UserMessage &request)
@@ -82,9 +76,6 @@ Status xpv_store_user::serve(const xsd_sockmsg &header, std::string_view body)
 		return Error(XEN_ENOENT);
 	if (header.type == XS_TRANSACTION_END && transaction)
 		return end_transaction(header, body, *transaction);
-	/* Its store is gone: whoever began it has to start over. */
-	if (transaction && is_of_a_former_store(*transaction))
-		return Error(XEN_EAGAIN);
 	if (header.type == XS_TRANSACTION_START)
 		return begin_transaction(header, body);
 	return pass_on(header, body);
@@ -92,9 +83,8 @@ Status xpv_store_user::serve(const xsd_sockmsg &header, std::string_view body)
 
 Status xpv_store_user::pass_on(const xsd_sockmsg &header, std::string_view body)
 {
-	const UserTransaction *transaction = find(header.tx_id);
-	return status(xpv_store_request(header.type, transaction ? transaction->id : XPV_STORE_NO_TRANSACTION, body.data(),
-					static_cast<unsigned int>(body.size()), &answer_type_, answer_, &answer_length_));
+	return status(xpv_store_request(header.type, header.tx_id, body.data(), static_cast<unsigned int>(body.size()),
+					&answer_type_, answer_, &answer_length_));
 }
 
 /* ---- Transactions ---- */
@@ -102,7 +92,7 @@ Status xpv_store_user::pass_on(const xsd_sockmsg &header, std::string_view body)
 UserTransaction *xpv_store_user::find(std::uint32_t id)
 {
 	for (UserTransaction &transaction : transactions_)
-		if (transaction.id.value == id)
+		if (transaction.id == id)
 			return &transaction;
 	return nullptr;
 }
@@ -110,15 +100,14 @@ UserTransaction *xpv_store_user::find(std::uint32_t id)
 Status xpv_store_user::begin_transaction(const xsd_sockmsg &header, std::string_view body)
 {
 	auto begun = XPV_TRY(make<UserTransaction>(XPV_MAY_SLEEP));
-	begun->id.restores = store().client.restores();
 	XPV_TRY(pass_on(header, body));
 	if (answer_type_ == XS_ERROR)
 		return {};
 	std::string_view text(answer_, answer_length_);
 	if (!text.empty() && text.back() == 0)
 		text.remove_suffix(1);
-	begun->id.value = XPV_TRY(parse_decimal(text));
-	if (begun->id.value == 0)
+	begun->id = XPV_TRY(parse_decimal(text));
+	if (begun->id == 0)
 		return Error(XEN_EIO);
 	transactions_.push_back(*begun.release());
 	return {};
@@ -127,19 +116,20 @@ Status xpv_store_user::begin_transaction(const xsd_sockmsg &header, std::string_
 Status xpv_store_user::end_transaction(const xsd_sockmsg &header, std::string_view body, UserTransaction &transaction)
 {
 	bool commit = XPV_TRY(parse_transaction_end(body));
-	if (!is_of_a_former_store(transaction)) {
-		/* Without an answer it may still be there: the end of the user tries again. */
-		XPV_TRY(pass_on(header, body));
-	} else if (!commit) {
+	Status ended = pass_on(header, body);
+	bool lost = !ended.ok() && ended.error() == XEN_EAGAIN;
+	/* Without an answer it may still be there: the end of the user tries again. */
+	if (!ended.ok() && !lost)
+		return ended;
+	transaction.unlink();
+	Owned<UserTransaction> last(&transaction);
+	if (lost && commit)
+		return Error(XEN_EAGAIN);
+	if (lost) {
 		answer_type_ = header.type;
 		answer_length_ = ok.size();
 		__builtin_memcpy(answer_, ok.data(), ok.size());
 	}
-	bool gone = is_of_a_former_store(transaction);
-	transaction.unlink();
-	Owned<UserTransaction> last(&transaction);
-	if (gone && commit)
-		return Error(XEN_EAGAIN);
 	return {};
 }
 
@@ -206,10 +196,8 @@ void xpv_store_user::end_all()
 		end_watch(*watch);
 	while (UserTransaction *transaction = transactions_.pop_front()) {
 		Owned<UserTransaction> last(transaction);
-		if (is_of_a_former_store(*transaction))
-			continue;
 		const std::string_view parts[] = { std::string_view("F", 2) };
-		auto call = store().client.submit(XS_TRANSACTION_END, transaction->id, parts, 0);
+		auto call = store().client.submit(XS_TRANSACTION_END, { transaction->id }, parts, 0);
 		if (call.ok())
 			call.value().forget();
 	}

@@ -3,6 +3,7 @@
 
 #include "lib/log.hh"
 #include "lib/ordering.hh"
+#include "xenbus/calls.hh"
 #include "xenbus/text.hh"
 
 namespace xpv {
@@ -10,10 +11,19 @@ namespace xpv {
 namespace {
 
 constinit xpv_lock_class watch_class;
-constinit xpv_lock_class table_class;
 constinit xpv_lock_class watch_queue_class;
 
+constinit xpv_lock_class register_class;
+constinit xpv_lock_class register_work_class;
+
 constexpr unsigned int wait_slice_ms = 10000;
+/* A connection may be lost while a watch is registered over it; but not every time. */
+constexpr unsigned int register_attempts = 5;
+/* And one of many may be refused for want of memory somewhere. */
+constexpr unsigned int register_all_attempts = 20;
+constexpr unsigned int register_again_ms = 1000;
+/* Room for watches that come during the burst. */
+constexpr unsigned int register_spare = 16;
 
 class Token {
 public:
@@ -48,7 +58,15 @@ WatchTable::WatchTable(Client &client)
 	: client_(client), next_token_(static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u)
 {
 	lock_.init("xpv store watches", watch_class);
-	table_mutex_.init("xpv store watch table", table_class);
+	register_mutex_.init("xpv store watch registration", register_class);
+	xpv_work_init(
+		&register_work_,
+		[](xpv_work_context *context) {
+			auto *table = reinterpret_cast<WatchTable *>(context);
+			if (table->register_missing() != 0 && table->may_try_again())
+				xpv_work_schedule(&table->register_work_, register_again_ms);
+		},
+		reinterpret_cast<xpv_work_context *>(this), "xpv store watch registration", &register_work_class);
 	xpv_wait_queue_init(&wait_queue_, "xpv store watch thread", &watch_queue_class);
 }
 
@@ -63,6 +81,7 @@ Status WatchTable::start()
 
 void WatchTable::stop()
 {
+	xpv_work_cancel(&register_work_);
 	if (!thread_)
 		return;
 	write_once(stopping_, true);
@@ -76,6 +95,7 @@ WatchEventSink WatchTable::sink()
 	return { [](WatchEventSink::Context *context, const WatchEvent &event) {
 			reinterpret_cast<WatchTable *>(context)->event(event);
 		},
+		 [](WatchEventSink::Context *context) { reinterpret_cast<WatchTable *>(context)->register_all(); },
 		 reinterpret_cast<WatchEventSink::Context *>(this) };
 }
 
@@ -110,14 +130,18 @@ Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *call
 	watch->unwatch = XPV_TRY(Client::prepare(XS_UNWATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
 	{
 		/* Before the store knows of it: the first event may overtake the answer. */
-		MutexGuard table(table_mutex_);
 		SpinGuard guard(lock_);
+		watch->connection = connection_;
 		table_.push_back(*watch);
 		count_++;
 	}
-	Status registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
-	/* EEXIST: a restore came between, which registered it with all the others. */
-	if (!registered.ok() && !(registered.error() == XEN_EEXIST)) {
+	Status registered = Error(XEN_EAGAIN);
+	for (unsigned int attempt = 0; attempt < register_attempts && registered.code() == -XEN_EAGAIN; attempt++)
+		registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
+	/* The token is in nobody else's watch: all were registered anew meanwhile, this one with them. */
+	if (!registered.ok() && registered.error() == XEN_EEXIST)
+		registered = {};
+	if (!registered.ok()) {
 		/* It may be registered all the same, if only the answer is missing. */
 		remove(watch.release());
 		return registered.error();
@@ -131,11 +155,17 @@ void WatchTable::remove(Watch *watch)
 		return;
 	Owned<Watch> last(watch);
 	{
-		MutexGuard table(table_mutex_);
-		SpinGuard guard(lock_);
-		static_cast<ListLink<WatchTableLink> *>(watch)->unlink();
-		static_cast<ListLink<WatchPendingLink> *>(watch)->unlink();
-		count_--;
+		MutexGuard registering(register_mutex_);
+		{
+			SpinGuard guard(lock_);
+			static_cast<ListLink<WatchTableLink> *>(watch)->unlink();
+			static_cast<ListLink<WatchPendingLink> *>(watch)->unlink();
+			count_--;
+		}
+		auto call = client_.submit(std::move(watch->unwatch));
+		/* Nobody needs the answer: should it fail, events are dropped by their token. */
+		if (call.ok())
+			call.value().forget();
 	}
 
 	/* From here on events find no such token. */
@@ -150,28 +180,6 @@ void WatchTable::remove(Watch *watch)
 	};
 	while (!xpv_wait_event(&wait_queue_, returned, reinterpret_cast<xpv_wait_context *>(&waiting), wait_slice_ms)) {
 	}
-
-	auto call = client_.submit(std::move(watch->unwatch));
-	/* Nobody needs the answer: should it fail, events are dropped by their token. */
-	if (call.ok())
-		call.value().forget();
-}
-
-/*
- * All of them in one burst, without waiting for answers: the store takes
- * them in order, before anything that was held.
- */
-Status WatchTable::register_again()
-{
-	MutexGuard table(table_mutex_);
-	for (Watch &watch : table_) {
-		const Token token(watch.token);
-		const std::string_view parts[] = { wire(watch.path), token.wire() };
-		auto request = XPV_TRY(Client::prepare(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
-		Call call = XPV_TRY(client_.submit_first(std::move(request)));
-		call.forget();
-	}
-	return {};
 }
 
 void WatchTable::event(const WatchEvent &event)
@@ -200,13 +208,108 @@ void WatchTable::event(const WatchEvent &event)
 		if (!watch || (watch->filter && changed.data() && !watch->filter(changed.data())))
 			return;
 		std::swap(watch->changed, changed);
-		if (!static_cast<ListLink<WatchPendingLink> *>(watch)->linked()) {
-			pending_.push_back(*watch);
-			wake = true;
-		}
+		watch->events++;
+		wake = !static_cast<ListLink<WatchPendingLink> *>(watch)->linked();
+		make_pending_locked(*watch);
 	}
 	if (wake)
 		xpv_wake_up_all(&wait_queue_);
+}
+
+void WatchTable::make_pending_locked(Watch &watch)
+{
+	if (!static_cast<ListLink<WatchPendingLink> *>(&watch)->linked())
+		pending_.push_back(watch);
+}
+
+/* ---- After the store has forgotten all ---- */
+
+void WatchTable::register_all()
+{
+	{
+		SpinGuard guard(lock_);
+		connection_++;
+		attempts_ = 0;
+	}
+	xpv_work_reschedule(&register_work_, 0);
+}
+
+bool WatchTable::may_try_again()
+{
+	SpinGuard guard(lock_);
+	return ++attempts_ < register_all_attempts;
+}
+
+/* Sends XS_WATCH for one that is missing; a Call that is empty when none is, and says which. */
+Result<Call> WatchTable::register_next(std::uint32_t &token)
+{
+	MutexGuard registering(register_mutex_);
+	/* Nobody leaves the table now, so that the path can be used without lock_. */
+	Watch *missing = nullptr;
+	{
+		SpinGuard guard(lock_);
+		for (Watch &watch : table_) {
+			if (watch.connection == connection_)
+				continue;
+			watch.connection = connection_;
+			missing = &watch;
+			break;
+		}
+	}
+	token = 0;
+	if (!missing)
+		return Call();
+	token = missing->token;
+	const Token text(token);
+	const std::string_view parts[] = { wire(missing->path), text.wire() };
+	return client_.submit(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0);
+}
+
+/* The store's answer to one of the burst. */
+void WatchTable::registered(std::uint32_t token, Status answer)
+{
+	if (answer.ok() || answer.error() == XEN_EEXIST)
+		return;
+	XPV_ERR_LIMITED("a watch is not registered any more (error %d)", answer.error().number());
+	{
+		SpinGuard guard(lock_);
+		Watch *watch = find_locked(token);
+		if (!watch)
+			return;
+		watch->connection = connection_ - 1;
+		/* In place of the event that the store would send. */
+		make_pending_locked(*watch);
+	}
+	xpv_wake_up_all(&wait_queue_);
+}
+
+unsigned int WatchTable::register_missing()
+{
+	Calls calls;
+	auto tokens = Array<std::uint32_t>::make(count() + register_spare, XPV_MAY_SLEEP_NO_IO);
+	if (!tokens.ok() || !calls.reserve(static_cast<unsigned int>(tokens.value().size())).ok())
+		return 1;
+	while (!calls.full()) {
+		std::uint32_t token;
+		auto next = register_next(token);
+		if (token == 0)
+			break;
+		if (!next.ok()) {
+			registered(token, next.error());
+			break;
+		}
+		tokens.value()[calls.count()] = token;
+		ignore(status(calls.add(std::move(next))));
+	}
+	for (unsigned int i = 0; i < calls.count(); i++) {
+		auto answer = calls[i].wait();
+		registered(tokens.value()[i], answer.ok() ? Status() : Status(answer.error()));
+	}
+	unsigned int missing = 0;
+	SpinGuard guard(lock_);
+	for (Watch &watch : table_)
+		missing += watch.connection != connection_;
+	return missing;
 }
 
 bool WatchTable::has_work()
@@ -227,7 +330,11 @@ bool WatchTable::call_one()
 		changed = std::move(watch->changed);
 		running_ = watch;
 	}
-	watch->callback(watch->context, changed.data() ? changed.data() : watch->path.data());
+	/* The callback may not unregister its own watch, so this one stays. */
+	const char *where = changed.data() ? changed.data() : watch->path.data();
+	std::uint64_t begun_ns = xpv_store_clock_ns();
+	watch->callback(watch->context, where);
+	xpv_trace_store_watch_called(where, xpv_store_clock_ns() - begun_ns);
 	{
 		SpinGuard guard(lock_);
 		running_ = nullptr;

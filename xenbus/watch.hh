@@ -6,7 +6,9 @@
  * A watch's token is a number that is looked up; those of a former load or
  * kernel are not in the table, and their events are dropped. lock_ guards
  * the table, the pending list and running_; it is held during no callback
- * and no request.
+ * and no request. register_mutex_ is outside of it: with it held, a watch that
+ * is in the table is also one that the store has or is to have, so that
+ * registering all anew does not bring back one that was just removed.
  */
 #pragma once
 
@@ -23,6 +25,9 @@ struct WatchPendingLink;
 
 struct xpv_store_watch : xpv::ListLink<xpv::WatchTableLink>, xpv::ListLink<xpv::WatchPendingLink> {
 	std::uint32_t token = 0;
+	/* The connection that it is registered over: WatchTable::connection_ when it is. */
+	std::uint32_t connection = 0;
+	std::uint64_t events = 0;
 	xpv_store_watch_callback *callback = nullptr;
 	struct xpv_store_watch_context *context = nullptr;
 	/* Which events matter, by path; NULL: all. Must not sleep. */
@@ -60,12 +65,21 @@ public:
 							std::string_view path) = nullptr);
 	void remove(Watch *watch);
 
-	/* In a new store, while the client is held (client.hh). Sleeping context. */
-	[[nodiscard]] Status register_again();
+	/* The store knows none of them any more: register all, soon and in one burst. Any context. */
+	void register_all();
 
 	/* For the client. */
 	[[nodiscard]] WatchEventSink sink();
 	[[nodiscard]] unsigned int count();
+
+	/* For debugfs; `show` is called with a spinlock held. */
+	template <typename Show>
+	void each(Show show)
+	{
+		SpinGuard guard(lock_);
+		for (Watch &watch : table_)
+			show(watch, &watch == running_, watch.connection == connection_);
+	}
 
 private:
 	void event(const WatchEvent &event);
@@ -73,15 +87,24 @@ private:
 	[[nodiscard]] bool call_one();
 	[[nodiscard]] Watch *find_locked(std::uint32_t token);
 	[[nodiscard]] bool has_work();
+	void make_pending_locked(Watch &watch);
+	/* The burst: how many are to be tried once more. */
+	[[nodiscard]] unsigned int register_missing();
+	[[nodiscard]] bool may_try_again();
+	[[nodiscard]] Result<Call> register_next(std::uint32_t &token);
+	void registered(std::uint32_t token, Status answer);
 
 	Client &client_;
-	Mutex table_mutex_; /* held, before lock_, when table_ changes: under it alone the table can be walked */
+	Mutex register_mutex_;
 	Spinlock lock_;
 	List<Watch, WatchTableLink> table_;
 	List<Watch, WatchPendingLink> pending_;
 	Watch *running_ = nullptr;
 	std::uint32_t next_token_;
 	unsigned int count_ = 0;
+	std::uint32_t connection_ = 1; /* lock_: counts the times that the store forgot all */
+	unsigned int attempts_ = 0; /* lock_: since then */
+	xpv_work register_work_;
 	bool stopping_ = false;
 	xpv_wait_queue wait_queue_; /* the thread waits for work, and remove() for the thread */
 	xpv_thread *thread_ = nullptr;

@@ -9,7 +9,6 @@
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -17,7 +16,6 @@
 #include <linux/wait_bit.h>
 
 #include "hypervisor/hypervisor.h"
-#include "lib/debugfs.h"
 #include "xenbus/linux.h"
 
 /* ---- Devices ---- */
@@ -250,27 +248,6 @@ void xpv_device_fail(struct xpv_device *device, int error, const char *format, .
 }
 EXPORT_SYMBOL_GPL(xpv_device_fail);
 
-/* ---- Counts ---- */
-
-
-static int xenbus_show(struct seq_file *file, void *unused)
-{
-	struct xpv_store_counts counts;
-
-	xpv_store_get_counts(&counts);
-	seq_printf(file, "sent %llu\n", counts.sent);
-	seq_printf(file, "answered %llu\n", counts.answered);
-	seq_printf(file, "timed_out %llu\n", counts.timed_out);
-	seq_printf(file, "dropped %llu\n", counts.dropped);
-	seq_printf(file, "watch_events %llu\n", counts.watch_events);
-	seq_printf(file, "in_flight %u\n", counts.in_flight);
-	seq_printf(file, "queued %u\n", counts.queued);
-	seq_printf(file, "watches %u\n", counts.watches);
-	seq_printf(file, "dead %d\n", counts.dead);
-	return 0;
-}
-static struct xpv_debug_file counts_file = { .name = "xenbus", .show = xenbus_show };
-
 /* ---- The module ---- */
 
 static unsigned int store_timeout_ms = 60000;
@@ -304,7 +281,7 @@ static int __init xenbus_init(void)
 	if (error)
 		goto stop_bus;
 	xpv_xenbus_suspend_start();
-	xpv_debug_file_add(&counts_file);
+	xpv_xenbus_debug_start();
 	return 0;
 
 stop_bus:
@@ -324,7 +301,7 @@ module_init(xenbus_init);
 
 static void __exit xenbus_exit(void)
 {
-	xpv_debug_file_remove(&counts_file);
+	xpv_xenbus_debug_stop();
 	xpv_xenbus_suspend_stop();
 	xpv_store_node_unregister();
 	xpv_bus_stop();
@@ -341,13 +318,18 @@ EXPORT_SYMBOL_GPL(xpv_store_write);
 EXPORT_SYMBOL_GPL(xpv_store_mkdir);
 EXPORT_SYMBOL_GPL(xpv_store_remove);
 EXPORT_SYMBOL_GPL(xpv_store_directory);
-EXPORT_SYMBOL_GPL(xpv_store_request);
 EXPORT_SYMBOL_GPL(xpv_store_read_many);
 EXPORT_SYMBOL_GPL(xpv_store_write_many);
+EXPORT_SYMBOL_GPL(xpv_store_get_permissions);
+EXPORT_SYMBOL_GPL(xpv_store_set_permissions);
+EXPORT_SYMBOL_GPL(xpv_store_is_domain_introduced);
+EXPORT_SYMBOL_GPL(xpv_store_get_domain_path);
+EXPORT_SYMBOL_GPL(xpv_store_request);
 EXPORT_SYMBOL_GPL(xpv_store_transaction_start);
 EXPORT_SYMBOL_GPL(xpv_store_transaction_end);
 EXPORT_SYMBOL_GPL(xpv_store_watch_register);
 EXPORT_SYMBOL_GPL(xpv_store_watch_unregister);
+EXPORT_SYMBOL_GPL(xpv_store_reset_watches);
 EXPORT_SYMBOL_GPL(xpv_device_set_context);
 EXPORT_SYMBOL_GPL(xpv_device_get_context);
 EXPORT_SYMBOL_GPL(xpv_device_linux);

@@ -14,6 +14,10 @@ TEST(State, ParseState) { EXPECT_STREQ(xpv_xenbus_test_parse_state(), nullptr); 
 TEST(Ring, Ring) { EXPECT_STREQ(xpv_xenbus_test_ring(), nullptr); }
 TEST(Ring, Indices) { EXPECT_STREQ(xpv_xenbus_test_ring_indices(), nullptr); }
 TEST(Ring, Messages) { EXPECT_STREQ(xpv_xenbus_test_messages(), nullptr); }
+TEST(Ring, Client) { EXPECT_STREQ(xpv_xenbus_test_client(), nullptr); }
+TEST(Ring, ClientTimeout) { EXPECT_STREQ(xpv_xenbus_test_client_timeout(), nullptr); }
+TEST(Ring, ClientReconnects) { EXPECT_STREQ(xpv_xenbus_test_client_reconnects(), nullptr); }
+TEST(Ring, ClientRestored) { EXPECT_STREQ(xpv_xenbus_test_client_restored(), nullptr); }
 TEST(Ring, WatchEvents) { EXPECT_STREQ(xpv_xenbus_test_watch_events(), nullptr); }
 
 TEST(Names, OfDevices)

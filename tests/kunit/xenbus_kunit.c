@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <kunit/test.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 
 #include "tests/kunit/xenbus_kunit.h"
+#include "xenbus/linux.h"
 
 #define XENBUS_CASE(name)                                                                                              \
 	static void name(struct kunit *test)                                                                           \
@@ -19,6 +21,33 @@ XENBUS_CASE(ring)
 XENBUS_CASE(ring_indices)
 XENBUS_CASE(messages)
 XENBUS_CASE(watch_events)
+XENBUS_CASE(client)
+XENBUS_CASE(client_timeout)
+XENBUS_CASE(client_reconnects)
+XENBUS_CASE(client_restored)
+
+/* The suite's own copy of the client has no tracepoints. */
+void xpv_trace_store_request(u32 type, u32 transaction, u32 id, const char *path, size_t length)
+{
+}
+
+void xpv_trace_store_reply(u32 type, u32 transaction, u32 id, const char *path, size_t length, int result,
+			   u64 nanoseconds)
+{
+}
+
+void xpv_trace_store_watch(const char *path, size_t length, const char *token, size_t token_length)
+{
+}
+
+void xpv_trace_store_watch_called(const char *path, u64 nanoseconds)
+{
+}
+
+u64 xpv_store_clock_ns(void)
+{
+	return ktime_get_ns();
+}
 
 static struct kunit_case xenbus_cases[] = {
 	KUNIT_CASE(every_pair),
@@ -30,6 +59,10 @@ static struct kunit_case xenbus_cases[] = {
 	KUNIT_CASE(ring_indices),
 	KUNIT_CASE(messages),
 	KUNIT_CASE(watch_events),
+	KUNIT_CASE(client),
+	KUNIT_CASE(client_timeout),
+	KUNIT_CASE(client_reconnects),
+	KUNIT_CASE(client_restored),
 	{}
 };
 

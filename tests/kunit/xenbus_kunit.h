@@ -16,6 +16,10 @@ const char *xpv_xenbus_test_ring(void);
 const char *xpv_xenbus_test_ring_indices(void);
 const char *xpv_xenbus_test_messages(void);
 const char *xpv_xenbus_test_watch_events(void);
+const char *xpv_xenbus_test_client(void);
+const char *xpv_xenbus_test_client_timeout(void);
+const char *xpv_xenbus_test_client_reconnects(void);
+const char *xpv_xenbus_test_client_restored(void);
 
 #ifdef __cplusplus
 }

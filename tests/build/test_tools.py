@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tools for users, as far as they can be tested without a guest."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TRACE = """\
+# tracer: nop
+          bash-612     [001] .....   341.100001: xpv_store_request: transaction=0 operation=XS_READ path=domid id=7
+          bash-612     [001] .....   341.101345: xpv_store_reply: transaction=0 operation=XS_READ path=domid result=0 us=1344 id=7
+ odd name: 1-2     [000] d..1.   341.200000: xpv_store_reply: transaction=12 operation=XS_WRITE path=a=b result=-11 us=12 id=8
+     xpv-watch-88      [000] .....   341.300000: xpv_store_watch: path=device/vbd token=1f2e
+     xpv-watch-88      [000] .....   341.400000: xpv_store_watch_called: path=device/vbd us=1000007
+          bash-612     [001] .....   341.500000: xpv_store_reply: transaction=0 operation=XS_RM path= result=-999 us=0 id=9
+          bash-612     [001] .....   341.600000: sched_switch: prev_comm=xpv_store_reply
+"""
+
+
+def test_xenstore_snoop(tmp_path):
+    """Each kind of line of the trace, and no other, in the form that is promised."""
+    trace = tmp_path / "trace"
+    trace.write_text(TRACE)
+    out = subprocess.run([ROOT / "tools/xenstore-snoop", "--format", trace], check=True, capture_output=True, text=True)
+    assert [line.split() for line in out.stdout.splitlines()] == [
+        ["TIME", "DOMAIN", "TRANSACTION", "OPERATION", "PATH", "RESULT", "DURATION"],
+        ["341.100001", "-", "-", "READ", "domid", "..."],
+        ["341.101345", "-", "-", "READ", "domid", "ok", "1.344", "ms"],
+        ["341.200000", "-", "12", "WRITE", "a=b", "EAGAIN", "0.012", "ms"],
+        ["341.300000", "-", "-", "WATCH_EVENT", "device/vbd", "1f2e"],
+        ["341.400000", "-", "-", "(callback)", "device/vbd", "1000.007", "ms"],
+        ["341.500000", "-", "-", "RM", "-999", "0.000", "ms"],
+    ]

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The connection's loss and its return, and the watchdog that notices both. */
+#include "lib/log.hh"
+#include "xenbus/client.hh"
+
+namespace xpv {
+
+namespace {
+
+constexpr unsigned int keeper_look_ms = 10;
+/* A store that breaks each connection at once does not get a new one at once. */
+constexpr unsigned int reconnect_interval_ms = 10000;
+
+constexpr bool power_of_two(unsigned int number)
+{
+	return number != 0 && (number & (number - 1)) == 0;
+}
+
+} // namespace
+
+/* ---- Loss and return ---- */
+
+/* Connections that break at once are not made anew at once. */
+bool Client::may_reconnect_locked(std::uint64_t now)
+{
+	return ring_.can_reconnect() && (reconnected_ms_ == 0 || now - reconnected_ms_ >= reconnect_interval_ms);
+}
+
+void Client::lose_locked(const char *reason)
+{
+	if (link_ != Link::up)
+		return;
+	lost_ms_ = xpv_now_ms();
+	/* Where the peer has begun a reconnection, there is one to wait for. */
+	asked_ = ring_.can_reconnect() && ring_.reconnecting();
+	gave_up_ = !asked_ && ring_.error() != 0;
+	link_ = asked_ || may_reconnect_locked(lost_ms_) ? Link::lost : Link::dead;
+	counts_.losses++;
+	XPV_ERR_LIMITED("connection to the store lost: %s%s", reason,
+			link_ == Link::lost ? ", reconnecting" : "");
+	if (link_ == Link::lost)
+		requeue_locked();
+	else
+		fail_all_locked();
+	xpv_work_reschedule(&keeper_, link_ == Link::lost ? 0 : watchdog_ms_);
+}
+
+/* Everything that is under way: to be sent (again), or ended as far as it cannot be. */
+void Client::requeue_locked()
+{
+	List<Request> all;
+	all.take_all(in_flight_);
+	all.take_all(queue_);
+	while (Request *request = all.pop_front()) {
+		bool begun = request->state != Request::State::queued;
+		if (begun)
+			in_flight_count_--;
+		/* The client's own, half written: nobody wants it any more. */
+		bool unwanted = begun && request->abandoned;
+		request->state = Request::State::queued;
+		request->message_written = 0;
+		if (request->transaction.value || unwanted || (begun && !request->repeatable()))
+			/* The store has forgotten our watches, so one that is to be removed is. */
+			finish_locked(*request, request->type == XS_UNWATCH ? 0 : XEN_EAGAIN);
+		else
+			queue_.push_back(*request);
+	}
+	lose_transactions_locked();
+}
+
+void Client::fail_all_locked()
+{
+	while (Request *request = in_flight_.front())
+		finish_locked(*request, XEN_EIO);
+	while (Request *request = queue_.front())
+		finish_locked(*request, XEN_EIO);
+	lose_transactions_locked();
+}
+
+/* The store has a fresh connection for us, and ring_ is attached to it. */
+void Client::come_up_locked()
+{
+	reader_.reset();
+	link_ = Link::up;
+	asked_ = gave_up_ = false;
+	stalled_looks_ = 0;
+	reconnected_ms_ = xpv_now_ms();
+	counts_.reconnections++;
+}
+
+void Client::check_server()
+{
+	SpinGuard guard(lock_);
+	if (link_ != Link::up)
+		return;
+	/* C xenstored writes the field without saying that it offers it. */
+	if (ring_.error())
+		lose_locked("the store has given up on this domain");
+	else if (ring_.can_reconnect() && ring_.reconnecting())
+		lose_locked("it is being reset");
+}
+
+/* ---- The watchdog ---- */
+
+unsigned int Client::keep()
+{
+	check_server();
+	Link link;
+	{
+		SpinGuard guard(lock_);
+		link = link_;
+	}
+	switch (link) {
+	case Link::up:
+		return look_after_ring();
+	case Link::lost:
+	case Link::dead:
+		return look_for_store();
+	case Link::closed:
+	case Link::paused:
+		break;
+	}
+	return watchdog_ms_;
+}
+
+/* Nothing is left lying because an event was lost; and a store that does not go on is seen. */
+unsigned int Client::look_after_ring()
+{
+	process(poll_limit);
+	StoreRing::Snapshot now;
+	unsigned int looks;
+	unsigned int waiting;
+	bool stalled;
+	{
+		SpinGuard guard(lock_);
+		if (link_ != Link::up)
+			return 0;
+		now = ring_.snapshot();
+		waiting = in_flight_count_;
+		std::uint32_t progress = ring_.progress();
+		stalled = waiting != 0 && progress == watched_progress_;
+		watched_progress_ = progress;
+		looks = stalled ? ++stalled_looks_ : std::exchange(stalled_looks_, 0);
+	}
+	if (!stalled) {
+		if (looks)
+			XPV_NOTICE("the store goes on after %u ms", looks * watchdog_ms_);
+		return watchdog_ms_;
+	}
+	if (power_of_two(looks))
+		XPV_WARNING("the store does nothing for %u ms: %u requests in flight, "
+			    "requests %u/%u, responses %u/%u, connection %u, error %u",
+			    looks * watchdog_ms_, waiting, now.request_consumed, now.request_produced,
+			    now.response_consumed, now.response_produced, now.connection, now.error);
+	ring_doorbell();
+	return watchdog_ms_;
+}
+
+/* The link is lost or dead: ask for a new connection, or see whether it is there. */
+unsigned int Client::look_for_store()
+{
+	bool up = false;
+	bool ask = false;
+	unsigned int again_ms = keeper_look_ms;
+	{
+		MutexGuard receiving(receive_mutex_);
+		SpinGuard guard(lock_);
+		std::uint64_t now = xpv_now_ms();
+		if (link_ != Link::lost && link_ != Link::dead)
+			return 0;
+		if (!asked_ && may_reconnect_locked(now)) {
+			asked_ = ask = true;
+			lost_ms_ = now;
+			ring_.request_reconnect();
+		} else if (asked_ ? !ring_.reconnecting() : gave_up_ && ring_.error() == 0) {
+			/* The store has done it; or, where it cannot be asked, the toolstack has introduced us again. */
+			up = ring_.attach(shared_).ok() && ring_.error() == 0;
+			if (up) {
+				come_up_locked();
+			} else {
+				asked_ = false;
+				reconnected_ms_ = now;
+			}
+		}
+		if (link_ == Link::lost && (!asked_ || now - lost_ms_ >= reconnect_timeout_ms)) {
+			link_ = Link::dead;
+			fail_all_locked();
+			XPV_ERR_LIMITED("the store does not reconnect");
+		}
+		if (link_ == Link::dead)
+			again_ms = watchdog_ms_;
+	}
+	if (ask)
+		ring_doorbell();
+	if (!up)
+		return again_ms;
+	XPV_NOTICE("connected to the store again");
+	process(poll_limit);
+	sink_.reconnected(sink_.context);
+	return watchdog_ms_;
+}
+
+} // namespace xpv

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The connection as a whole: its start and stop, and a suspend. The page's
+ * fields other than `connection` are looked at only while the link is up, or
+ * by the one who opens it.
+ */
+#include "lib/log.hh"
+#include "xenbus/client.hh"
+
+namespace xpv {
+
+namespace {
+
+constinit xpv_lock_class receive_class;
+constinit xpv_lock_class client_class;
+constinit xpv_lock_class keeper_class;
+
+constexpr unsigned int quiesce_timeout_ms = 5000;
+constexpr unsigned int pause_timeout_ms = 10000;
+constexpr unsigned int look_again_ms = 10;
+
+} // namespace
+
+Client::Client()
+{
+	receive_mutex_.init("xpv store receive", receive_class);
+	lock_.init("xpv store client", client_class);
+	xpv_work_init(
+		&keeper_,
+		[](xpv_work_context *context) {
+			auto *client = reinterpret_cast<Client *>(context);
+			xpv_work_schedule(&client->keeper_, client->keep());
+		},
+		reinterpret_cast<xpv_work_context *>(this), "xpv store keeper", &keeper_class);
+}
+
+Client::~Client()
+{
+	while (Request *request = queue_.pop_front())
+		Owned<Request> last(request);
+	while (Request *orphan = orphans_.pop_front())
+		Owned<Request> last(orphan);
+	while (OpenTransaction *transaction = transactions_.pop_front())
+		Owned<OpenTransaction> last(transaction);
+}
+
+/* ---- Start and stop ---- */
+
+bool Client::wait_for_reconnection()
+{
+	for (unsigned int waited = 0; ring_.reconnecting(); waited += look_again_ms) {
+		if (waited >= reconnect_timeout_ms)
+			return false;
+		xpv_sleep_ms(look_again_ms);
+	}
+	return true;
+}
+
+/* With the link closed or paused, so that nobody else looks at the ring. */
+Status Client::open(xenstore_domain_interface *shared)
+{
+	Status attached = ring_.attach(shared);
+	if (ring_.reconnecting()) {
+		/* The toolstack says so before the store is there, and then nothing is offered yet. */
+		XPV_NOTICE("waiting for the store to connect");
+		if (!wait_for_reconnection()) {
+			XPV_ERR("the store did not connect in %u ms", reconnect_timeout_ms);
+			return Error(XEN_ETIMEDOUT);
+		}
+		attached = ring_.attach(shared);
+	}
+	if (ring_.can_reconnect() && (!attached.ok() || !ring_.quiescent() || ring_.error())) {
+		XPV_NOTICE("the store's ring is not idle, reconnecting");
+		ring_.request_reconnect();
+		ring_doorbell();
+		if (!wait_for_reconnection()) {
+			XPV_ERR("the store did not reconnect in %u ms", reconnect_timeout_ms);
+			return Error(XEN_ETIMEDOUT);
+		}
+		attached = ring_.attach(shared);
+	}
+	if (!attached.ok()) {
+		XPV_ERR("the store's ring makes no sense (error %d)", attached.error().number());
+		return attached;
+	}
+	if (std::uint32_t error = ring_.error()) {
+		XPV_ERR("the store has given up on this domain (error %u)", error);
+		return Error(XEN_EIO);
+	}
+	return {};
+}
+
+Status Client::start(xenstore_domain_interface *shared, Doorbell doorbell, WatchEventSink sink)
+{
+	doorbell_ = doorbell;
+	sink_ = sink;
+	shared_ = shared;
+	/* Answers to a former user of the page must not look like answers to us. */
+	next_id_ = static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u;
+	XPV_TRY(open(shared));
+	{
+		SpinGuard guard(lock_);
+		link_ = Link::up;
+	}
+	xpv_work_schedule(&keeper_, watchdog_ms_);
+	return {};
+}
+
+bool Client::idle()
+{
+	MutexGuard receiving(receive_mutex_);
+	SpinGuard guard(lock_);
+	return link_ != Link::up ||
+	       (queue_.empty() && in_flight_count_ == 0 && reader_.at_boundary() && ring_.quiescent());
+}
+
+void Client::stop()
+{
+	/* The next user of the page must find both streams between two messages. */
+	for (unsigned int waited = 0; !idle(); waited += look_again_ms) {
+		if (waited >= quiesce_timeout_ms) {
+			XPV_WARNING("the store's ring is left with messages in it");
+			break;
+		}
+		process(poll_limit);
+		xpv_sleep_ms(look_again_ms);
+	}
+	{
+		MutexGuard receiving(receive_mutex_);
+		SpinGuard guard(lock_);
+		link_ = Link::closed;
+	}
+	xpv_work_cancel(&keeper_);
+}
+
+void Client::close()
+{
+	MutexGuard receiving(receive_mutex_);
+	SpinGuard guard(lock_);
+	link_ = Link::closed;
+	without_page_ = true;
+	fail_all_locked();
+}
+
+/* ---- Suspend ---- */
+
+/* Both streams are between two messages; what the store still says by itself can be read later. */
+bool Client::drained()
+{
+	MutexGuard receiving(receive_mutex_);
+	SpinGuard guard(lock_);
+	if (link_ == Link::paused)
+		return true;
+	bool is = link_ != Link::up || (in_flight_count_ == 0 && reader_.at_boundary() && ring_.requests_taken());
+	if (is) {
+		before_pause_ = link_;
+		link_ = Link::paused;
+	}
+	return is;
+}
+
+Status Client::pause()
+{
+	{
+		SpinGuard guard(lock_);
+		holding_ = true;
+	}
+	for (unsigned int waited = 0; !drained(); waited += look_again_ms) {
+		if (waited >= pause_timeout_ms) {
+			bool wrote;
+			unsigned int in_flight;
+			{
+				SpinGuard guard(lock_);
+				in_flight = in_flight_count_;
+				holding_ = false;
+				wrote = pump_locked();
+			}
+			XPV_WARNING("the store does not answer %u requests, no suspend", in_flight);
+			if (wrote)
+				ring_doorbell();
+			return Error(XEN_ETIMEDOUT);
+		}
+		process(poll_limit);
+		xpv_sleep_ms(look_again_ms);
+	}
+	return {};
+}
+
+void Client::unpause()
+{
+	{
+		SpinGuard guard(lock_);
+		if (link_ != Link::paused)
+			return;
+		holding_ = false;
+		link_ = before_pause_;
+	}
+	process(poll_limit);
+	ring_doorbell();
+	xpv_work_reschedule(&keeper_, 0);
+}
+
+Status Client::restart(xenstore_domain_interface *shared)
+{
+	{
+		MutexGuard receiving(receive_mutex_);
+		SpinGuard guard(lock_);
+		link_ = Link::paused;
+		holding_ = false;
+		shared_ = shared;
+		requeue_locked();
+		for (Request &request : queue_)
+			write_once(request.deadline_ms, xpv_now_ms() + read_once(timeout_ms_));
+	}
+	Status opened = open(shared);
+	{
+		MutexGuard receiving(receive_mutex_);
+		SpinGuard guard(lock_);
+		if (opened.ok()) {
+			come_up_locked();
+		} else {
+			link_ = Link::dead;
+			asked_ = ring_.reconnecting();
+			gave_up_ = ring_.error() != 0;
+			fail_all_locked();
+		}
+	}
+	if (opened.ok()) {
+		process(poll_limit);
+		sink_.reconnected(sink_.context);
+	}
+	return opened;
+}
+
+} // namespace xpv
