@@ -29,6 +29,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "vcpus(*counts, more=()): the guests that a test of xpv wants, by vCPUs; more with --matrix")
     config.addinivalue_line("markers", "newest_kernel: run with the last of the kernels only")
+    config.addinivalue_line("markers", "first: wants a guest in which xpv has not been loaded yet")
     config.addinivalue_line("markers", "matrix: takes long, and runs with --matrix only")
 
 
@@ -79,13 +80,14 @@ def _shape_of(item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Tests that share a guest come one after the other, in the order of the
-    files and of the lines in them. What takes long is left out without --matrix."""
+    """Tests that share a guest come one after the other: those that must be
+    first, then the others in the order of the files and of the lines in them. What takes long is left out without --matrix."""
     if not config.getoption("--matrix"):
         long = [item for item in items if item.get_closest_marker("matrix")]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
-    items.sort(key=lambda item: (str(_shape_of(item) or ""), str(item.path), item.location[1]))
+    items.sort(key=lambda item: (str(_shape_of(item) or ""), not item.get_closest_marker("first"),
+                                 str(item.path), item.location[1]))
 
 
 @pytest.hookimpl(hookwrapper=True)

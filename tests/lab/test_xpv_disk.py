@@ -25,6 +25,7 @@ def leftovers(guest, host, ports):
     return found
 
 
+@pytest.mark.first
 @pytest.mark.vcpus(1)
 def test_upcall_by_platform_interrupt(xpv, host):
     """Without upcall vectors all events come to vCPU 0, and the disk works."""
@@ -38,6 +39,7 @@ def test_upcall_by_platform_interrupt(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.first
 @pytest.mark.vcpus(1, 2, 4)
 def test_disk(xpv, host):
     """Data through ext4, equal after a remount and in dom0's eyes; then
