@@ -145,6 +145,9 @@ static int __init hypervisor_init(void)
 	if (error)
 		goto remove_cpuhp;
 
+	error = xpv_sysfs_start();
+	if (error)
+		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
 	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
 	ready = true;
@@ -162,6 +165,7 @@ stop:
 static void __exit hypervisor_exit(void)
 {
 	debugfs_remove(windows_file);
+	xpv_sysfs_stop();
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	xpv_hypervisor_stop();
