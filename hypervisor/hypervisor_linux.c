@@ -176,6 +176,7 @@ module_exit(hypervisor_exit);
 
 EXPORT_SYMBOL_GPL(xpv_hypercall);
 EXPORT_SYMBOL_GPL(xpv_hypervisor_version);
+EXPORT_SYMBOL_GPL(xpv_own_domid);
 EXPORT_SYMBOL_GPL(xpv_shared_info);
 EXPORT_SYMBOL_GPL(xpv_vcpu_of_cpu);
 EXPORT_SYMBOL_GPL(xpv_vcpu_info);

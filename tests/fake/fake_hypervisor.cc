@@ -419,6 +419,11 @@ Result<XenPresence> detect_xen()
 	return XenPresence{ 0, (4u << 16) | 17, false };
 }
 
+Result<Domid> own_domid(const XenPresence &)
+{
+	return Domid{ XPV_FAKE_OWN_DOMID };
+}
+
 Vcpu this_vcpu(const XenPresence &, uint32_t fallback)
 {
 	return Vcpu{ fallback };

@@ -340,6 +340,15 @@ TEST_F(UserMaps, WhatCannotBeMapped)
 	xpv_user_map_release(map);
 }
 
+TEST_F(UserMaps, OnesOwnGrantsAreRefused)
+{
+	foreign[1].domain.value = XPV_FAKE_OWN_DOMID;
+	uint64_t index = add();
+	EXPECT_EQ(xpv_user_map_view(user, index, count, true, &map, &first), -XEN_EINVAL);
+	EXPECT_EQ(xpv_fake_foreign_mapped(), 0u);
+	foreign[1].domain = owner;
+}
+
 TEST_F(UserMaps, Notice)
 {
 	uint64_t index = add(0, 1);
