@@ -45,7 +45,7 @@ inline constexpr unsigned int batch_size = 32;
 [[nodiscard]] constexpr int16_t grant_status(int code)
 {
 	for (int16_t candidate = GNTST_okay; candidate >= GNTST_no_space; candidate--)
-		if (candidate != GNTST_general_error && grant_errno(candidate) == code)
+		if (grant_errno(candidate) == code && code != -XEN_EIO)
 			return candidate;
 	return GNTST_general_error;
 }

@@ -112,8 +112,8 @@ int xpv_user_maps_set_notice(struct xpv_user_maps *user, uint64_t offset, const 
 struct xpv_user_map;
 /*
  * Map a whole map, to be shown by a user address space: its frames are
- * `first` and following. -EINVAL when there is no such map, or it is mapped
- * already; or what xpv_grant_map() says. Held once; when the last holder
+ * `first` and following. -EINVAL when there is no such map, it is mapped
+ * already, or a grant in it is this domain's own; or what xpv_grant_map() says. Held once; when the last holder
  * releases it, nobody may see the frames any more.
  */
 int xpv_user_map_view(struct xpv_user_maps *user, uint64_t index, unsigned int count, bool writable,

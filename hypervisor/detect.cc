@@ -49,6 +49,16 @@ Result<XenPresence> detect_xen()
 	return Error(XEN_ENODEV);
 }
 
+Result<Domid> own_domid(const XenPresence &xen)
+{
+	if (cpuid(xen.cpuid_base).eax >= xen.cpuid_base + 4) {
+		Registers hvm = cpuid(xen.cpuid_base + 4);
+		if (hvm.eax & XEN_HVM_CPUID_DOMID_PRESENT)
+			return Domid{ static_cast<uint16_t>(hvm.ecx) };
+	}
+	return Error(XEN_ENOENT);
+}
+
 Vcpu this_vcpu(const XenPresence &xen, uint32_t fallback)
 {
 	if (cpuid(xen.cpuid_base).eax >= xen.cpuid_base + 4) {

@@ -19,6 +19,9 @@ struct XenPresence {
 /* Xen's number of the vCPU that runs this; `fallback` where Xen does not say. Irqs or preemption off. */
 [[nodiscard]] Vcpu this_vcpu(const XenPresence &xen, uint32_t fallback);
 
+/* This domain's number, which changes with a migration. ENOENT where Xen does not say. Any context. */
+[[nodiscard]] Result<Domid> own_domid(const XenPresence &xen);
+
 /* How xpv_hypercall() is to call Xen. Before the first hypercall. */
 void choose_hypercall(const XenPresence &xen);
 

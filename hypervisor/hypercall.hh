@@ -277,6 +277,15 @@ struct GrantTableSize {
 
 /* ---- version.h ---- */
 
+static_assert(sizeof(xen_compile_info_t) == 64 + 16 + 32 + 32);
+static_assert(sizeof(xen_feature_info_t) == 8);
+
+/* XENVER_*, with what it writes to; what Xen returned. */
+[[nodiscard]] inline long xen_version(unsigned int command, void *argument)
+{
+	return xpv_hypercall(__HYPERVISOR_xen_version, command, reinterpret_cast<unsigned long>(argument), 0, 0);
+}
+
 [[nodiscard]] inline Result<xen_extraversion_t *> xen_extraversion(xen_extraversion_t *text)
 {
 	long code = xpv_hypercall(__HYPERVISOR_xen_version, XENVER_extraversion, reinterpret_cast<unsigned long>(text),

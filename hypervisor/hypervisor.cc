@@ -184,6 +184,14 @@ unsigned int xpv_hypervisor_version(void)
 	return xpv::presence.version;
 }
 
+int xpv_own_domid(struct xpv_domid *domid)
+{
+	auto own = xpv::own_domid(xpv::presence);
+	if (own.ok())
+		*domid = own.value();
+	return own.code();
+}
+
 struct shared_info *xpv_shared_info(void)
 {
 	return xpv::state->shared_info;

@@ -36,6 +36,9 @@ long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsi
 /* Xen's version, (major << 16) | minor, and its full string, e.g. "4.17.7". Any context. */
 unsigned int xpv_hypervisor_version(void);
 
+/* This domain's number as others know it, until the next migration. -ENOENT where Xen does not say. Any context. */
+int xpv_own_domid(struct xpv_domid *domid);
+
 /* The shared info page, mapped for as long as the module is loaded. Any context. */
 struct shared_info *xpv_shared_info(void);
 

@@ -148,6 +148,9 @@ static int __init hypervisor_init(void)
 		goto remove_cpuhp;
 
 	xpv_hypervisor_suspend_start();
+	error = xpv_sysfs_start();
+	if (error)
+		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
 	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
 	ready = true;
@@ -166,6 +169,7 @@ static void __exit hypervisor_exit(void)
 {
 	debugfs_remove(windows_file);
 	xpv_hypervisor_suspend_stop();
+	xpv_sysfs_stop();
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
 	xpv_hypervisor_stop();
@@ -176,6 +180,7 @@ module_exit(hypervisor_exit);
 
 EXPORT_SYMBOL_GPL(xpv_hypercall);
 EXPORT_SYMBOL_GPL(xpv_hypervisor_version);
+EXPORT_SYMBOL_GPL(xpv_own_domid);
 EXPORT_SYMBOL_GPL(xpv_shared_info);
 EXPORT_SYMBOL_GPL(xpv_vcpu_of_cpu);
 EXPORT_SYMBOL_GPL(xpv_vcpu_info);

@@ -26,6 +26,28 @@ void xpv_hypervisor_suspend_stop(void);
 /* Make Xen's number and info of the running vCPU known. On that CPU, in a thread bound to it. */
 int xpv_hypervisor_vcpu_online(unsigned int cpu);
 
+/* What Xen says of itself and of this domain, for /sys/hypervisor. */
+enum xpv_about {
+	XPV_ABOUT_MAJOR,
+	XPV_ABOUT_MINOR,
+	XPV_ABOUT_EXTRA,
+	XPV_ABOUT_UUID,
+	XPV_ABOUT_COMPILER,
+	XPV_ABOUT_COMPILED_BY,
+	XPV_ABOUT_COMPILE_DATE,
+	XPV_ABOUT_CAPABILITIES,
+	XPV_ABOUT_CHANGESET,
+	XPV_ABOUT_VIRTUAL_START,
+	XPV_ABOUT_PAGESIZE,
+	XPV_ABOUT_FEATURES,
+	XPV_ABOUT_BUILDID, /* bytes */
+};
+/* A line of text, or bytes, in `text` of a page. Returns their number, or what Xen says. Sleeping context. */
+int xpv_hypervisor_about(enum xpv_about what, char *text);
+/* In C: /sys/hypervisor. Sleeping context; stop also when start failed. */
+int xpv_sysfs_start(void);
+void xpv_sysfs_stop(void);
+
 /* ---- Called by the C++ code ---- */
 
 /* Pages that stay allocated, and marked, when the module goes; see xpv_lend_pages(). */

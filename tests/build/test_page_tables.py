@@ -45,6 +45,7 @@ def test_only_windows_include_the_pte_type():
     "at = vmap_pfn(frames, count, prot);",
     "set_memory_rw(address, 1);",
     "remap_pfn_range(vma, address, pfn, size, prot);",
+    "vm_insert_page(vma, address, page);",
     "entry = lookup_address(address, &level);",
     "xpv_hypercall(__HYPERVISOR_mmu_update, request, 1, 0, 0);",
     "HYPERVISOR_update_va_mapping(address, pte, UVMF_INVLPG);",

@@ -208,6 +208,18 @@ int copy_end(const gnttab_copy::gnttab_copy_ptr &end, bool by_reference, bool wr
 	return GNTST_okay;
 }
 
+/* A mapping is a copy: what changes in the page meanwhile has to change there too. */
+void show_in_mappings(const ForeignGrant &grant, unsigned int offset, unsigned int length)
+{
+	for (const Handle &handle : grants.handles) {
+		if (handle.grant != &grant || handle.in_page_table)
+			continue;
+		if (void *memory = fake_claimed_memory(Gfn{ handle.address >> 12 }))
+			__builtin_memcpy(static_cast<char *>(memory) + offset, static_cast<char *>(grant.page) + offset,
+					 length);
+	}
+}
+
 int copy(const gnttab_copy &operation)
 {
 	char *from = nullptr, *to = nullptr;
@@ -216,6 +228,9 @@ int copy(const gnttab_copy &operation)
 	if (int status = copy_end(operation.dest, operation.flags & GNTCOPY_dest_gref, true, operation.len, to))
 		return status;
 	__builtin_memcpy(to, from, operation.len);
+	if (operation.flags & GNTCOPY_dest_gref)
+		show_in_mappings(*foreign_grant(Domid{ operation.dest.domid }, Gref{ operation.dest.u.ref }),
+				 operation.dest.offset, operation.len);
 	return GNTST_okay;
 }
 

@@ -16,6 +16,9 @@
 extern "C" {
 #endif
 
+/* The domain's own number. */
+#define XPV_FAKE_OWN_DOMID 7
+
 /* Back to the state of a new domain; the caller's modules must hold nothing. */
 void xpv_fake_reset(void);
 

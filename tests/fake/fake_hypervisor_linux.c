@@ -40,6 +40,7 @@ EXPORT_SYMBOL_GPL(xpv_fake_foreign_answer);
 EXPORT_SYMBOL_GPL(xpv_fake_refuse_unmap);
 EXPORT_SYMBOL_GPL(xpv_fake_foreign_mapped);
 EXPORT_SYMBOL_GPL(xpv_fake_largest_grant_batch);
+EXPORT_SYMBOL_GPL(xpv_fake_memory);
 EXPORT_SYMBOL_GPL(xpv_fake_set_param);
 EXPORT_SYMBOL_GPL(xpv_fake_param);
 EXPORT_SYMBOL_GPL(xpv_fake_fail);

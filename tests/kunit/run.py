@@ -49,6 +49,7 @@ INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
 mount -t debugfs debug /sys/kernel/debug
 say() { echo "xpv-kunit: $*" > /dev/kmsg; }
 suite() { # name, modules in load order, each with a colon and its parameters
