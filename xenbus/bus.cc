@@ -14,6 +14,8 @@ constinit xpv_lock_class bus_queue_class;
 
 constexpr unsigned int retry_ms = 1000;
 constexpr unsigned int wait_slice_ms = 10000;
+constexpr unsigned int hold_timeout_ms = 10000;
+constexpr unsigned int hold_look_ms = 1;
 
 /* The names in a directory of the store; none when there is no such directory. */
 class Directory {
@@ -120,7 +122,7 @@ Bus::~Bus()
 
 bool Bus::has_work()
 {
-	return read_once(stopping_) || read_once(wanted_);
+	return read_once(stopping_) || (read_once(wanted_) && !gate_.closed());
 }
 
 void Bus::run()
@@ -132,9 +134,13 @@ void Bus::run()
 	while (!read_once(stopping_)) {
 		if (!xpv_wait_event(&wait_queue_, has_work, self, wait_slice_ms))
 			continue;
-		if (read_once(stopping_) || !exchange(wanted_, false))
-			continue;
-		Status looked = scan();
+		Status looked;
+		{
+			Gate::Pass pass(gate_);
+			if (read_once(stopping_) || !pass || !exchange(wanted_, false))
+				continue;
+			looked = scan();
+		}
 		if (looked.ok())
 			continue;
 		XPV_ERR_LIMITED("cannot read the list of devices (error %d), trying again", looked.error().number());
@@ -276,6 +282,51 @@ void Bus::remove(Device &device)
 	Owned<Device> last(&device);
 }
 
+bool Bus::devices_busy()
+{
+	MutexGuard guard(mutex_);
+	for (Device &device : devices_)
+		if (device.busy())
+			return true;
+	return false;
+}
+
+Status Bus::hold()
+{
+	unsigned int waited = 0;
+	auto wait_while = [&](auto busy) {
+		while (busy() && waited < hold_timeout_ms) {
+			xpv_sleep_ms(hold_look_ms);
+			waited += hold_look_ms;
+		}
+	};
+	/* The thread first: it waits for devices that it removes, and no other adds any. */
+	gate_.close();
+	wait_while([&] { return gate_.occupied(); });
+	{
+		MutexGuard guard(mutex_);
+		for (Device &device : devices_)
+			device.hold();
+	}
+	wait_while([&] { return devices_busy(); });
+	if (waited < hold_timeout_ms)
+		return {};
+	XPV_WARNING("devices are busy for %u ms, no suspend", waited);
+	go_on();
+	return Error(XEN_ETIMEDOUT);
+}
+
+void Bus::go_on()
+{
+	{
+		MutexGuard guard(mutex_);
+		for (Device &device : devices_)
+			device.go_on();
+	}
+	gate_.open();
+	xpv_wake_up_all(&wait_queue_);
+}
+
 void Bus::restored()
 {
 	MutexGuard guard(mutex_);
@@ -318,6 +369,18 @@ int xpv_bus_start(void)
 void xpv_bus_stop(void)
 {
 	Owned<Bus> bus(std::exchange(the_bus, nullptr));
+}
+
+int xpv_bus_hold(void)
+{
+	Bus *bus = read_once(the_bus);
+	return bus ? bus->hold().code() : 0;
+}
+
+void xpv_bus_go_on(void)
+{
+	if (Bus *bus = read_once(the_bus))
+		bus->go_on();
 }
 
 void xpv_bus_restored(void)

@@ -26,7 +26,9 @@ public:
 
 	/* Sleeping context. */
 	[[nodiscard]] Status start();
-	/* As xpv_bus_prepare_unregister(). */
+	/* As xpv_bus_hold(), xpv_bus_go_on(), xpv_bus_restored(), xpv_bus_prepare_unregister(). */
+	[[nodiscard]] Status hold();
+	void go_on();
 	void restored();
 	void prepare_unregister(const xpv_frontend_driver &driver);
 
@@ -41,7 +43,9 @@ private:
 	void consider(const DeviceIdentity &identity);
 	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
 	void remove(Device &device);
+	[[nodiscard]] bool devices_busy();
 
+	Gate gate_; /* of thread_ */
 	Mutex mutex_;
 	List<Device> devices_;
 	Watch *watch_ = nullptr;

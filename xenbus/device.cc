@@ -192,6 +192,12 @@ void xpv_device::fail(int error, const char *text)
 	schedule();
 }
 
+void xpv_device::go_on()
+{
+	gate_.open();
+	schedule();
+}
+
 void xpv_device::restored()
 {
 	write_once(restore_, Restore::waits_for_bus);
@@ -228,7 +234,8 @@ void xpv_device::schedule()
 void xpv_device::run()
 {
 	MutexGuard guard(mutex_);
-	if (!driver_)
+	Gate::Pass pass(gate_);
+	if (!driver_ || !pass)
 		return;
 	retry_ = false;
 	unsigned int steps = 0;

@@ -16,6 +16,7 @@
 #include "lib/list.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
+#include "xenbus/gate.hh"
 #include "xenbus/linux.h"
 #include "xenbus/state.hh"
 #include "xenbus/text.hh"
@@ -71,6 +72,10 @@ public:
 		return identities_[xpv::read_once(current_identity_)];
 	}
 	[[nodiscard]] const char *path() const { return path_.get(); }
+	/* For a suspend: take no step until go_on(); one may be under way still. */
+	void hold() { gate_.close(); }
+	[[nodiscard]] bool busy() const { return gate_.occupied(); }
+	void go_on();
 	/*
 	 * The domain was restored: nothing is done for the device until the bus
 	 * has found where its backend is now and says so to relocate(); that is
@@ -137,6 +142,7 @@ private:
 	int failure_error_ = 0;
 	xpv::FixedText<128> failure_text_;
 
+	xpv::Gate gate_;
 	xpv::Mutex mutex_;
 	const xpv_frontend_driver *driver_ = nullptr;
 	Phase phase_ = Phase::initialising;

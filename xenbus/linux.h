@@ -94,6 +94,15 @@ int xpv_bus_start(void);
 void xpv_bus_stop(void);
 
 /*
+ * Before a suspend, so that nothing asks one store and is answered by
+ * another: wait until no look at the store and no step of a device is under
+ * way, and begin none. ETIMEDOUT, and all is as before, when they do not end.
+ * Sleeping context.
+ */
+int xpv_bus_hold(void);
+/* Do what waited for it. Any number of times, also without xpv_bus_hold(). Sleeping context. */
+void xpv_bus_go_on(void);
+/*
  * The domain is a new one: every device has lost its connection, and shakes
  * hands with the backend that the store now says. Sleeping context.
  */

@@ -11,24 +11,31 @@ namespace {
 
 int prepare()
 {
-	return xpv_store_pause();
+	if (int error = xpv_bus_hold())
+		return error;
+	int error = xpv_store_pause();
+	if (error)
+		xpv_bus_go_on();
+	return error;
 }
 
 void abandon()
 {
 	xpv_store_unpause();
+	xpv_bus_go_on();
 }
 
 void resume_late(xpv_resume_kind kind)
 {
 	if (kind == XPV_RESUME_CANCELLED) {
-		xpv_store_unpause();
+		abandon();
 		return;
 	}
 	/* Before anybody acts on what the new store says of the old devices. */
 	xpv_bus_restored();
 	if (int error = xpv_store_reconnect())
 		XPV_ERR("no connection to the store after a restore: error %d", error);
+	xpv_bus_go_on();
 }
 
 constinit xpv_suspend_part part = {

@@ -401,7 +401,7 @@ TEST_F(RestoredDevices, DeadConnectionIsRevived)
 	EXPECT_TRUE(store.client.dead());
 	restore([&] { attach_elsewhere("1"); });
 	EXPECT_FALSE(store.client.dead());
-	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1") << store.client.dead();
 }
 
 TEST_F(RestoredDevices, TwiceInShortOrder)
