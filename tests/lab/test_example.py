@@ -30,7 +30,7 @@ class Echo:
         self.guest, self.host = guest, host
         build = directory / "echo"
         shutil.copytree(ROOT / "examples/echo", build)
-        symbols = payload.module_dir(guest.modules, guest.kernel) / "Module.symvers"
+        symbols = payload.module_dir(guest.modules, guest.kernel).resolve() / "Module.symvers"
         subprocess.run(["make", "-s", "-C", build, f"XPV={ROOT}", f"SYMBOLS={symbols}",
                         f"KDIR=/usr/src/linux-headers-{guest.kernel.release}"], check=True)
         module = build / "xpv_echofront.ko"
