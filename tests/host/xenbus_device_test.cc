@@ -259,9 +259,14 @@ protected:
 	/* As the registry calls it, with what Connection does in the kernel. */
 	void suspend()
 	{
+		ASSERT_EQ(xpv_bus_hold(), 0);
 		ASSERT_TRUE(store.client.pause().ok());
 	}
-	void cancel() { store.client.unpause(); }
+	void cancel()
+	{
+		store.client.unpause();
+		xpv_bus_go_on();
+	}
 	template <typename Toolstack>
 	void restore(Toolstack toolstack)
 	{
@@ -271,6 +276,7 @@ protected:
 		xpv_bus_restored();
 		peer.go_on();
 		ASSERT_TRUE(store.client.restart(&peer.page).ok());
+		xpv_bus_go_on();
 	}
 	/* As attach(), by a toolstack of whose domain the frontend is number 7 still, but the backend another. */
 	void attach_elsewhere(const std::string &id, const char *theirs = "2") { attach(id, "1", theirs, 3); }
@@ -401,7 +407,46 @@ TEST_F(RestoredDevices, DeadConnectionIsRevived)
 	EXPECT_TRUE(store.client.dead());
 	restore([&] { attach_elsewhere("1"); });
 	EXPECT_FALSE(store.client.dead());
-	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1") << store.client.dead();
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+}
+
+TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
+{
+	start_bus();
+	do_register();
+	the_calls.slow_ms = 100;
+	attach("1", "1", "2");
+	ASSERT_TRUE(the_calls.wait("1", "pn"));
+	suspend();
+	EXPECT_EQ(the_calls.overlapping, 0);
+	const std::string before = the_calls.get("1");
+	std::this_thread::sleep_for(200ms);
+	EXPECT_EQ(the_calls.get("1"), before) << "no step is begun";
+	peer.become_new();
+	attach_elsewhere("1");
+	std::size_t writes = peer.history(frontend("1") + "/state").size();
+	xpv_bus_restored();
+	peer.go_on();
+	ASSERT_TRUE(store.client.restart(&peer.page).ok());
+	std::this_thread::sleep_for(100ms);
+	EXPECT_EQ(peer.history(frontend("1") + "/state").size(), writes) << "nothing of the old handshake is written";
+	xpv_bus_go_on();
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
+	EXPECT_EQ(the_calls.get("1").back(), 'c');
+}
+
+TEST_F(RestoredDevices, CancelledInTheMiddleOfAHandshake)
+{
+	start_bus();
+	do_register();
+	the_calls.slow_ms = 100;
+	attach("1", "1", "2");
+	ASSERT_TRUE(the_calls.wait("1", "pn"));
+	suspend();
+	std::this_thread::sleep_for(100ms);
+	cancel();
+	EXPECT_TRUE(the_calls.wait("1", "pnc"));
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
 }
 
 TEST_F(RestoredDevices, TwiceInShortOrder)
