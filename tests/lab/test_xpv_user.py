@@ -166,7 +166,7 @@ def test_store_tools(owned, stock, host):
     # Sixteen at once, each with its own nodes, some killed on their way.
     ours.run(r"""
         client() {
-            for i in $(seq 1 20); do
+            for i in $(seq 1 8); do
                 xenstore-write data/many/$1 $i || exit 1
                 [ "$(xenstore-read data/many/$1)" = $i ] || exit 1
             done
