@@ -339,7 +339,13 @@ class Guest:
     def migrate(self, timeout=300):
         """xl migrate to the same host, over a pipe instead of ssh."""
         self._leave_domain()
-        self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"', timeout=timeout)
+        try:
+            self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"',
+                          timeout=timeout)
+        except LabError:
+            self.console += self._console_log()     # as far as it came there
+            self._generation -= 1                   # and perhaps it is still here
+            raise
         self._enter_domain()
 
     def _leave_domain(self):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import initrd
 from .errors import LabError
+from .progress import say
 
 JOURNAL = (initrd.INSIDE / "journal.py").read_text()
 # Where dom0 keeps what xl saves.
@@ -70,8 +71,12 @@ class Load:
         return self
 
     def __exit__(self, kind, *_):
-        if kind:        # leave nothing that keeps the next test's guest busy
+        if not kind:
+            return
+        try:            # leave nothing that keeps the next test's guest busy
             self._guest.run("for f in /tmp/load/*.pid; do kill -KILL -$(cat $f); done; umount /mnt", check=False)
+        except LabError as error:       # what is being raised already says more
+            say(f"{self._guest.name}: its load goes on: {error}")
 
     def _moves(self, count, by, what):
         """It goes on: it counts further than before."""
