@@ -10,6 +10,7 @@
 # make demo                     boot real Xen and use a disk through xpv
 # make test                     run all tests; make test SUITE=host one suite
 # make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
+# make soak MINUTES=60          suspend one guest 300 times under load; goes on where it stopped
 # make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
@@ -75,9 +76,14 @@ SECONDS	?= 60
 fuzz: deps
 	@$(root)/tests/fuzz/run $(SECONDS)
 
+MINUTES	?= 0
+soak: deps
+	+@$(MAKE) --no-print-directory all-kernels
+	@$(root)/tests/lab/soak --modules=$(root)/build --minutes=$(MINUTES) $(SOAK)
+
 bench: deps
 	+@$(MAKE) --no-print-directory all-kernels
 	@$(root)/tests/bench/run.py $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps demo lab test fuzz bench
+.PHONY: modules modules_install all-kernels tree clean deps demo lab test fuzz soak bench
 .DEFAULT_GOAL := modules

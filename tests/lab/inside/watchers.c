@@ -3,14 +3,18 @@
  * One thread on each CPU that keeps values in its SSE registers and its
  * thread-local storage, reads the monotonic clock, and says when any of them
  * is not what it must be. On SIGTERM each reports the longest time that it
- * saw between two turns: what a suspend cost it.
+ * saw between two turns: what a suspend cost it. On SIGUSR1 the same, since
+ * the SIGUSR1 before.
  *
- *   watchers		"fault ..." lines at once; "cpu N turns N longest_us N" at the end
+ *   watchers		"fault ..." lines at once; "recent N cpu N us N" for the Nth
+ *			SIGUSR1; "cpu N turns N longest_us N" at the end
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +30,12 @@ struct watcher {
 	int cpu;
 	unsigned long turns;
 	int64_t longest;
+	_Atomic int64_t recent;
 };
 
-static volatile sig_atomic_t stop;
+static _Atomic bool stop;
 static _Atomic int faults;
 static __thread uint64_t local;
-
-static void on_signal(int number)
-{
-	(void)number;
-	stop = 1;
-}
 
 static void fault(const struct watcher *watcher, const char *what, int64_t value)
 {
@@ -101,25 +100,47 @@ static void *watch(void *argument)
 			fault(watcher, "monotonic clock went back by ns", last - time);
 		if (time - last > watcher->longest)
 			watcher->longest = time - last;
+		if (time - last > watcher->recent)
+			watcher->recent = time - last;
 		last = time;
 		watcher->turns++;
 	}
 	return NULL;
 }
 
+/* Until SIGTERM. What a watcher sees while it is asked may be told now or the next time. */
+static void report_when_asked(struct watcher *watchers, int count, const sigset_t *signals)
+{
+	int number;
+
+	for (unsigned int asked = 1; !sigwait(signals, &number) && number != SIGTERM; asked++) {
+		for (int i = 0; i < count; i++)
+			printf("recent %u cpu %d us %lld\n", asked, watchers[i].cpu,
+			       (long long)(atomic_exchange(&watchers[i].recent, 0) / 1000));
+		fflush(stdout);
+	}
+}
+
 int main(void)
 {
+	sigset_t signals;
 	int count = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	struct watcher *watchers = calloc((size_t)count, sizeof(*watchers));
 
 	if (!watchers)
 		return 1;
-	signal(SIGTERM, on_signal);
+	/* For the threads too: the signals are waited for here. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	for (int i = 0; i < count; i++) {
 		watchers[i].cpu = i;
 		if (pthread_create(&watchers[i].thread, NULL, watch, &watchers[i]))
 			return 1;
 	}
+	report_when_asked(watchers, count, &signals);
+	stop = true;
 	for (int i = 0; i < count; i++) {
 		pthread_join(watchers[i].thread, NULL);
 		printf("cpu %d turns %lu longest_us %lld\n", watchers[i].cpu, watchers[i].turns,

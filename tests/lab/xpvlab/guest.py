@@ -327,9 +327,15 @@ class Guest:
         self._leave_domain()
         self.host.run(f"xl save {options} {self.name} {file}", timeout=timeout)
 
-    def restore(self, file, options="", timeout=300):
-        """xl restore; the guest goes on where save() found it."""
+    def restore(self, file, options="", timeout=300, paused=None):
+        """xl restore; the guest goes on where save() found it. paused() is
+        called when the domain is there, before it runs."""
+        options += " -p" if paused else ""
         self.host.run(f"xl restore {options} {self._next_config()} {file}", timeout=timeout)
+        if paused:
+            self.domid = int(self.host.run(f"xl domid {self.name}").out)
+            paused()
+            self.host.run(f"xl unpause {self.name}")
         self._enter_domain()
 
     def checkpoint(self, file, timeout=300):
@@ -339,7 +345,13 @@ class Guest:
     def migrate(self, timeout=300):
         """xl migrate to the same host, over a pipe instead of ssh."""
         self._leave_domain()
-        self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"', timeout=timeout)
+        try:
+            self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"',
+                          timeout=timeout)
+        except LabError:
+            self.console += self._console_log()     # as far as it came there
+            self._generation -= 1                   # and perhaps it is still here
+            raise
         self._enter_domain()
 
     def _leave_domain(self):

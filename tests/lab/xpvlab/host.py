@@ -132,6 +132,7 @@ class Host:
                 self._process = subprocess.Popen(
                     argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     env=dict(os.environ, TMPDIR=str(self.run_dir)),
+                    start_new_session=True,     # a Ctrl-C is for us; we end it in our own time
                     preexec_fn=_die_with_parent)
             self._wait_for_dom0()
 
