@@ -92,13 +92,15 @@ class Store:
             pass
 
     def transaction(self, body):
-        """Run body(number), again while others are in its way."""
+        """Run body(number), again while others are in its way; the time of
+        the commit that succeeded."""
         while True:
             number = int(self.ask(START, "\0"))
             body(number)
+            started = time.monotonic()
             try:
                 self.ask(END, "T\0", transaction=number)
-                return
+                return started
             except Refused as refusal:
                 if str(refusal) != "EAGAIN":
                     raise
@@ -162,9 +164,9 @@ def add(store, options):
 
     if options.wait:
         watch_states(store, options)
-    store.transaction(all_of_them)
+    started = store.transaction(all_of_them)
     if options.wait:
-        wait_for_states(store, options)
+        wait_for_states(store, options, started)
 
 
 def watch_states(store, options):
@@ -173,8 +175,7 @@ def watch_states(store, options):
         store.ask(WATCH, path, "\0", path, "\0")
 
 
-def wait_for_states(store, options):
-    started = time.monotonic()
+def wait_for_states(store, options, started):
     end = started + options.wait
     missing = list(options.numbers)
     while missing:
@@ -186,15 +187,15 @@ def wait_for_states(store, options):
 
 def wait(store, options):
     watch_states(store, options)
-    wait_for_states(store, options)
+    wait_for_states(store, options, time.monotonic())
 
 
 def remove(store, options):
-    for number in options.numbers:
+    missing = [number for number in options.numbers if store.read(backend(options, number) + "/state") is not None]
+    for number in missing:
         store.write(backend(options, number) + "/online", "0")
         store.write(backend(options, number) + "/state", "5")
     end = time.monotonic() + options.wait
-    missing = list(options.numbers)
     while missing and time.monotonic() < end:
         missing = [number for number in missing
                    if store.read(backend(options, number) + "/state") not in (CLOSED, None)]
