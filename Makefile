@@ -10,7 +10,7 @@
 # make demo                     boot real Xen and use a disk through xpv
 # make test                     run all tests; make test SUITE=host one suite
 # make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
-# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers
+# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers; also: suspend, xenbus
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
 #
