@@ -11,7 +11,7 @@
 # make test                     run all tests; make test SUITE=host one suite
 # make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
 # make soak MINUTES=60          suspend one guest 300 times under load; goes on where it stopped
-# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers
+# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers; also: suspend, xenbus
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
 #

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Count what xpv's primitives cost, against the kernel's own on the same Xen.
 
-    tests/bench/run.py primitives|suspend [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]...
+    tests/bench/run.py primitives|suspend|xenbus [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]...
 
-suspend: see suspend.py. primitives:
+suspend, xenbus: see suspend.py and xenbus.py. primitives:
 
 Two guests with the same kernel boot on one machine whose clock counts
 instructions: one with the kernel's own Xen support, one with xpv. A module in
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 import suspend  # noqa: E402
+import xenbus  # noqa: E402
 from xpvlab import Host  # noqa: E402
 from xpvlab.payload import module_dir  # noqa: E402
 
@@ -79,13 +80,13 @@ def report(intree, again, xpv, others):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=["primitives", "suspend"])
+    parser.add_argument("suite", choices=["primitives", "suspend", "xenbus"])
     parser.add_argument("--modules", type=Path, default=ROOT / "build")
     parser.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12")
     parser.add_argument("--vcpus", type=int, action="append", help="of the suspended guests; may be repeated")
     options = parser.parse_args()
-    if options.suite == "suspend":
-        suspend.main(options)
+    if options.suite != "primitives":
+        {"suspend": suspend, "xenbus": xenbus}[options.suite].main(options)
         return
     with tempfile.TemporaryDirectory() as scratch, Host(counting=True) as host:
         kernel = host.guest_image.kernels[options.kernel]

@@ -33,7 +33,9 @@ ip link set xenbr0 up
 cp /lab/block-hotplug.sh /etc/xen/scripts/block
 cp /lab/vif-hotplug.sh /etc/xen/scripts/vif-bridge
 mount -t xenfs xenfs /proc/xen
-xenstored
+# Both daemons are in Debian's package; lab.xenstored= chooses.
+store=$(sed -n 's/.*lab\.xenstored=\([^ ]*\).*/\1/p' /proc/cmdline)
+"${store:-xenstored}"
 until xenstore-exists /; do sleep 0.1; done
 xen-init-dom0
 xenconsoled --log=all --log-dir=/var/log/xen

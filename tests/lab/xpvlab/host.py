@@ -41,16 +41,18 @@ def _die_with_parent():
 
 class Host:
     """`counting`: the clocks of this machine count executed instructions, one
-    a nanosecond, on one processor; it takes several times as long."""
+    a nanosecond, on one processor; it takes several times as long.
+    `xenstored`: dom0's, xenstored (in C) or oxenstored."""
 
     def __init__(self, memory=4096, dom0_memory=1024, cpus=None, run_dir=None,
-                 xen_args="", boot_timeout=900, counting=False):
+                 xen_args="", boot_timeout=900, counting=False, xenstored="xenstored"):
         self.emulator = qemu.build()
         self.dom0_image = images.dom0()
         self.guest_image = images.guest()
         self.memory = memory
         self.dom0_memory = dom0_memory
         self.counting = counting
+        self.xenstored = xenstored
         self.cpus = 1 if counting else cpus or (2 if self.emulator.trusted else 3)
         # The stock emulator's worst fault strikes physical CPU 0 only.
         self.hvm_cpus = None if self.emulator.trusted or counting else f"1-{self.cpus - 1}"
@@ -103,7 +105,7 @@ class Host:
         else:
             xen += " dom0_max_vcpus=1 dom0_vcpus_pin"
         dom0 = "console=hvc0 loglevel=7 panic=-1 rcupdate.rcu_cpu_stall_timeout=120 " \
-               "watchdog_thresh=60"
+               f"watchdog_thresh=60 lab.xenstored={self.xenstored}"
         argv = [
             self.emulator.binary, *self.emulator.options,
             "-accel", f"tcg,thread={'single' if self.counting else 'multi'},tb-size=512",
