@@ -145,7 +145,10 @@ def guest(host, kernel, request):
 
 
 class _Fleet:
-    """The guests that several tests share: while one is tested, the next one boots."""
+    """The guests that several tests share: while one is tested, the next one
+    boots, unless either has so many vCPUs that both would take very long."""
+
+    MANY_VCPUS = 8
 
     def __init__(self, host, modules, shapes):
         self._host = host
@@ -166,7 +169,8 @@ class _Fleet:
 
     def take(self, shape):
         for wanted in self._shapes[self._shapes.index(shape):][:2]:
-            if wanted not in self._booting:
+            few = max(shape.vcpus, wanted.vcpus) < self.MANY_VCPUS
+            if wanted not in self._booting and (few or wanted == shape):
                 self._start(wanted)
         guest, boot = self._booting[shape]
         boot.result()
