@@ -83,7 +83,7 @@ def plug_and_unplug(guest, tool, loop):
 
 
 @pytest.mark.vcpus(2)
-@pytest.mark.parametrize("where", ["backend", "frontend"])
+@pytest.mark.parametrize("where", ["frontend", pytest.param("backend", marks=pytest.mark.matrix)])
 def test_flood_of_watch_events(xpv, host, tool, loop, where):
     """As many writes as dom0 can do, below nodes that are watched. With the
     same path each time xenstored itself drops what is waiting already; with
@@ -187,7 +187,7 @@ def test_vanished_and_added_again(xpv, host, loop):
 
 
 @pytest.mark.vcpus(2)
-@pytest.mark.parametrize("kind,index", [("vbd", 6), ("nobody", 7)])
+@pytest.mark.parametrize("kind,index", [("nobody", 7), pytest.param("vbd", 6, marks=pytest.mark.matrix)])
 def test_stuck_backend(xpv, host, tool, loop, kind, index):
     """xen-blkback without a device stays in InitWait; where nobody serves, in
     Initialising for ever, and not even an end of it is answered."""

@@ -234,7 +234,7 @@ def test_more_vcpus_than_shared_info_has_room_for(guest, host, modules):
 
 
 @pytest.mark.vcpus(2, more=(4,))
-@pytest.mark.parametrize("mode", ["step", "break"])
+@pytest.mark.parametrize("mode", ["step", pytest.param("break", marks=pytest.mark.matrix)])
 def test_debugger(xpv, host, mode):
     """A process that is single-stepped, and one with a hardware breakpoint
     and a watchpoint, on a vCPU that is rebuilt: no event is lost or doubled."""

@@ -351,6 +351,7 @@ def test_two_guests_of_xpv(owned, host):
         one.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_vchan_with_a_guest_of_the_kernels_own(owned, stock):
     """Each end with the in-tree drivers at the other."""
