@@ -3,6 +3,7 @@
 late, with many vCPUs, or in the middle of a debugger's work."""
 
 import hashlib
+import os
 import random
 import re
 import time
@@ -233,8 +234,13 @@ def test_more_vcpus_than_shared_info_has_room_for(guest, host, modules):
 # ---- Debuggers ----
 
 
+# The emulated machine ends without a word when a guest sets a hardware
+# breakpoint, with or without xpv; for a machine that has them, say so.
+DEBUGGER_MODES = ["step", "break"] if os.environ.get("XPV_HARDWARE_BREAKPOINTS") else ["step"]
+
+
 @pytest.mark.vcpus(2, more=(4,))
-@pytest.mark.parametrize("mode", ["step", pytest.param("break", marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("mode", DEBUGGER_MODES)
 def test_debugger(xpv, host, mode):
     """A process that is single-stepped, and one with a hardware breakpoint
     and a watchpoint, on a vCPU that is rebuilt: no event is lost or doubled."""
@@ -242,8 +248,6 @@ def test_debugger(xpv, host, mode):
     xpv.write_file("/tmp/debugger", underload.program("debugger"))
     # Without xpv: what this processor can do.
     alone = xpv.run(f"chmod +x /tmp/debugger; timeout 100 /tmp/debugger {mode} {cpu} 200", check=False)
-    if mode == "break" and "break events 200 faults 0" not in alone.out:
-        pytest.skip(f"the emulated processor has no hardware breakpoints in a guest: {alone.out}")
     assert alone.out == f"{mode} events 200 faults 0\n"
 
     def events():
