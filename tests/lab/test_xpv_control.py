@@ -111,8 +111,9 @@ def test_shutdown(guest, host, modules, drivers):
 @pytest.mark.newest_kernel
 def test_reboot_console_and_destroy(guest, host, modules):
     """`xl reboot` brings a new domain up, `xl console` talks to it, `xl destroy` ends it."""
-    one = guest(type="hvm", drivers="xpv", modules=modules, disks=[48],
-                config='on_reboot = "restart"\nserial = "pty"')
+    # What the kernel says goes to the second port too, for the lab. A panic is not to become a reboot.
+    one = guest(type="hvm", drivers="xpv", modules=modules, disks=[48], cmdline="console=ttyS1,115200 panic=0",
+                config='on_reboot = "restart"\nserial = ["pty", "file:CONSOLE_FILE"]')
     one.load_xpv()
     first = one.domid
     host.run(f"xl reboot {one.name}", timeout=90)

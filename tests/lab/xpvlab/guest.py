@@ -47,7 +47,8 @@ class Guest:
     disks     a number, or a list of sizes in MiB or of Disk
     vifs      number of network interfaces, on bridge xenbr0 (10.77.0.1/16)
     cmdline   more for the kernel's command line
-    config    more lines for xl's configuration
+    config    more lines for xl's configuration, where CONSOLE_FILE is the file (in dom0)
+              that the lab reads as the console
     files     local files to find at /lab/payload/files
     expected  regular expressions of bad lines in the guest's kernel log that
               this test provokes
@@ -199,7 +200,8 @@ class Guest:
         lines += [f"disk = {disks}"]
         if self.type != "pv" and self.host.hvm_cpus:
             lines += [f'cpus = "{self.host.hvm_cpus}"']
-        return "\n".join(lines) + f"\n{self.config}\n"
+        own = self.config.replace("CONSOLE_FILE", self.console_file)
+        return "\n".join(lines) + f"\n{own}\n"
 
     def mac(self, number=0):
         ident = int(self.name[1:])
@@ -241,10 +243,14 @@ class Guest:
             if self._relay and self.channel.alive(2.0):
                 return
             if not self.exists():
-                raise GuestDied(f"{self.name} died while booting; its console:\n"
-                                + self.console_tail() + self._device_model_log())
-        raise LabError(f"{self.name} did not come up in {self.boot_timeout} s; its console:\n"
-                       + self.console_tail() + self._device_model_log())
+                self._fail_to_boot(GuestDied, "died while booting")
+        self._fail_to_boot(LabError, f"did not come up in {self.boot_timeout} s")
+
+    def _fail_to_boot(self, kind, what):
+        stale = splat.stale_code(self._console_log())
+        if stale:
+            raise EmulatorFault(f"the emulator ran code that was gone, in {self.name}: {stale[0]}")
+        raise kind(f"{self.name} {what}; its console:\n" + self.console_tail() + self._device_model_log())
 
     def _device_model_log(self):
         log = self.host.run(f"tail -n 20 /var/log/xen/qemu-dm-{self.name}.log", check=False).out
