@@ -381,6 +381,12 @@ class Guest:
 
     # The end
 
+    def _wait_for_restart(self, seconds=15):
+        """A guest that has just died may be on its way back."""
+        end = time.monotonic() + seconds
+        while not self.exists() and time.monotonic() < end:
+            time.sleep(0.5)
+
     def stop(self, shutdown=True):
         """Save the kernel log, power the guest off, take its things away."""
         if self._finished:
@@ -397,6 +403,8 @@ class Guest:
                     say(f"{self.name}: no dmesg: {error}")
                 if shutdown and self.dmesg:
                     self._power_off()
+            if 'on_reboot = "restart"' in self.config:
+                self._wait_for_restart()
             if self.exists():
                 self.host.run(f"xl destroy {self.name}", timeout=120)
             if self._relay:
