@@ -23,6 +23,8 @@ def pytest_addoption(parser):
                     help="one more number of vCPUs for tests that want 4; may be repeated")
     group.addoption("--matrix", action="store_true",
                     help="each test with each kernel; without, a test of xpv runs once for each number of vCPUs")
+    group.addoption("--abi", choices=["fifo", "2level"],
+                    help="of event channels, where a test does not choose it (default: the module's own choice)")
     group.addoption("--memory", type=int, default=4096, help="MiB of the machine")
 
 
@@ -67,7 +69,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("intree", [
             pytest.param(_shape("intree", type, kernel, 2), id=f"{type}-{kernel}")
             for kernel in kernels for type in TYPES
-            if matrix or type == "hvm" or kernel == kernels[-1]], indirect=True, scope="session")
+            if matrix or type in ("hvm", "pvh") and kernel == kernels[-1]], indirect=True, scope="session")
     elif "kernel" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("newest_kernel")
         metafunc.parametrize("kernel", kernels[-1:] if marker else kernels)
@@ -105,6 +107,7 @@ def pytest_runtest_makereport(item, call):
 def host(request):
     """The machine: Xen and dom0, booted once."""
     with Host(memory=request.config.getoption("--memory")) as machine:
+        machine.abi = request.config.getoption("--abi")
         yield machine
 
 

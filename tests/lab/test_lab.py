@@ -10,10 +10,11 @@ pytestmark = pytest.mark.newest_kernel
 
 def test_splat_in_a_guest_fails_it(host, kernel):
     with pytest.raises(SplatFound):
-        with host.guest(type="pvh", kernel=kernel) as one:
+        with host.guest(type="pv", kernel=kernel) as one:
             one.run("echo 'WARNING: CPU: 0 PID: 1 at made/up.c:1' >/dev/kmsg")
 
 
+@pytest.mark.matrix
 def test_panic_in_a_guest_fails_it(host, kernel):
     """The last words are on the console only, among the agent's frames."""
     with pytest.raises(LabError):

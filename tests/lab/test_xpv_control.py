@@ -108,6 +108,7 @@ def test_shutdown(guest, host, modules, drivers):
     assert host.run(f"mount -o ro {one.disks[0].backend} /mnt && cat /mnt/file; umount /mnt").out == "data\n"
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_reboot_console_and_destroy(guest, host, modules):
     """`xl reboot` brings a new domain up, `xl console` talks to it, `xl destroy` ends it."""

@@ -25,6 +25,7 @@ def leftovers(guest, host, ports):
     return found
 
 
+@pytest.mark.matrix
 @pytest.mark.first
 @pytest.mark.vcpus(1)
 def test_upcall_by_platform_interrupt(xpv, host):
@@ -40,7 +41,7 @@ def test_upcall_by_platform_interrupt(xpv, host):
 
 
 @pytest.mark.first
-@pytest.mark.vcpus(1, 2, 4)
+@pytest.mark.vcpus(2, 4, more=(1,))
 def test_disk(xpv, host):
     """Data through ext4, equal after a remount and in dom0's eyes; then
     unloaded without a trace, and loaded again with the data still there. Also
@@ -73,7 +74,8 @@ def test_disk(xpv, host):
 
 
 @pytest.mark.vcpus(2)
-def test_ten_reloads_with_io_in_between(xpv, host):
+def test_reloads_with_io_in_between(xpv, host, request):
+    """Ten; three where the run is to be short."""
     ports = xenstate.open_ports(host, xpv.domid)
     granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()
@@ -81,7 +83,7 @@ def test_ten_reloads_with_io_in_between(xpv, host):
     xpv.unload_xpv()
     free_before = int(xpv.run(FREE_MEMORY).out)
     counts = set()
-    for number in range(10):
+    for number in range(10 if request.config.getoption("--matrix") else 3):
         xpv.load_xpv()
         node = xpv.wait_for_disk()
         xpv.run(f"""set -e

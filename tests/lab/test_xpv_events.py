@@ -28,11 +28,13 @@ def table(guest):
     return rows
 
 
-@pytest.mark.vcpus(1, 2, 4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_table_and_reports(xpv, host):
     """The table in debugfs, and every module's report when dom0 asks."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
+    abi = "2-level" if host.abi == "2level" else "FIFO"
+    assert f"# {abi} ABI" in xpv.run("head -1 /sys/kernel/debug/xpv/evtchn").out
     before = table(xpv)
     assert before["xvda"]["TYPE"] == before["xenstore"]["TYPE"] == "interdomain"
     assert before["xvda"]["REMOTE"] == "0" and before["xen debug"]["REMOTE"] == "1"
@@ -94,7 +96,7 @@ def blow(host, module, port, seconds, meanwhile):
     return sent
 
 
-@pytest.mark.vcpus(1, 4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_a_live_device(xpv, host, storm):
     """The guest goes on answering, its disk working, and handles a small part of what is sent."""
     xpv.load_xpv()
@@ -117,7 +119,7 @@ def test_storm_on_a_live_device(xpv, host, storm):
     xpv.unload_xpv()
 
 
-@pytest.mark.vcpus(4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_the_store(xpv, host, storm):
     xpv.load_xpv()
     xpv.wait_for_disk()
@@ -132,7 +134,7 @@ def test_storm_on_the_store(xpv, host, storm):
     xpv.unload_xpv()
 
 
-@pytest.mark.vcpus(4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_a_dead_device(xpv, host, storm):
     """The driver let go of the device; the backend does not stop."""
     xpv.load_xpv()
@@ -146,6 +148,7 @@ def test_storm_on_a_dead_device(xpv, host, storm):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_a_vector_for_each_vcpu(xpv, host):
     """Upcalls as interrupts of the local APIC. Last, for Xen forgets these

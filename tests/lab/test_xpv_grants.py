@@ -28,7 +28,7 @@ def until(condition, seconds=60):
         time.sleep(0.5)
 
 
-@pytest.mark.vcpus(2)
+@pytest.mark.vcpus(2, more=(1, 4))
 def test_what_a_peer_keeps_is_parked_and_freed_later(xpv, host):
     granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()

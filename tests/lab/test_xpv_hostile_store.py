@@ -186,8 +186,9 @@ def test_vanished_and_added_again(xpv, host, loop):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
-@pytest.mark.parametrize("kind,index", [("nobody", 7), pytest.param("vbd", 6, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("kind,index", [("nobody", 7), ("vbd", 6)])
 def test_stuck_backend(xpv, host, tool, loop, kind, index):
     """xen-blkback without a device stays in InitWait; where nobody serves, in
     Initialising for ever, and not even an end of it is answered."""

@@ -97,7 +97,7 @@ def probe(guest, addresses, seconds):
     return dict(zip(words[::2], map(int, words[1::2])))
 
 
-@pytest.mark.vcpus(4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_user_space_cannot_reach_what_xpv_maps(xpv, program):
     """Neither idle nor while all vCPUs use grants, rings and events, nor after unloading."""
     xpv.write_file("/tmp/pte_probe", program)
@@ -136,7 +136,7 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv, program):
     assert probe(xpv, addresses, 1)["used"] == 0
 
 
-@pytest.mark.vcpus(4)
+@pytest.mark.vcpus(4, more=(1, 2))
 def test_kcore_reads_windows_as_holes(xpv):
     """The frames are not Linux's: it must neither look for them in its own memory, nor show them."""
     xpv.load_xpv()

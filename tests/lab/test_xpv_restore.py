@@ -239,6 +239,7 @@ def test_more_vcpus_than_shared_info_has_room_for(guest, host, modules):
 DEBUGGER_MODES = ["step", "break"] if os.environ.get("XPV_HARDWARE_BREAKPOINTS") else ["step"]
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2, more=(4,))
 @pytest.mark.parametrize("mode", DEBUGGER_MODES)
 def test_debugger(xpv, host, mode):

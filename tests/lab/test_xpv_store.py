@@ -121,6 +121,7 @@ def test_io_while_xenstored_is_stopped(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_watches_do_not_pile_up(xpv, host):
     """Loads and unloads leave no watch in xenstored, which allows 128."""

@@ -54,6 +54,7 @@ def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_vcpus_that_spin(xpv, host):
     """The other barrier: Xen saves the vCPUs where they wait."""

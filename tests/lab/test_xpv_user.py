@@ -123,6 +123,24 @@ def stock(guest, programs):
     return boot
 
 
+@pytest.mark.vcpus(2)
+def test_nodes(xpv):
+    """Debian's tools and Python over the nodes, in short; the long of it is below."""
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    watches = debug(xpv, "xenbus")["watches"]
+    assert xpv.run("stat -c '%a %U %F' /dev/xen/*").out.split("\n")[:-1] == ["600 root character special file"] * 4
+    said = xpv.run(STORE_TOOLS, timeout=300).out
+    assert "+ xenstore-read data/lab/a data/lab/b\n1\ntwo words\n= 0\n" in said
+    assert "+ xenstore-rm data/lab\n= 0\n+ xenstore-exists data/lab\n= 1\n" in said
+    seen = [line for line in xpv.run(WATCH, timeout=300).out.splitlines() if line]
+    assert seen == ["data/lab", "data/lab/a", "data/lab/b/c", "data/lab/b/d", "data/lab/b", "data/lab/a"]
+    xpv.run("xenstore-watch data & sleep 2; kill -9 $!; wait", check=False)
+    until(lambda: debug(xpv, "xenbus")["watches"] == watches)
+    assert "uuid" in xpv.run("ls /sys/hypervisor").out
+    xpv.unload_xpv()
+
+
 def same_for_all(guest, text):
     """A command's output without what tells one domain from another."""
     return re.sub(rf"(\b[nrwb]|/local/domain/){guest.domid}\b", r"\1ID", text)
@@ -138,6 +156,7 @@ def run_test_xenstore(host, guest, arguments):
     return result.out
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_store_tools(owned, stock, host):
     """The tools say the same, byte for byte, as over the in-tree node; nothing is left of them in the end."""
@@ -319,6 +338,7 @@ def nothing_left(guest):
     until(clean)
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_two_guests_of_xpv(owned, host):
     """Pages and vchans: gntalloc and evtchn at one end, gntdev and evtchn at the other."""

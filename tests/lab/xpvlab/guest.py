@@ -2,6 +2,7 @@
 """A guest on the lab's Xen, from `xl create` to the check of its logs."""
 
 import re
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,6 +295,8 @@ class Guest:
         """Load xpv, with these modules' parameters: evtchn="abi=fifo"."""
         if not self.modules:
             raise LabError(f"{self.name} was given no modules")
+        if self.host.abi and "abi=" not in parameters.get("evtchn", ""):
+            parameters["evtchn"] = f"abi={self.host.abi} {parameters.get('evtchn', '')}"
         arguments = " ".join(f"'xpv_{m}={p}'" for m, p in parameters.items())
         return self.run(f"/lab/load-xpv.sh {arguments}", timeout=timeout)
 
@@ -358,6 +361,27 @@ class Guest:
             self.console += self._console_log()     # as far as it came there
             self._generation -= 1                   # and perhaps it is still here
             raise
+        self._enter_domain()
+
+    def migrate_to(self, host, timeout=600):
+        """xl migrate to the other machine of a pair, over a TCP connection.
+        The disks must be what both have."""
+        if self._loops or self.type != "hvm":
+            raise LabError(f"{self.name} has what only its machine has")
+        payload_file = f"{self.name}.payload"
+        shutil.copyfile(self.host.share / payload_file, host.share / payload_file)
+        self._leave_domain()
+        listener = host.start(f"exec python3 /share/accept.py {self.host.peer_address} 2>/share/accept.log")
+        config = self._next_config()
+        self.host.run(f"xl migrate -C {config} -s 'python3 /share/connect.py' {self.name} {self.host.peer_address}",
+                      timeout=timeout)
+        if listener.wait(60).status:
+            raise LabError(f"{self.name}: xl migrate-receive failed: {(host.share / 'accept.log').read_text()}")
+        left = self.host
+        self.host = host
+        # From here on the other machine's log counts; this one's is looked at now.
+        start, self._log_start = self._log_start, host.log_position()
+        left.check(start)
         self._enter_domain()
 
     def _leave_domain(self):

@@ -45,8 +45,9 @@ class Host:
     `xenstored`: dom0's, xenstored (in C) or oxenstored."""
 
     def __init__(self, memory=4096, dom0_memory=1024, cpus=None, run_dir=None,
-                 xen_args="", boot_timeout=900, counting=False, xenstored="xenstored"):
+                 xen_args="", boot_timeout=900, counting=False, xenstored="xenstored", emulator_options=()):
         self.emulator = qemu.build()
+        self.emulator_options = emulator_options
         self.dom0_image = images.dom0()
         self.guest_image = images.guest()
         self.memory = memory
@@ -58,6 +59,7 @@ class Host:
         self.hvm_cpus = None if self.emulator.trusted or counting else f"1-{self.cpus - 1}"
         self.xen_args = xen_args
         self.boot_timeout = boot_timeout
+        self.abi = None             # of event channels, for guests with xpv; None: their own choice
         self.guests = []
         self.channel = None
         self._names = itertools.count(1)
@@ -110,6 +112,7 @@ class Host:
             self.emulator.binary, *self.emulator.options,
             "-accel", f"tcg,thread={'single' if self.counting else 'multi'},tb-size=512",
             *(["-icount", "shift=0,sleep=off"] if self.counting else []),
+            *self.emulator_options,
             "-machine", "pc", "-cpu", CPU,
             "-smp", self.cpus, "-m", self.memory, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot",
