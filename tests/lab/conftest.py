@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from xpvlab import TYPES, EmulatorFault, Host  # noqa: E402
+from xpvlab.guest import MANY_VCPUS  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -151,8 +152,6 @@ class _Fleet:
     """The guests that several tests share: while one is tested, the next one
     boots, unless either has so many vCPUs that both would take very long."""
 
-    MANY_VCPUS = 8
-
     def __init__(self, host, modules, shapes):
         self._host = host
         self._modules = modules
@@ -172,7 +171,7 @@ class _Fleet:
 
     def take(self, shape):
         for wanted in self._shapes[self._shapes.index(shape):][:2]:
-            few = max(shape.vcpus, wanted.vcpus) < self.MANY_VCPUS
+            few = max(shape.vcpus, wanted.vcpus) < MANY_VCPUS
             if wanted not in self._booting and (few or wanted == shape):
                 self._start(wanted)
         guest, boot = self._booting[shape]
