@@ -45,9 +45,10 @@ class Host:
     `xenstored`: dom0's, xenstored (in C) or oxenstored."""
 
     def __init__(self, memory=4096, dom0_memory=1024, cpus=None, run_dir=None,
-                 xen_args="", boot_timeout=900, counting=False, xenstored="xenstored", emulator_options=()):
-        self.emulator = qemu.build()
-        self.emulator_options = emulator_options
+                 xen_args="", boot_timeout=900, counting=False, xenstored="xenstored", plugin=None, devices=()):
+        self.emulator = qemu.build(plugins=plugin is not None)
+        self.plugin = plugin        # of the emulator, as its option has it
+        self.devices = devices      # more of the emulator's options
         self.dom0_image = images.dom0()
         self.guest_image = images.guest()
         self.memory = memory
@@ -112,7 +113,7 @@ class Host:
             self.emulator.binary, *self.emulator.options,
             "-accel", f"tcg,thread={'single' if self.counting else 'multi'},tb-size=512",
             *(["-icount", "shift=0,sleep=off"] if self.counting else []),
-            *self.emulator_options,
+            *(["-plugin", self.plugin] if self.plugin else []), *self.devices,
             "-machine", "pc", "-cpu", CPU,
             "-smp", self.cpus, "-m", self.memory, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot",

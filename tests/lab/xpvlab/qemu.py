@@ -31,28 +31,45 @@ class Emulator:
     options: list
 
 
-def _build(directory):
+def _build(directory, configure):
     work = directory / "work"
     work.mkdir()
     log = directory / "build.log"
     with step("building QEMU from Debian's source package (about 2 minutes)"):
         source = debian.fetch_source("qemu", work, log)
         run_logged(["patch", "-p1", "-i", PATCH], log, cwd=source)
-        run_logged(["./configure", *CONFIGURE], log, cwd=source, env={"PATH": PATH})
+        run_logged(["./configure", *configure], log, cwd=source, env={"PATH": PATH})
         run_logged(["ninja", "-C", "build", "qemu-system-x86_64"], log, cwd=source,
                    env={"PATH": PATH})
         shutil.copy2(source / "build" / "qemu-system-x86_64", directory)
     shutil.rmtree(work)
 
 
-def build():
-    """The emulator to use, built first if need be."""
+def _build_plugin(directory, source):
+    work = directory / "work"
+    work.mkdir()
+    log = directory / "build.log"
+    with step(f"building QEMU's plugin {source.stem}"):
+        headers = debian.fetch_source("qemu", work, log) / "include" / "qemu"
+        run_logged(["gcc", "-O2", "-Wall", "-shared", "-fPIC", f"-I{headers}", "-o", directory / "plugin.so", source], log)
+    shutil.rmtree(work)
+
+
+def plugin(source):
+    """A plugin for the emulator, from one C file; its path."""
+    inputs = {"version": debian.candidate("qemu-system-x86"), "source": source}
+    return cache.entry(f"plugin-{source.stem}", inputs, lambda directory: _build_plugin(directory, source)) / "plugin.so"
+
+
+def build(plugins=False):
+    """The emulator to use, built first if need be; one for itself that takes plugins."""
     stock = shutil.which("qemu-system-x86_64")
+    configure = CONFIGURE + ["--enable-plugins"] * plugins
     inputs = {"version": debian.candidate("qemu-system-x86"), "patch": PATCH,
-              "configure": CONFIGURE}
+              "configure": configure}
     if os.environ.get("XPV_LAB_QEMU") != "stock":
         try:
-            entry = cache.entry("qemu", inputs, _build)
+            entry = cache.entry("qemu", inputs, lambda directory: _build(directory, configure))
             return Emulator(str(entry / "qemu-system-x86_64"), True,
                             [o for d in FIRMWARE for o in ("-L", d)])
         except LabError as error:
