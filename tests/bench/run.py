@@ -11,8 +11,10 @@ instructions: one with the kernel's own Xen support, one with xpv. A module in
 each runs every primitive many times with interrupts off. The table has the
 median and the smallest count, less what an empty round counts; the kernel's
 own is measured twice, and how far the two runs are apart is the noise.
-Hypercalls and locked instructions of the paths are counted from xpv's and the
-kernel's code, see docs/performance.md.
+
+Then the same on a machine with two processors, each with one of the guest's
+vCPUs, whose emulator counts what each round executes by kind (counter.c), and
+with another CPU that does the same at the same time.
 """
 
 import argparse
@@ -28,7 +30,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 import suspend  # noqa: E402
 import xenbus  # noqa: E402
-from xpvlab import Host  # noqa: E402
+from xpvlab import Host, qemu  # noqa: E402
 from xpvlab.payload import module_dir  # noqa: E402
 
 
@@ -78,6 +80,63 @@ def report(intree, again, xpv, others):
         print(f"| event to handler, {text} | | | {c[0]} ({c[1]}) | {c[0] / net(intree, 'event-lateeoi')[0]:.2f} |")
 
 
+# As the plugin names them, and as the table does.
+KINDS = {"instructions": "instructions", "locked": "locked", "fences": "fences", "hypercalls": "hypercalls",
+         "entries": "entries into Xen"}
+
+
+def by_kind(path, skip, names):
+    """{name: {kind: median}} of the lines that the plugin wrote after the first `skip`, without those of an empty round."""
+    lines = Path(path).read_text().splitlines()[skip:]
+    if len(lines) != len(names):
+        sys.exit(f"{len(lines)} measures counted, {len(names)} made")
+    found = {}
+    for name, line in zip(names, lines):
+        _, _, *words = line.split()
+        found[name] = {words[i]: int(words[i + 1]) for i in range(0, len(words), 3)}
+    empty = found["empty"]
+    known = {kind: found["known"][kind] - empty[kind] for kind in ("locked", "fences")}
+    if known != {"locked": 2, "fences": 1}:
+        sys.exit(f"the plugin cannot count: {known}")
+    return {name: {kind: value - empty[kind] for kind, value in kinds.items()} for name, kinds in found.items()}
+
+
+def report_kinds(intree, again, xpv):
+    rows = [("issue and revoke a grant, per-CPU list", "grant", "grant"),
+            ("the same, another CPU too", "grant-contended", "grant-contended"),
+            ("issue and revoke 11 grants, own pool", "grant-batch", "grant-batch"),
+            ("event to handler, FIFO", "event", "event"),
+            ("event to handler, FIFO, with late EOI", "event-lateeoi", "event"),
+            ("notify", "notify", "notify")]
+    print(f"| primitive | | {' | '.join(KINDS.values())} |")
+    print(f"|---|---|{'---|' * len(KINDS)}")
+    for text, theirs, ours in rows:
+        for who, found in (("in-tree", intree[theirs]), ("in-tree again", again[theirs]), ("xpv", xpv[ours])):
+            print(f"| {text} | {who} | {' | '.join(str(found[kind]) for kind in KINDS)} |")
+
+
+def count_by_kind(options, scratch):
+    log = Path(scratch) / "counted"
+    plugin = qemu.plugin(ROOT / "tests/bench/counter.c")
+    with Host(cpus=2, plugin=f"file={plugin},out={log}", boot_timeout=1800) as host:
+        kernel = host.guest_image.kernels[options.kernel]
+        built = build(scratch, kernel, options.modules)
+
+        def measured(guest, module):
+            skip = len(log.read_text().splitlines())
+            return by_kind(log, skip, [name for name in counts(guest, module) if name != "missed"])
+
+        common = dict(type="hvm", kernel=options.kernel, vcpus=2, modules=options.modules,
+                      files=list(built.values()), config='cpus = ["0", "1"]', boot_timeout=3600)
+        with host.guest(drivers="intree", **common) as guest:
+            intree, again = measured(guest, "bench_intree"), measured(guest, "bench_intree")
+        with host.guest(drivers="xpv", **common) as guest:
+            guest.load_xpv(timeout=1800)
+            xpv = measured(guest, "bench_xpv")
+            guest.unload_xpv()
+        report_kinds(intree, again, xpv)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suite", choices=["primitives", "suspend", "xenbus"])
@@ -103,6 +162,8 @@ def main():
                 runs.append(counts(guest, "bench_xpv"))
                 guest.unload_xpv()
         report(intree, again, runs[1], {"2-level": runs[0], "FIFO, a vector for each vCPU": runs[2]})
+    with tempfile.TemporaryDirectory() as scratch:
+        count_by_kind(options, scratch)
 
 
 if __name__ == "__main__":

@@ -71,3 +71,20 @@ def test_chains(xenbus):
     assert xenbus.steps([]) == 0
     with pytest.raises(SystemExit):
         xenbus.chains(trace(), [51744])
+
+
+def test_kinds(tmp_path, monkeypatch):
+    """What the counter wrote, by measure; and it has to know what is known."""
+    monkeypatch.syspath_prepend(str(SOURCE.parent))
+    spec = importlib.util.spec_from_file_location("bench_run", SOURCE.parent / "run.py")
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    line = "{} 512 instructions {} 1 locked {} 0 fences {} 0"
+    log = tmp_path / "counted"
+    log.write_text("\n".join(["of another measure", line.format(1, 5, 1, 0), line.format(2, 9, 3, 1),
+                              line.format(3, 25, 2, 0)]) + "\n")
+    assert run.by_kind(log, 1, ["empty", "known", "grant"])["grant"] == {"instructions": 20, "locked": 1, "fences": 0}
+    with pytest.raises(SystemExit):
+        run.by_kind(log, 1, ["empty", "known"])
+    with pytest.raises(SystemExit):
+        run.by_kind(log, 1, ["known", "empty", "grant"])

@@ -30,6 +30,23 @@ static irqreturn_t on_event_late(int irq, void *unused)
 	return IRQ_HANDLED;
 }
 
+static int rival_grants(void *unused)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	int round, reference;
+
+	while (!kthread_should_stop()) {
+		for (round = 0; page && round < 1000; round++) {
+			reference = gnttab_grant_foreign_access(0, xen_page_to_gfn(page), 0);
+			gnttab_try_end_foreign_access(reference);
+		}
+		cond_resched();
+	}
+	if (page)
+		__free_page(page);
+	return 0;
+}
+
 static void bench_grants(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -39,6 +56,8 @@ static void bench_grants(void)
 
 	MEASURE("grant", , reference = gnttab_grant_foreign_access(0, frame, 0);
 		gnttab_try_end_foreign_access(reference), );
+	AGAINST(rival_grants, MEASURE("grant-contended", , reference = gnttab_grant_foreign_access(0, frame, 0);
+				      gnttab_try_end_foreign_access(reference), ));
 	if (!gnttab_alloc_grant_references(1, &head)) {
 		/* What a data path does with references of its own. */
 		MEASURE("grant-pool", ,
@@ -95,6 +114,7 @@ static int __init bench_init(void)
 {
 	set_cpus_allowed_ptr(current, cpumask_of(0));
 	MEASURE("empty", , , );
+	MEASURE_KNOWN;
 	bench_grants();
 	bench_events("event", on_event, false);
 	bench_events("event-lateeoi", on_event_late, true);

@@ -21,6 +21,25 @@ static void on_event(struct xpv_event_context *unused)
 	WRITE_ONCE(handled, handled + 1);
 }
 
+static int rival_grants(void *unused)
+{
+	struct xpv_domid dom0 = { 0 };
+	void *page = (void *)__get_free_page(GFP_KERNEL);
+	struct xpv_gfn frame = { virt_to_phys(page) >> PAGE_SHIFT };
+	struct xpv_gref reference;
+	int round;
+
+	while (!kthread_should_stop()) {
+		for (round = 0; page && round < 1000; round++) {
+			xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, &reference);
+			xpv_grant_try_revoke(reference);
+		}
+		cond_resched();
+	}
+	free_page((unsigned long)page);
+	return 0;
+}
+
 static void bench_grants(void)
 {
 	struct xpv_domid dom0 = { 0 };
@@ -33,6 +52,9 @@ static void bench_grants(void)
 
 	MEASURE("grant", , xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, &reference);
 		xpv_grant_try_revoke(reference), );
+	AGAINST(rival_grants,
+		MEASURE("grant-contended", , xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, &reference);
+			xpv_grant_try_revoke(reference), ));
 	if (!xpv_grant_pool_create("bench", 1, &pool)) {
 		MEASURE("grant-pool", , xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, &frame, 1, &reference);
 			xpv_grant_pool_revoke(pool, &reference, 1), );
@@ -73,6 +95,7 @@ static int __init bench_init(void)
 {
 	set_cpus_allowed_ptr(current, cpumask_of(0));
 	MEASURE("empty", , , );
+	MEASURE_KNOWN;
 	bench_grants();
 	bench_events(XPV_EVENT_HARD);
 	pr_info("bench: missed %u %u %u\n", missed, missed, missed);
