@@ -70,7 +70,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("intree", [
             pytest.param(_shape("intree", type, kernel, 2), id=f"{type}-{kernel}")
             for kernel in kernels for type in TYPES
-            if matrix or type in ("hvm", "pvh") and kernel == kernels[-1]], indirect=True, scope="session")
+            if matrix or type == "pvh" and kernel == kernels[-1]], indirect=True, scope="session")
     elif "kernel" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("newest_kernel")
         metafunc.parametrize("kernel", kernels[-1:] if marker else kernels)

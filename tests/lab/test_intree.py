@@ -4,8 +4,12 @@ xpv leaves such a kernel alone."""
 
 import hashlib
 
+import pytest
+
 from xpvlab import disktest
 
+
+@pytest.mark.matrix
 def test_disk_network_and_channel(intree, host):
     assert disktest.run(intree, host, size=32).equal
 

@@ -37,6 +37,7 @@ def no_remains(host, guest):
     until(lambda: "(null)" not in host.run("xl list").out)
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_features(xpv, host):
     """Said while the module is loaded, and as the toolstack made them otherwise."""
@@ -91,8 +92,9 @@ def test_nonsense(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.newest_kernel
-@pytest.mark.parametrize("drivers", ["xpv", pytest.param("intree", marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("drivers", ["xpv", "intree"])
 def test_shutdown(guest, host, modules, drivers):
     """`xl shutdown -w` ends when the guest is off, and it was the guest's init that did it."""
     one = guest(type="hvm", drivers=drivers, modules=modules, disks=[48])

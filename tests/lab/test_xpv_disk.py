@@ -73,9 +73,9 @@ def test_disk(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
-def test_reloads_with_io_in_between(xpv, host, request):
-    """Ten; three where the run is to be short."""
+def test_ten_reloads_with_io_in_between(xpv, host):
     ports = xenstate.open_ports(host, xpv.domid)
     granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()
@@ -83,7 +83,7 @@ def test_reloads_with_io_in_between(xpv, host, request):
     xpv.unload_xpv()
     free_before = int(xpv.run(FREE_MEMORY).out)
     counts = set()
-    for number in range(10 if request.config.getoption("--matrix") else 3):
+    for number in range(10):
         xpv.load_xpv()
         node = xpv.wait_for_disk()
         xpv.run(f"""set -e

@@ -119,6 +119,7 @@ def test_storm_on_a_live_device(xpv, host, storm):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_the_store(xpv, host, storm):
     xpv.load_xpv()
@@ -134,6 +135,7 @@ def test_storm_on_the_store(xpv, host, storm):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_a_dead_device(xpv, host, storm):
     """The driver let go of the device; the backend does not stop."""

@@ -138,6 +138,7 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv, program):
     assert probe(xpv, addresses, 1)["used"] == 0
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_kcore_reads_windows_as_holes(xpv):
     """The frames are not Linux's: it must neither look for them in its own memory, nor show them."""

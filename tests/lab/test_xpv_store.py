@@ -107,6 +107,7 @@ def test_xenstored_stopped(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_io_while_xenstored_is_stopped(xpv, host):
     """The data path does not need the store."""

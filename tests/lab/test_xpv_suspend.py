@@ -70,6 +70,7 @@ def test_vcpus_that_spin(xpv, host):
     xpv.unload_xpv()
 
 
+@pytest.mark.matrix
 @pytest.mark.vcpus(4)
 def test_a_cpu_that_is_offline_stays_so(xpv, host):
     xpv.load_xpv()
