@@ -125,7 +125,7 @@ def stock(guest, programs):
 
 @pytest.mark.vcpus(2)
 def test_nodes(xpv):
-    """Debian's tools and Python over the nodes, in short; the long of it is below."""
+    """Debian's tools over the nodes, in short; the long of it is below."""
     xpv.load_xpv()
     xpv.wait_for_disk()
     watches = debug(xpv, "xenbus")["watches"]
