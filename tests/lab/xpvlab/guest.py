@@ -25,6 +25,7 @@ HVM_MODULES = ["ahci", "sr_mod", "virtio_pci", "virtio_blk", "virtio_console"]
 # others are brought up when it is there: while it boots each of them has a tick,
 # and 6.12 with 8 was seen to do nothing but serve their interrupts.
 MANY_VCPUS = 8
+MIGRATION_PORT = 8002       # Xen's own, of old
 QUIET = "loglevel=5 log_buf_len=4M panic=-1 oops=panic " \
         "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 
@@ -384,12 +385,20 @@ class Guest:
         payload_file = f"{self.name}.payload"
         shutil.copyfile(self.host.share / payload_file, host.share / payload_file)
         self._leave_domain()
-        listener = host.start(f"exec python3 /share/accept.py {self.host.peer_address} 2>/share/accept.log")
+        log = host.share / "migrate_accept.log"
+        log.write_text("")
+        listener = host.start(f"exec python3 /share/migrate_accept.py {MIGRATION_PORT} {self.host.peer_address} "
+                              f">/share/{log.name} 2>&1")
+        end = time.monotonic() + 60
+        while "listening" not in log.read_text():
+            if time.monotonic() > end:
+                raise LabError(f"{self.name}: nobody listens: {log.read_text()}")
+            time.sleep(0.2)
         config = self._next_config()
-        self.host.run(f"xl migrate -C {config} -s 'python3 /share/connect.py' {self.name} {self.host.peer_address}",
-                      timeout=timeout)
+        self.host.run(f"xl migrate -C {config} -s 'python3 /share/migrate_connect.py {MIGRATION_PORT}' "
+                      f"{self.name} {self.host.peer_address}", timeout=timeout)
         if listener.wait(60).status:
-            raise LabError(f"{self.name}: xl migrate-receive failed: {(host.share / 'accept.log').read_text()}")
+            raise LabError(f"{self.name}: xl migrate-receive failed: {log.read_text()}")
         left = self.host
         self.host = host
         # From here on the other machine's log counts; this one's is looked at now.

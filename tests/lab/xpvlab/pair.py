@@ -9,33 +9,11 @@ from pathlib import Path
 
 from .errors import LabError
 from .host import Host
+from .initrd import INSIDE
 
 # In each dom0: the third virtio disk, after its own root and the guests'.
 DISK = "/dev/vdc"
 ADDRESSES = ("10.88.0.1", "10.88.0.2")
-PORT = 8002         # Xen's own for migration, of old
-
-# In place of ssh, which the toolstack calls with the other host's name and a command.
-CONNECT = f"""
-import os, socket, sys, threading
-peer = socket.create_connection((sys.argv[1], {PORT}))
-def copy(read, write, end):
-    while data := read():
-        write(data)
-    end()
-back = threading.Thread(target=copy, args=(lambda: peer.recv(65536), lambda data: os.write(1, data), lambda: os.close(1)))
-back.start()
-copy(lambda: os.read(0, 65536), peer.sendall, lambda: peer.shutdown(socket.SHUT_WR))
-back.join()
-"""
-# Serves one migration. What comes over the wire is not to choose the command.
-ACCEPT = f"""
-import os, socket, subprocess, sys
-with socket.create_server((sys.argv[1], {PORT})) as listener:
-    print("listening", flush=True)
-    peer, _ = listener.accept()
-sys.exit(subprocess.call(["xl", "migrate-receive"], stdin=peer, stdout=peer))
-"""
 
 
 class Pair:
@@ -74,8 +52,8 @@ class Pair:
             host.peer_address = ADDRESSES[1 - number]
             host.run(f"modprobe virtio_net; udevadm settle; i=$(grep -l 00:16:3e:88:00 /sys/class/net/*/address | cut -d/ -f5); "
                      f"ip addr add {address}/24 dev $i && ip link set $i up")
-            for name, script in (("connect.py", CONNECT), ("accept.py", ACCEPT)):
-                (host.share / name).write_text(script)
+            for script in ("migrate_connect.py", "migrate_accept.py"):
+                host.push(INSIDE / script)
             hosts.append(host)
         for host in hosts:
             host.run(f"ping -c 2 -W 10 {host.peer_address}")
