@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab tells a bad run from a good one."""
 
+import subprocess
+
 import pytest
 
-from xpvlab import LabError, SplatFound
+from xpvlab import EmulatorFault, LabError, SplatFound, initrd
 
 pytestmark = pytest.mark.newest_kernel
 
@@ -21,3 +23,17 @@ def test_panic_in_a_guest_fails_it(host, kernel):
         with host.guest(type="pv", kernel=kernel) as one:
             one.run("echo c >/proc/sysrq-trigger", timeout=60)
     assert "sysrq triggered crash" in one.console
+
+
+def test_emulator_gives_no_flags_that_nobody_set(host, tmp_path):
+    """See qemu/cmpxchg-flags.patch."""
+    program = tmp_path / "cmpxchg_flags"
+    subprocess.run(["gcc", "-static", "-s", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program,
+                    initrd.INSIDE / "cmpxchg_flags.c"], check=True)
+    path = host.push(program)
+    flags = int(host.run(f"cp {path} /var && chmod +x /var/{program.name} && /var/{program.name}; "
+                         f"rm /var/{program.name}").out, 16)
+    if flags & ~0xed7 and not host.emulator.trusted:
+        raise EmulatorFault(f"flags {flags:#x}")
+    assert not flags & ~0xed7, f"{flags:#x}"
+    assert flags & 0x40, f"{flags:#x}: the memory was not what it held"

@@ -91,3 +91,15 @@ def test_code_that_was_gone_is_the_emulators_fault():
             "[    4.266570] Code: 90 90 f3 0f 1e fa 41 54 55 53 {} <90> e8 41 ac\n")
     assert splat.emulator_faults(oops.format("66"))
     assert not splat.emulator_faults(oops.format("cc"))
+
+
+def test_steps_that_nobody_takes_are_the_emulators_fault():
+    trap = ("[  460.059699] WARNING: CPU: 0 PID: 881 at arch/x86/kernel/traps.c:1120 exc_debug_kernel+0xca/0x160\n"
+            "[  460.065981] Code: b9 05 00 00 00 74 1b <0f> 0b 48 81 a5 90 00 00 00 ff fe ff ff\n"
+            "[  460.066129] RSP: e02b:ffffc90040a6f948 EFLAGS: 00000002\n"
+            "[  460.076907] RIP: e030:kmem_cache_alloc_lru_noprof+0xcf/0x300\n"
+            "[  460.076907] Code: 48 8d 8a 00 20 00 00 65 48 {} 0e 75 a8 41 8b 44 24 28 <0f> 0d 0c 03\n"
+            "[  460.076907] RSP: e02b:ffffc90040a6fa20 EFLAGS: {}\n")
+    assert splat.emulator_faults(trap.format("0f c7", "000003d2"))
+    assert not splat.emulator_faults(trap.format("0f c8", "000003d2"))
+    assert not splat.emulator_faults(trap.format("0f c7", "000002d2"))

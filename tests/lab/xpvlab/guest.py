@@ -482,9 +482,10 @@ class Guest:
     def check(self):
         """Raise if the kernel logs of the guest, dom0 or Xen are not clean."""
         self.host.raise_emulator_fault(self._log_start)
-        stale = splat.stale_code(self.dmesg) + splat.stale_code(self.console)
-        if stale:
-            raise EmulatorFault(f"the emulator ran code that was gone, in {self.name}: {stale[0]}")
+        for fault, found in (("ran code that was gone", splat.stale_code), ("single-stepped", splat.phantom_steps)):
+            seen = found(self.dmesg) + found(self.console)
+            if seen:
+                raise EmulatorFault(f"the emulator {fault}, in {self.name}: {seen[0]}")
         found = splat.splats(self.dmesg)
         found += [l for l in splat.splats(self.console) if l not in found]
         found = [l for l in found if not any(e.search(l) for e in self.expected)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The emulator that runs Xen: QEMU with the races of its SVM code closed.
+"""The emulator that runs Xen: QEMU without the faults that corrupt guests.
 
-Built from Debian's source package plus qemu/svm-races.patch. Where source
-packages cannot be had, the stock binary is used, and HVM vCPUs are kept off
-physical CPU 0, the only one that the worst of the races hits.
+Built from Debian's source package plus qemu/*.patch. Where source packages
+cannot be had, the stock binary is used, and HVM vCPUs are kept off physical
+CPU 0, the only one that the worst of the faults hits.
 """
 
 import os
@@ -15,7 +15,7 @@ from . import cache, debian
 from .errors import LabError
 from .progress import run_logged, say, step
 
-PATCH = Path(__file__).parent.parent / "qemu" / "svm-races.patch"
+PATCHES = sorted((Path(__file__).parent.parent / "qemu").glob("*.patch"))
 CONFIGURE = ["--target-list=x86_64-softmmu", "--without-default-features",
              "--enable-tcg", "--enable-virtfs", "--enable-attr", "--enable-cap-ng",
              "--meson=/usr/bin/meson", "--disable-docs"]
@@ -37,7 +37,8 @@ def _build(directory, configure):
     log = directory / "build.log"
     with step("building QEMU from Debian's source package (about 2 minutes)"):
         source = debian.fetch_source("qemu", work, log)
-        run_logged(["patch", "-p1", "-i", PATCH], log, cwd=source)
+        for patch in PATCHES:
+            run_logged(["patch", "-p1", "-i", patch], log, cwd=source)
         run_logged(["./configure", *configure], log, cwd=source, env={"PATH": PATH})
         run_logged(["ninja", "-C", "build", "qemu-system-x86_64"], log, cwd=source,
                    env={"PATH": PATH})
@@ -65,8 +66,8 @@ def build(plugins=False):
     """The emulator to use, built first if need be; one for itself that takes plugins."""
     stock = shutil.which("qemu-system-x86_64")
     configure = CONFIGURE + ["--enable-plugins"] * plugins
-    inputs = {"version": debian.candidate("qemu-system-x86"), "patch": PATCH,
-              "configure": configure}
+    inputs = {"version": debian.candidate("qemu-system-x86"), "configure": configure,
+              **{patch.name: patch for patch in PATCHES}}
     if os.environ.get("XPV_LAB_QEMU") != "stock":
         try:
             entry = cache.entry("qemu", inputs, lambda directory: _build(directory, configure))
