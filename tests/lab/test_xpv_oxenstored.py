@@ -55,6 +55,8 @@ def test_oxenstored(other, modules, kernel):
             guest.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
                       timeout=180)
             counts = dict(line.split() for line in guest.run("cat /sys/kernel/debug/xpv/xenbus").out.splitlines())
-            assert counts["losses"] == counts["timed_out"] == counts["dropped"] == "0"
+            assert counts["losses"] == counts["timed_out"] == "0"
+            # Nobody waits for the answer when a watch is removed: the tool's, and xvdf's.
+            assert int(counts["dropped"]) <= 2
             guest.unload_xpv()
             assert xenstate.open_ports(other, guest.domid) == ports
