@@ -51,7 +51,7 @@ def test_disk(xpv, host):
     watches = xenstate.watches(host, xpv.domid)
     xpv.load_xpv(evtchn="abi=2level")
     assert "# 2-level ABI" in xpv.run("cat /sys/kernel/debug/xpv/evtchn").out
-    digests = disktest.run(xpv, host, size=64 if xpv.vcpus >= 4 else 16)
+    digests = disktest.run(xpv, host, size=16)
     assert xenstate.watches(host, xpv.domid) > watches
     assert digests.written == digests.read
     assert digests.disk == digests.backend
