@@ -53,7 +53,10 @@ Ring::Encoded Ring::encode_locked(xpv_block_operation operation) const
 	case XPV_BLOCK_WRITE:
 		return { BLKIF_OP_WRITE, true };
 	case XPV_BLOCK_WRITE_THROUGH:
-		/* Only barriers carry data to stable storage; without them Linux flushes afterwards. */
+		/*
+		 * Only barriers carry data to stable storage, and without them Linux asks for no such
+		 * write. But one may have been under way when the backend became one that has none.
+		 */
 		return { flush_ == Flush::Barrier ? uint8_t{ BLKIF_OP_WRITE_BARRIER } : uint8_t{ BLKIF_OP_WRITE }, true };
 	case XPV_BLOCK_FLUSH:
 		break;
@@ -96,6 +99,7 @@ xpv_block_submitted Ring::submit_locked(request *owner, xpv_block_operation oper
 	uint8_t id = free_ids_[--free_count_];
 	Shadow &shadow = shadows_[id];
 	shadow.owner = owner;
+	shadow.flush_afterwards = operation == XPV_BLOCK_WRITE_THROUGH && flush_ == Flush::Cache;
 	shadow.wire.operation = encoded.operation;
 	shadow.wire.nr_segments = static_cast<uint8_t>(segments.count);
 	shadow.wire.handle = handle_;
@@ -185,6 +189,19 @@ unsigned int Ring::revoke_locked(const Shadow &shadow)
 	return still_mapped;
 }
 
+/* The data is written, its pages are revoked; what is left is the flush. Its slot in the ring is free again. */
+void Ring::go_on_locked(unsigned int id, Completions &completions)
+{
+	Shadow &shadow = shadows_[id];
+	shadow.flush_afterwards = false;
+	shadow.wire.operation = BLKIF_OP_FLUSH_DISKCACHE;
+	shadow.wire.nr_segments = 0;
+	shadow.wire.sector_number = 0;
+	shared_.put(shadow.wire);
+	unpushed_ = true;
+	completions.went_on = true;
+}
+
 void Ring::finish_locked(unsigned int id, int error, Completions &completions)
 {
 	Shadow &shadow = shadows_[id];
@@ -194,8 +211,8 @@ void Ring::finish_locked(unsigned int id, int error, Completions &completions)
 }
 
 /*
- * Bounded: a response is taken only for a request in flight, and none is
- * added while we have the lock.
+ * Bounded: a response is taken only for a request in flight. None is added
+ * while we have the lock but the second step of one, which is its last.
  */
 Ring::Violation Ring::collect_locked(Completions &completions)
 {
@@ -216,8 +233,11 @@ Ring::Violation Ring::collect_locked(Completions &completions)
 			Shadow &shadow = shadows_[id];
 			int error = judge_locked(shadow, response.value().status);
 			unsigned int still_mapped = revoke_locked(shadow);
-			/* It can still change the data: they are not to be relied on. */
-			finish_locked(id, still_mapped != 0 ? -XEN_EIO : error, completions);
+			if (shadow.flush_afterwards && error == 0 && still_mapped == 0)
+				go_on_locked(id, completions);
+			else
+				/* It can still change the data: they are not to be relied on. */
+				finish_locked(id, still_mapped != 0 ? -XEN_EIO : error, completions);
 			if (still_mapped != 0)
 				return { "pages of a finished request are still mapped:", still_mapped };
 		}

@@ -29,6 +29,7 @@ public:
 	/* Requests that have ended; they are passed on after the lock is released. */
 	struct Completions {
 		unsigned int count = 0;
+		bool went_on = false; /* some took their next step instead: to be told to the backend by commit() */
 		xpv_block_completion items[slots];
 	};
 	/* How the backend broke the protocol; `what` is null when it did not. */
@@ -83,6 +84,7 @@ private:
 	/* Our copy of a request in flight: what the backend can reach of the ring is never read back. */
 	struct Shadow {
 		request *owner; /* null: not in flight */
+		bool flush_afterwards;
 		blkif_request wire;
 	};
 	struct Encoded {
@@ -98,6 +100,7 @@ private:
 	[[nodiscard]] Violation objection_locked(const blkif_response &response) const;
 	[[nodiscard]] int judge_locked(const Shadow &shadow, int status);
 	[[nodiscard]] unsigned int revoke_locked(const Shadow &shadow);
+	void go_on_locked(unsigned int id, Completions &completions);
 	void finish_locked(unsigned int id, int error, Completions &completions);
 
 	const uint16_t handle_;

@@ -282,9 +282,11 @@ bool xpv_vbd::respond()
 {
 	Ring::Completions completions;
 	auto violation = ring_->collect(completions);
+	if (completions.went_on)
+		commit();
 	xpv_disk_complete(completions.items, completions.count);
 	if (!violation)
-		return completions.count != 0;
+		return completions.count != 0 || completions.went_on;
 	/*
 	 * Asynchronous: the bus calls disconnect() soon, which ends what is in
 	 * flight. Until then further events would be for nothing.

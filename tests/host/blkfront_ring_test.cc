@@ -232,6 +232,57 @@ TEST_F(BlkfrontRing, BarriersFlushAndWriteThrough)
 	EXPECT_EQ(submit(4, XPV_BLOCK_FLUSH, 0), XPV_BLOCK_DONE);
 }
 
+/* Asked for when there were barriers, and submitted again to a backend that has none. */
+TEST_F(BlkfrontRing, WriteThroughIsFlushedAfterwardsWithoutBarriers)
+{
+	auto seen = send(1, XPV_BLOCK_WRITE_THROUGH, 2);
+	EXPECT_EQ(seen.operation, BLKIF_OP_WRITE);
+	other.respond(seen);
+	other.sleep();
+	EXPECT_FALSE(collect());
+	EXPECT_EQ(completions.count, 0u);
+	EXPECT_TRUE(completions.went_on);
+	EXPECT_EQ(xpv_fake_active_grants(), 1u);
+	EXPECT_TRUE(ring->commit());
+	auto flush = other.next();
+	ASSERT_TRUE(flush);
+	EXPECT_EQ(flush->operation, BLKIF_OP_FLUSH_DISKCACHE);
+	EXPECT_EQ(flush->nr_segments, 0);
+	EXPECT_EQ(flush->id, seen.id);
+	other.respond(*flush);
+	EXPECT_FALSE(collect());
+	EXPECT_FALSE(completions.went_on);
+	expect_only(1, 0);
+
+	/* Neither a failed write nor a failed flush is passed off as done. */
+	other.respond(send(2, XPV_BLOCK_WRITE_THROUGH, 2), BLKIF_RSP_ERROR);
+	EXPECT_FALSE(collect());
+	expect_only(2, -XEN_EIO);
+	other.respond(send(3, XPV_BLOCK_WRITE_THROUGH, 2));
+	EXPECT_FALSE(collect());
+	EXPECT_FALSE(ring->commit()); /* the backend is awake */
+	other.respond(*other.next(), BLKIF_RSP_ERROR);
+	EXPECT_FALSE(collect());
+	expect_only(3, -XEN_EIO);
+}
+
+TEST_F(BlkfrontRing, WriteThroughInItsFlushIsAbortedOrLostOnce)
+{
+	for (bool lost : { false, true }) {
+		other.respond(send(1, XPV_BLOCK_WRITE_THROUGH, 2));
+		EXPECT_FALSE(collect());
+		ring->shut();
+		completions = {};
+		lost ? ring->lose(completions) : ring->abort(completions);
+		expect_only(1, lost ? 0 : -XEN_EIO);
+		EXPECT_EQ(xpv_fake_active_grants(), 1u);
+		other.release();
+		ASSERT_TRUE(ring->restart(backend).ok());
+		ring->set_flush(Flush::Cache);
+		other.attach(ring->reference());
+	}
+}
+
 /* ---- Hostile cases ---- */
 
 TEST_F(BlkfrontRing, Case1ResponsesThatWereNeverAskedFor)

@@ -359,6 +359,29 @@ TEST_F(BlkfrontVbd, EventsThatBringNothingAreReported)
 	remove();
 }
 
+TEST_F(BlkfrontVbd, FlushAfterAWriteThroughIsTheDriversOwn)
+{
+	probe();
+	negotiate();
+	connect();
+	submit(1, XPV_BLOCK_WRITE_THROUGH);
+	other.respond(*other.next());
+	other.sleep();
+	unsigned int sent = the_channel->sent;
+	event();
+	EXPECT_EQ(the_channel->sent, sent + 1);
+	EXPECT_EQ(the_channel->spurious, 0u);
+	EXPECT_TRUE(outcome(1).empty());
+	auto flush = other.next();
+	ASSERT_TRUE(flush);
+	EXPECT_EQ(flush->operation, BLKIF_OP_FLUSH_DISKCACHE);
+	other.respond(*flush);
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	disconnect();
+	remove();
+}
+
 TEST_F(BlkfrontVbd, EventBeforeConnectIsHarmless)
 {
 	probe();
@@ -486,6 +509,27 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	EXPECT_EQ(device.failure, "");
 	for (const std::string &line : fake::take_log())
 		EXPECT_EQ(line.find("was not granted"), std::string::npos);
+	disconnect();
+	remove();
+}
+
+TEST_F(BlkfrontSuspend, NewBackendMayBeHostile)
+{
+	submit(1);
+	auto seen = other.next();
+	restore();
+	negotiate();
+	connect();
+	/* It answers what the old one was asked, a second time, and what nobody asked. */
+	auto request = other.next();
+	ASSERT_TRUE(request);
+	other.respond(*request);
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	other.respond(*seen);
+	event();
+	EXPECT_NE(device.failure, "");
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	disconnect();
 	remove();
 }
