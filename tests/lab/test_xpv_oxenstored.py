@@ -4,6 +4,7 @@
 import pytest
 
 from xpvlab import Host, disktest, xenstate
+from xpvlab.underload import IMAGE, expect_alive, suspends
 
 STOCK_TOOLS = """
 set -e
@@ -34,7 +35,8 @@ def other(request):
 @pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_oxenstored(other, modules, kernel):
-    """Load, data, hot plug, the stock tools, unload, and once more."""
+    """Load, data, hot plug, the stock tools, unload, and once more; a
+    checkpoint, and a save and restore."""
     assert other.run("pidof oxenstored").out.strip()
     with other.guest(type="hvm", drivers="xpv", modules=modules, kernel=kernel, disks=[48]) as guest:
         ports = xenstate.open_ports(other, guest.domid)
@@ -60,3 +62,14 @@ def test_oxenstored(other, modules, kernel):
             assert int(counts["dropped"]) <= 2
             guest.unload_xpv()
             assert xenstate.open_ports(other, guest.domid) == ports
+
+        guest.load_xpv()
+        guest.checkpoint(IMAGE)
+        expect_alive(guest)
+        guest.save(IMAGE)
+        guest.restore(IMAGE)
+        expect_alive(guest)
+        assert disktest.run(guest, other, size=8).equal
+        guest.run(STOCK_TOOLS, timeout=300)
+        assert suspends(guest)["restored"] == suspends(guest)["cancelled"] == "1"
+        guest.unload_xpv()

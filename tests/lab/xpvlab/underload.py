@@ -11,17 +11,10 @@ from .errors import LabError
 from .progress import say
 
 JOURNAL = (initrd.INSIDE / "journal.py").read_text()
+STORE = (initrd.INSIDE / "store_load.py").read_text()
+STORE_THREADS = int(re.search(r"^THREADS = (\d+)$", STORE, re.M)[1])
 # Where dom0 keeps what xl saves.
 IMAGE = "/var/lib/xpv-saved"
-# Every request must be answered with the domain's number, whichever domain that is by now.
-STORE = """n=0
-while :; do
-    id=$(xenstore-read domid 2>>store.errors)
-    case $id in ''|*[!0-9]*) echo "fault store: xenstore-read domid says '$id'" ;; esac
-    n=$((n+1)); echo $n >store.count
-    sleep 0.2
-done
-"""
 
 
 def program(name, *libraries):
@@ -38,16 +31,17 @@ def watchers():
 
 class Load:
     """A journal of acknowledged fsyncs on the disk and a reader of it; a
-    watcher on each CPU; with `store`, requests to xenstored too."""
+    watcher on each CPU; requests, transactions and watches of the store from
+    several threads."""
 
-    def __init__(self, guest, node, watchers, store=False):
+    def __init__(self, guest, node, watchers):
         self._guest = guest
         self._node = node
-        self._asks_store = store
         self._asked = 0         # how often for the standstill
+        self._restored = int(suspends(guest)["restored"])
         guest.write_file("/tmp/watchers", watchers)
         guest.write_file("/tmp/journal.py", JOURNAL)
-        guest.write_file("/tmp/store.sh", STORE)
+        guest.write_file("/tmp/store_load.py", STORE)
         guest.run(f"""
             set -e
             chmod +x /tmp/watchers
@@ -56,16 +50,17 @@ class Load:
             mount {node} /mnt
             rm -f /tmp/load/*
             cd /tmp/load
-            touch acknowledged store.out
+            touch acknowledged
             setsid /tmp/watchers >watchers.out 2>&1 &
             echo $! >watchers.pid
             setsid python3 /tmp/journal.py write /mnt/journal acknowledged >journal.out 2>&1 &
             echo $! >journal.pid
             setsid sh -c 'while dd if={node} of=/dev/null bs=256k iflag=direct 2>reader.out; do :; done' &
             echo $! >reader.pid
+            echo 0 0 >store.count
+            setsid python3 /tmp/store_load.py store.count >store.out 2>&1 &
+            echo $! >store.pid
         """)
-        if store:
-            guest.run("cd /tmp/load; setsid sh /tmp/store.sh >store.out 2>&1 & echo $! >/tmp/load/store.pid")
 
     def __enter__(self):
         return self
@@ -87,8 +82,7 @@ class Load:
 
     def progress(self):
         self._moves("wc -l </tmp/load/acknowledged", 20, "the journal")
-        if self._asks_store:
-            self._moves("cat /tmp/load/store.count || echo 0", 2, "the store")
+        self._moves("cut -d' ' -f1 /tmp/load/store.count", 2, "the store")
 
     def _said(self):
         """What they have printed; raises if there is a fault in it."""
@@ -111,13 +105,16 @@ class Load:
         """Stop it all, and see that nothing was lost. Returns each CPU's longest standstill in µs."""
         self._guest.run("""
             cd /tmp/load
-            kill -KILL -$(cat reader.pid)
-            [ ! -e store.pid ] || kill -KILL -$(cat store.pid)
+            kill -KILL -$(cat reader.pid) -$(cat store.pid)
             kill -TERM $(cat journal.pid) $(cat watchers.pid)
             n=0; while kill -0 $(cat journal.pid) 2>/dev/null || kill -0 $(cat watchers.pid) 2>/dev/null; do
                 sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done
         """, timeout=200)
         said = self._said()
+        replaced = int(self._guest.run("cut -d' ' -f2 /tmp/load/store.count").out)
+        restored = int(suspends(self._guest)["restored"]) - self._restored
+        if replaced > restored * STORE_THREADS:
+            raise LabError(f"{self._guest.name}: nodes were gone {replaced} times after {restored} restores")
         cpus = {int(cpu): int(longest) for cpu, longest in re.findall(r"cpu (\d+) turns \d+ longest_us (\d+)", said)}
         if len(cpus) != self._guest.vcpus:
             raise LabError(f"{self._guest.name}: not every watcher ended: {said[-4000:]}")
