@@ -1,12 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How long a suspend stops the guest, against the kernel's own.
+"""What a suspend costs the guest, against the kernel's own.
 
-A thread on each vCPU reads the monotonic clock all the time
-(tests/lab/inside/watchers.c). That clock stands still while the domain is
-saved and until it is restored, with both implementations, so the longest gap
-that a thread sees is what the guest itself spends: with the kernel's own,
-from freezing its tasks to thawing them. The lab's processors are emulated, so
-the figures compare; they are no times.
+Three clocks together make the outage that is the guest's doing:
+
+- A thread on each vCPU reads the monotonic clock all the time
+  (tests/lab/inside/watchers.c). That clock stands still from
+  syscore_suspend() to syscore_resume() with both implementations, so the
+  longest gap that a thread sees is what the guest spends before and after:
+  with the kernel's own, from freezing its tasks to thawing them.
+- CPU 0's time with interrupts off, by its time stamp counter: up to the
+  hypercall, and from the hypercall's return. Of xpv from its own record in
+  debugfs, of the kernel's own from probes at the functions around the
+  hypercall.
+- With load, the longest time between two acknowledged fsyncs of a writer
+  (tests/lab/inside/fsyncs.py), while another process reads the disk.
+
+The requests to the store are counted from xenstored's log, from the new
+domain's first to the last disk's "connected"; the longest chain of those that
+had to wait for one another as in xenbus.py.
+
+The lab's processors are emulated, so the figures compare; they are no times.
 """
 
 import re
@@ -14,74 +27,216 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from xpvlab import Host, initrd  # noqa: E402
+import xenbus  # noqa: E402
+from xpvlab import Disk, Host, initrd  # noqa: E402
+from xpvlab.storetool import vdev  # noqa: E402
 
 IMAGE = "/var/lib/xpv-saved"
-ROUNDS = 5
+LOG = "/run/lab/xenstored.log"
+TRACING = "/sys/kernel/tracing"
+FSYNCS = (initrd.INSIDE / "fsyncs.py").read_text()
+ROUNDS = 3
+STOP = "kill -TERM $(cat {0}.pid); n=0; while kill -0 $(cat {0}.pid) 2>/dev/null && [ $n -lt 100 ]; do " \
+       "sleep 0.2; n=$((n+1)); done; "
+PROBES = """
+set -e
+mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+cd /sys/kernel/tracing
+echo x86-tsc >trace_clock
+echo 'p:xpv_bench/entering xen_arch_pre_suspend' >>kprobe_events
+echo 'p:xpv_bench/returned xen_arch_post_suspend' >>kprobe_events
+echo 1 >events/xpv_bench/enable
+echo 1 >events/power/suspend_resume/enable
+"""
+PROBE = re.compile(r"\s(\d+): (entering|returned|suspend_resume): (.*)$", re.M)
 
 
-def watched(guest, suspend):
-    """The longest standstill in ms over all vCPUs while `suspend` is done."""
-    guest.run("cd /tmp; setsid ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid; sleep 1")
-    suspend()
-    guest.run("sleep 2; kill -TERM $(cat /tmp/watchers.pid); "
-              "n=0; while kill -0 $(cat /tmp/watchers.pid) 2>/dev/null && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done",
-              timeout=120)
-    said = guest.run("cat /tmp/watchers.out").out
-    gaps = [int(gap) for gap in re.findall(r"longest_us (\d+)", said)]
-    if len(gaps) != guest.vcpus or "fault" in said:
-        sys.exit(f"{guest.name}: {said}")
-    return max(gaps) / 1000
+@dataclass(frozen=True)
+class Case:
+    vcpus: int
+    disks: int = 1
+    loaded: bool = False
+
+    def __str__(self):
+        return f"{self.vcpus} | {self.disks} | {'loaded' if self.loaded else 'idle'}"
 
 
-def idle(_guest):
-    return lambda: None
+CASES = [Case(1), Case(2), Case(4), Case(8), Case(4, loaded=True), Case(4, disks=4), Case(4, disks=16)]
 
 
 def checkpoint(guest):
-    def suspend():
-        guest.checkpoint(IMAGE)
-        guest.host.run(f"rm {IMAGE}")
-    return suspend
+    guest.checkpoint(IMAGE)
 
 
 def save_and_restore(guest):
-    def suspend():
-        guest.save(IMAGE)
-        guest.restore(IMAGE)
-        guest.host.run(f"rm {IMAGE}")
-    return suspend
+    guest.save(IMAGE)
+    guest.restore(IMAGE)
 
 
-WAYS = {"no suspend": idle, "cancelled": checkpoint, "restored": save_and_restore}
+WAYS = {"no suspend": lambda guest: None, "cancelled": checkpoint, "restored": save_and_restore}
 
 
-def measure(host, drivers, vcpus, options, program):
-    with host.guest(type="hvm", drivers=drivers, kernel=options.kernel, vcpus=vcpus, memory=320, disks=[32],
-                    modules=options.modules) as guest:
+def probed(trace, khz):
+    """ms with interrupts off in the last suspend: up to the hypercall, and after it."""
+    at = {}
+    for cycles, name, rest in PROBE.findall(trace):
+        if name == "suspend_resume":
+            match = re.match(r"(syscore_suspend|syscore_resume)\[\d+\] (begin|end)", rest)
+            if not match:
+                continue
+            name = " ".join(match.groups())
+        at[name] = int(cycles)
+    return (at["entering"] - at["syscore_suspend begin"] + at["syscore_resume end"] - at["returned"]) / khz
+
+
+def recorded(text):
+    """The same of xpv, from its record."""
+    at = {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
+    return (at["entering"] - at["stopped"] + at["late"] - at["returned"]) / 1e6
+
+
+class Measured:
+    """One kind of drivers, in one guest."""
+
+    def __init__(self, guest, case):
+        self.guest, self.host, self.case = guest, guest.host, case
+        self.xpv = guest.drivers == "xpv"
+        self.node = guest.wait_for_disk()
+        if self.xpv:
+            guest.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing")
+        else:
+            guest.run(PROBES)
+            self.khz = float(re.search(r"tsc: Detected ([\d.]+) MHz", guest.run("dmesg").out)[1]) * 1000
+
+    def _interrupts_off(self):
+        if self.xpv:
+            return recorded(self.guest.run("cat /sys/kernel/debug/xpv/suspend").out)
+        return probed(self.guest.run(f"cat {TRACING}/trace; echo >{TRACING}/trace").out, self.khz)
+
+    def _begin(self):
+        self.guest.run("cd /tmp; setsid ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
+        if self.case.loaded:
+            self.guest.run(f"cd /tmp; setsid python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
+                           f"setsid sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
+                           ":; done' & echo $! >/tmp/reader.pid")
+        self.guest.run("sleep 1")
+
+    def _end(self):
+        """The longest standstill of a vCPU and of the writer in ms."""
+        self.guest.run("sleep 2; cd /tmp; " + STOP.format("watchers") +
+                       ("kill -KILL -$(cat reader.pid); " + STOP.format("fsyncs") if self.case.loaded else ""), timeout=120)
+        said = self.guest.run("cat /tmp/watchers.out").out
+        gaps = [int(gap) for gap in re.findall(r"longest_us (\d+)", said)]
+        if len(gaps) != self.guest.vcpus or "fault" in said:
+            sys.exit(f"{self.guest.name}: {said}")
+        found = {"vCPU": max(gaps) / 1000}
+        if self.case.loaded:
+            found["writer"] = int(re.search(r"longest_us (\d+)", self.guest.run("cat /tmp/fsyncs.out").out)[1]) / 1000
+        return found
+
+    def once(self, way):
+        self._begin()
+        WAYS[way](self.guest)
+        found = self._end()
+        if way != "no suspend":
+            self.host.run(f"rm {IMAGE}")
+            found["interrupts off"] = self._interrupts_off()
+            found["outage"] = found["vCPU"] + found["interrupts off"]
+        return found
+
+    def store_requests(self):
+        """In one more restore: the new domain's until all disks are connected, and the longest chain of them."""
+        numbers = [number for _, number in disks(self.case.disks)]
+        tracing = f"{TRACING}/instances/bench"
+        if self.xpv:
+            self.guest.run(f"mkdir {tracing}; echo 1 >{tracing}/events/xpv_xenbus/enable; "
+                           f"echo 1 >{tracing}/events/power/suspend_resume/enable")
+        self.guest.save(IMAGE)
+        self.host.run(f"rm -f {LOG}; xenstore-control logfile {LOG}")
+        self.guest.restore(IMAGE)
+        self.guest.run("sleep 5")
+        log = self.host.run(f"xenstore-control log off; rm {IMAGE}; grep -a '^IN ' {LOG}").out
+        asked = of_guest(xenbus.requests(log), numbers)
+        if not self.xpv:
+            return {"store requests": len(asked), "longest chain": len(asked)}
+        # What came before was asked for the domain that is no more.
+        trace = self.guest.run(f"cat {tracing}/trace").out.rpartition("syscore_resume")[2]
+        return {"store requests": len(asked), "longest chain": xenbus.chains(trace, numbers)[0]}
+
+
+def disks(count):
+    """Name and number of each; those of an HVM guest that are emulated too come first."""
+    return [vdev(index) for index in (0, *range(5, 4 + count))]
+
+
+def of_guest(requests, numbers):
+    """The requests of the one connection that said of these disks that they are connected."""
+    names = {name for name, operation, text in requests
+             if operation == "WRITE" and re.match(r"device/vbd/\d+/state 4\s*$", text)}
+    if len(names) != 1:
+        sys.exit(f"not one guest in xenstored's log, but {names}")
+    return xenbus.until_connected([(operation, text) for name, operation, text in requests if name in names], numbers)
+
+
+def measure(host, drivers, case, options, program):
+    """{way: {what: [values]}}, and what the store is asked."""
+    with host.guest(type="hvm", drivers=drivers, kernel=options.kernel, vcpus=case.vcpus, memory=320,
+                    disks=[Disk(32 << 20, vdev=name) for name, _ in disks(case.disks)], modules=options.modules) as guest:
         if drivers == "xpv":
             guest.load_xpv()
-        guest.wait_for_disk()
         guest.write_file("/tmp/watchers", program)
+        guest.write_file("/tmp/fsyncs.py", FSYNCS)
         guest.run("chmod +x /tmp/watchers")
-        return {way: [watched(guest, make(guest)) for _ in range(ROUNDS)] for way, make in WAYS.items()}
+        for number in range(case.disks):
+            guest.wait_for_disk(number)
+        measured = Measured(guest, case)
+        found = {}
+        for way in WAYS:
+            rounds = [measured.once(way) for _ in range(ROUNDS)]
+            found[way] = {what: [one[what] for one in rounds] for what in rounds[0]}
+        found["restored"].update({what: [value] for what, value in measured.store_requests().items()})
+        return found
+
+
+def rows(case, intree, xpv):
+    for way in WAYS:
+        for what in intree[way]:
+            a, b = intree[way][what], xpv[way][what]
+            theirs, ours = statistics.median(a), statistics.median(b)
+            ratio = f"{ours / theirs:.2f}" if theirs else ""
+            yield (f"| {case} | {way} | {what} | {theirs:.6g} ({max(a):.6g}) | {ours:.6g} ({max(b):.6g}) | {ratio} |")
+
+
+def slope(found):
+    """Of {vCPUs: ms}: a and b of a + b * vCPUs, by least squares."""
+    return statistics.linear_regression(list(found), list(found.values()))[::-1]
 
 
 def main(options):
+    cases = [case for case in CASES if not options.vcpus or case.vcpus in options.vcpus]
+    outages = {drivers: {way: {} for way in WAYS} for drivers in ("intree", "xpv")}
     with tempfile.TemporaryDirectory() as scratch, Host() as host:
         path = Path(scratch) / "watchers"
         subprocess.run(["gcc", "-O2", "-static", "-pthread", "-o", path, initrd.INSIDE / "watchers.c"], check=True)
-        print(f"Longest standstill of a vCPU in ms, median (largest) of {ROUNDS}")
-        print("| vCPUs | suspend | in-tree | xpv | ratio |")
-        print("|---|---|---|---|---|", flush=True)
-        for vcpus in options.vcpus or (1, 2, 4):
-            both = [measure(host, drivers, vcpus, options, path.read_bytes()) for drivers in ("intree", "xpv")]
-            for way in WAYS:
-                theirs, ours = (statistics.median(found[way]) for found in both)
-                print(f"| {vcpus} | {way} | {theirs:.0f} ({max(both[0][way]):.0f}) | {ours:.0f} "
-                      f"({max(both[1][way]):.0f}) | {ours / theirs:.2f} |", flush=True)
+        print(f"Milliseconds, or a number of requests; median (largest) of {ROUNDS}")
+        print("| vCPUs | disks | | suspend | | in-tree | xpv | ratio |")
+        print("|---|---|---|---|---|---|---|---|", flush=True)
+        for case in cases:
+            both = {drivers: measure(host, drivers, case, options, path.read_bytes()) for drivers in outages}
+            print("\n".join(rows(case, both["intree"], both["xpv"])), flush=True)
+            if case == Case(case.vcpus):
+                for drivers, found in both.items():
+                    for way in ("cancelled", "restored"):
+                        outages[drivers][way][case.vcpus] = statistics.median(found[way]["outage"])
+    for way in ("cancelled", "restored"):
+        if len(outages["xpv"][way]) < 2:
+            continue
+        (a, b), (c, d) = (slope(outages[drivers][way]) for drivers in ("intree", "xpv"))
+        print(f"Outage when {way}, in ms: in-tree {a:.1f} + {b:.1f} * vCPUs, xpv {c:.1f} + {d:.1f} * vCPUs, "
+              f"ratio of the slopes {d / b:.2f}", flush=True)

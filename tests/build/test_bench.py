@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How the benchmarks read logs and traces."""
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).resolve().parents[1] / "bench" / "xenbus.py"
+BENCH = Path(__file__).resolve().parents[1] / "bench"
 
 # As xenstored writes it: with a space for each NUL.
 LOG = """\
@@ -38,10 +39,20 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def xenbus():
-    spec = importlib.util.spec_from_file_location("bench_xenbus", SOURCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("xenbus")
+
+
+@pytest.fixture(scope="module")
+def suspend():
+    return benchmark("suspend")
+
+
+def benchmark(name):
+    sys.path.insert(0, str(BENCH))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCH))
 
 
 def trace():
@@ -73,12 +84,9 @@ def test_chains(xenbus):
         xenbus.chains(trace(), [51744])
 
 
-def test_kinds(tmp_path, monkeypatch):
+def test_kinds(tmp_path):
     """What the counter wrote, by measure; and it has to know what is known."""
-    monkeypatch.syspath_prepend(str(SOURCE.parent))
-    spec = importlib.util.spec_from_file_location("bench_run", SOURCE.parent / "run.py")
-    run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(run)
+    run = benchmark("run")
     line = "{} 512 instructions {} 1 locked {} 0 fences {} 0"
     log = tmp_path / "counted"
     log.write_text("\n".join(["of another measure", line.format(1, 5, 1, 0), line.format(2, 9, 3, 1),
@@ -88,3 +96,33 @@ def test_kinds(tmp_path, monkeypatch):
         run.by_kind(log, 1, ["empty", "known"])
     with pytest.raises(SystemExit):
         run.by_kind(log, 1, ["known", "empty", "grant"])
+
+
+PROBED = """\
+ kworker-7 [000] d..1. 1000: suspend_resume: syscore_suspend[0] begin
+ kworker-7 [000] d..1. 1500: suspend_resume: syscore_suspend[0] end
+ kworker-7 [000] d..1. 3000: entering: (xen_arch_pre_suspend+0x0/0x60)
+ kworker-7 [000] d..1. 90000: returned: (xen_arch_post_suspend+0x0/0x60)
+ kworker-7 [000] d..1. 90100: suspend_resume: syscore_resume[0] begin
+ kworker-7 [000] d..1. 94000: suspend_resume: syscore_resume[0] end
+ kworker-7 [000] ..... 99000: suspend_resume: thaw_processes[0] begin
+"""
+
+
+def test_interrupts_off(suspend):
+    """Up to the hypercall and after it, from both sources."""
+    assert suspend.probed(PROBED, khz=1000) == 6
+    assert suspend.recorded("barrier down\nstopped 1000000\nentering 2000000\nreturned 70000000\n"
+                            "early_done 71000000\ncpus_back 72000000\nlate 75000000\ndone 99000000\n") == 6
+
+
+def test_requests_of_the_restored_guest(suspend):
+    """The connection that says that the disks are connected, whatever its name."""
+    assert len(suspend.of_guest(suspend.xenbus.requests(LOG), [51712, 51728])) == CONNECTED - 1
+    with pytest.raises(SystemExit):
+        suspend.of_guest(suspend.xenbus.requests(LOG), [51744])
+
+
+def test_slope(suspend):
+    a, b = suspend.slope({1: 12, 2: 14, 4: 18})
+    assert (round(a, 6), round(b, 6)) == (10, 2)

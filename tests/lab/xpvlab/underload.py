@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What runs in a guest with xpv while it is suspended, and finds what was lost."""
 
+import functools
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -29,10 +31,22 @@ def watchers():
     return program("watchers", "-pthread")
 
 
+@functools.cache
+def clockwatch(release):
+    """The module of tests/lab/inside/clockwatch for that kernel."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "clockwatch"
+        shutil.copytree(initrd.INSIDE / "clockwatch", folder)
+        subprocess.run(["make", "-s", "-C", f"/usr/src/linux-headers-{release}", f"M={folder}", "CONFIG_DEBUG_INFO_BTF_MODULES=",
+                        "modules"], check=True)
+        subprocess.run(["strip", "--strip-debug", folder / "clockwatch.ko"], check=True)
+        return (folder / "clockwatch.ko").read_bytes()
+
+
 class Load:
     """A journal of acknowledged fsyncs on the disk and a reader of it; a
-    watcher on each CPU; requests, transactions and watches of the store from
-    several threads."""
+    watcher on each CPU, in user space and in the kernel; requests,
+    transactions and watches of the store from several threads."""
 
     def __init__(self, guest, node, watchers):
         self._guest = guest
@@ -42,9 +56,11 @@ class Load:
         guest.write_file("/tmp/watchers", watchers)
         guest.write_file("/tmp/journal.py", JOURNAL)
         guest.write_file("/tmp/store_load.py", STORE)
+        guest.write_file("/tmp/clockwatch.ko", clockwatch(guest.kernel.release))
         guest.run(f"""
             set -e
             chmod +x /tmp/watchers
+            insmod /tmp/clockwatch.ko
             mkfs.ext4 -q -F {node}
             mkdir -p /mnt /tmp/load
             mount {node} /mnt
@@ -69,7 +85,8 @@ class Load:
         if not kind:
             return
         try:            # leave nothing that keeps the next test's guest busy
-            self._guest.run("for f in /tmp/load/*.pid; do kill -KILL -$(cat $f); done; umount /mnt", check=False)
+            self._guest.run("for f in /tmp/load/*.pid; do kill -KILL -$(cat $f); done; umount /mnt; "
+                            "rmmod clockwatch", check=False)
         except LabError as error:       # what is being raised already says more
             say(f"{self._guest.name}: its load goes on: {error}")
 
@@ -83,12 +100,16 @@ class Load:
     def progress(self):
         self._moves("wc -l </tmp/load/acknowledged", 20, "the journal")
         self._moves("cut -d' ' -f1 /tmp/load/store.count", 2, "the store")
+        self._moves("cut -d' ' -f4 /sys/module/clockwatch/parameters/seen", 20, "a thread of the kernel")
 
     def _said(self):
         """What they have printed; raises if there is a fault in it."""
         said = self._guest.run("cat /tmp/load/watchers.out /tmp/load/journal.out /tmp/load/store.out").out
         if "fault" in said or "Error" in said:
             raise LabError(f"{self._guest.name}, under load: {said[-4000:]}")
+        seen = self._guest.run("cat /sys/module/clockwatch/parameters/seen").out
+        if not seen.startswith("faults 0 "):
+            raise LabError(f"{self._guest.name}, threads of the kernel: {seen}")
         return said
 
     def standstill(self):
@@ -118,6 +139,7 @@ class Load:
         cpus = {int(cpu): int(longest) for cpu, longest in re.findall(r"cpu (\d+) turns \d+ longest_us (\d+)", said)}
         if len(cpus) != self._guest.vcpus:
             raise LabError(f"{self._guest.name}: not every watcher ended: {said[-4000:]}")
+        self._guest.run("rmmod clockwatch")
         self._guest.run(f"umount /mnt && blockdev --flushbufs {self._node} && mount {self._node} /mnt", timeout=300)
         self._guest.run("python3 /tmp/journal.py check /mnt/journal /tmp/load/acknowledged && umount /mnt")
         return cpus
