@@ -13,6 +13,7 @@ static const struct xpv_frontend_driver driver = {
 	.name = KBUILD_MODNAME,
 	.device_type = "vbd",
 	.owner = THIS_MODULE,
+	.backend_keys = xpv_vbd_backend_keys,
 	.probe = xpv_vbd_probe,
 	.negotiate = xpv_vbd_negotiate,
 	.connect = xpv_vbd_connect,

@@ -81,7 +81,8 @@ struct xpv_vbd_viewer;
 void xpv_vbds_each(void (*look)(struct xpv_vbd_viewer *viewer, const struct xpv_vbd_state *state),
 		   struct xpv_vbd_viewer *viewer);
 
-/* The driver's functions, see xenbus.h. */
+/* The driver's keys and functions, see xenbus.h. */
+extern const char *const xpv_vbd_backend_keys[];
 int xpv_vbd_probe(struct xpv_device *device);
 int xpv_vbd_negotiate(struct xpv_device *device);
 int xpv_vbd_connect(struct xpv_device *device);

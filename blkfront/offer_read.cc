@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The backend's offer from the store, in one round trip. */
+/* The backend's offer from the store, which the bus may have read already. */
 #include "blkfront/offer.hh"
 
 #include "xenbus/xenbus.h"
+
+enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache, Keys };
+const char *const xpv_vbd_backend_keys[Keys + 1] = {
+	"sectors", "sector-size", "physical-sector-size", "info", "mode", "feature-barrier", "feature-flush-cache", nullptr,
+};
 
 namespace xpv {
 
 Result<Offer> read_offer(xpv_device *device)
 {
-	enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache, Keys };
-	static constexpr const char *keys[Keys] = { "sectors", "sector-size",	  "physical-sector-size", "info",
-						    "mode",    "feature-barrier", "feature-flush-cache" };
 	char values[Keys][32];
 	xpv_store_read_item items[Keys];
 	for (unsigned int i = 0; i < Keys; i++)
-		items[i] = { .path = keys[i], .value = values[i], .size = sizeof(values[i]), .result = 0 };
+		items[i] = { .path = xpv_vbd_backend_keys[i], .value = values[i], .size = sizeof(values[i]), .result = 0 };
 	XPV_TRY(status(xpv_device_read_backend(device, items, Keys)));
 
 	auto text = [&items](unsigned int i) -> const char * { return items[i].result >= 0 ? items[i].value : nullptr; };

@@ -72,7 +72,7 @@ Status xpv_vbd::publish()
 		{ .path = "event-channel", .value = port, .result = 0 },
 		{ .path = "protocol", .value = "x86_64-abi", .result = 0 },
 	};
-	return status(xpv_device_publish(device_, items, sizeof(items) / sizeof(items[0])));
+	return status(xpv_device_initialised(device_, items, sizeof(items) / sizeof(items[0])));
 }
 
 Status xpv_vbd::connect()

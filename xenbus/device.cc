@@ -131,6 +131,9 @@ int xpv_device::bind(const xpv_frontend_driver &driver)
 		failure_pending_ = false;
 	}
 	write_once(driver_, &driver);
+	/* Without memory they are read when they are wanted. */
+	auto room = Array<Known>::make(keys(), XPV_MAY_SLEEP);
+	known_ = room.ok() ? room.take() : Array<Known>();
 	int code = driver.probe(this);
 	if (code < 0) {
 		write_once(driver_, nullptr);
@@ -237,7 +240,7 @@ void xpv_device::run()
 	Gate::Pass pass(gate_);
 	if (!driver_ || !pass)
 		return;
-	retry_ = false;
+	retry_ = looked_ = false;
 	unsigned int steps = 0;
 	while (advance()) {
 		if (++steps == steps_limit) {
@@ -311,13 +314,16 @@ bool xpv_device::advance()
 	/* Without the store there is nothing to see and nobody to tell, but limits still hold. */
 	Look backend = { Theirs::missing, Theirs::missing, false, false };
 	Transition answer = { Action::wait, phase_ };
-	if (announced) {
+	if (announced && (!looked_ || !watch_ || read_once(backend_event_))) {
 		auto looked = look();
-		announced = looked.ok();
-		if (looked.ok()) {
-			backend = looked.value();
-			answer = transition(phase_, backend.theirs);
-		}
+		announced = looked_ = looked.ok();
+		if (looked.ok())
+			last_ = looked.value();
+	}
+	if (announced) {
+		backend = last_;
+		last_.event = false;
+		answer = transition(phase_, backend.theirs);
 	}
 	if ((answer.action == Action::wait || answer.action == Action::ignore) && limit_at_ms_ &&
 	    xpv_now_ms() >= limit_at_ms_)
@@ -344,10 +350,13 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 			return failed_;
 		negotiated_ = true;
 		break;
-	case Action::connect:
-		if (!driver_succeeded(driver_->connect(this), "cannot connect to the backend"))
+	case Action::connect: {
+		int code = driver_->connect(this);
+		is_known_ = false;
+		if (!driver_succeeded(code, "cannot connect to the backend"))
 			return failed_;
 		break;
+	}
 	case Action::recheck:
 		if (backend.event && driver_->backend_changed)
 			driver_->backend_changed(this);
@@ -390,8 +399,12 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 /* Find out where an earlier load, or nobody yet, left the device. */
 Status xpv_device::begin()
 {
-	watch_backend();
-	Look both = XPV_TRY(look());
+	auto watching = begin_watching();
+	auto looked = look();
+	end_watching(watching);
+	Look both = XPV_TRY(std::move(looked));
+	last_ = both;
+	looked_ = true;
 
 	Phase first = first_phase(both.ours, both.theirs);
 	reopen_wanted_ = first != Phase::initialising;
@@ -410,6 +423,9 @@ Status xpv_device::begin()
 
 Result<xpv_device::Look> xpv_device::look()
 {
+	is_known_ = false;
+	if (begun_ && phase_ == Phase::initialised && known_.size() != 0)
+		return look_and_learn();
 	OwnKey own_path;
 	StorePath state_path;
 	StorePath online_path;
@@ -438,24 +454,98 @@ Result<xpv_device::Look> xpv_device::look()
 		     begun_ ? Theirs::missing : state_from(items[2].result, own), !offline, event };
 }
 
-void xpv_device::watch_backend()
+unsigned int xpv_device::keys() const
+{
+	unsigned int count = 0;
+	while (driver_->backend_keys && driver_->backend_keys[count] && count < known_limit)
+		count++;
+	return count;
+}
+
+/* The same, and what the driver will want to know when the backend is Connected: not older than that state. */
+Result<xpv_device::Look> xpv_device::look_and_learn()
+{
+	auto count = static_cast<unsigned int>(known_.size());
+	char state[16];
+	char online[4];
+	xpv_store_read_item items[known_limit + 2] = {
+		{ "state", state, sizeof(state), 0 },
+		{ "online", online, sizeof(online), 0 },
+	};
+	for (unsigned int i = 0; i < count; i++)
+		items[i + 2] = { driver_->backend_keys[i], known_[i].value, sizeof(known_[i].value), 0 };
+	bool event = exchange(backend_event_, false);
+	Status asked = status(xpv_device_read_backend(this, items, count + 2));
+	if (!asked.ok()) {
+		write_once(backend_event_, event || read_once(backend_event_));
+		return asked.error();
+	}
+	for (unsigned int i = 0; i < count; i++)
+		known_[i].result = items[i + 2].result;
+	Theirs theirs = state_from(items[0].result, state);
+	is_known_ = theirs == Theirs::connected;
+	bool offline = items[1].result == 1 && online[0] == '0';
+	return Look{ theirs, Theirs::missing, !offline, event };
+}
+
+bool xpv_device::known(xpv_store_read_item *items, unsigned int count) const
+{
+	if (!is_known_)
+		return false;
+	for (unsigned int i = 0; i < count; i++) {
+		std::size_t at = 0;
+		while (at < known_.size() && std::string_view(driver_->backend_keys[at]) != items[i].path)
+			at++;
+		/* What was too large for us may not be for the driver. */
+		if (at == known_.size() || known_[at].result == -XEN_EMSGSIZE)
+			return false;
+		const Known &value = known_[at];
+		items[i].result = value.result;
+		if (value.result < 0)
+			continue;
+		if (static_cast<std::size_t>(value.result) >= items[i].size)
+			items[i].result = -XEN_EMSGSIZE;
+		else
+			__builtin_memcpy(items[i].value, value.value, static_cast<std::size_t>(value.result) + 1);
+	}
+	return true;
+}
+
+/* Until the watch is there nobody wakes us: what is read after it was asked for is new enough. */
+WatchTable::Adding xpv_device::begin_watching()
+{
+	WatchTable::Adding adding;
+	StorePath state_path;
+	if (watch_ || !state_path.assign({ identity().backend_path.view(), "/state" }).ok())
+		return adding;
+	auto begun = store().watches.begin(
+		state_path.get(),
+		[](xpv_store_watch_context *device, const char *) {
+			auto *self = reinterpret_cast<xpv_device *>(device);
+			write_once(self->backend_event_, true);
+			self->schedule();
+		},
+		reinterpret_cast<xpv_store_watch_context *>(this));
+	if (begun.ok())
+		adding = begun.take();
+	else
+		adding.submitted = begun.error();
+	return adding;
+}
+
+void xpv_device::end_watching(WatchTable::Adding &adding)
 {
 	if (watch_)
 		return;
-	StorePath state_path;
-	Status registered = state_path.assign({ identity().backend_path.view(), "/state" });
-	if (registered.ok())
-		registered = status(xpv_store_watch_register(
-			state_path.get(),
-			[](xpv_store_watch_context *device, const char *) {
-				auto *self = reinterpret_cast<xpv_device *>(device);
-				write_once(self->backend_event_, true);
-				self->schedule();
-			},
-			reinterpret_cast<xpv_store_watch_context *>(this), &watch_));
-	if (!registered.ok())
-		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(),
-				registered.error().number());
+	Status registered = adding.submitted;
+	if (adding.watch) {
+		auto watch = store().watches.end(adding);
+		if (watch.ok())
+			watch_ = watch.value();
+		registered = status(watch.code());
+	}
+	if (!watch_)
+		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), registered.code());
 }
 
 void xpv_device::enter(Phase phase)
@@ -488,7 +578,9 @@ void xpv_device::lose_connection()
 	}
 	if (!begun_)
 		return;
-	watch_backend();
+	auto watching = begin_watching();
+	end_watching(watching);
+	looked_ = false;
 	/* The toolstack wrote that already; it may be another one. */
 	published_ = -1;
 	reopen_wanted_ = false;

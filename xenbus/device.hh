@@ -20,6 +20,7 @@
 #include "xenbus/linux.h"
 #include "xenbus/state.hh"
 #include "xenbus/text.hh"
+#include "xenbus/watch.hh"
 
 namespace xpv {
 
@@ -89,6 +90,11 @@ public:
 	[[nodiscard]] xenbus_state state() const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
+	/* For the driver in its negotiate(): our state node was written. */
+	void said(xenbus_state state, bool surely) { published_ = surely ? static_cast<int>(state) : -1; }
+	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */
+	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const;
+
 	/* For the bus: found in the present look at the store. */
 	bool seen = false;
 	/* The driver's. */
@@ -104,6 +110,12 @@ private:
 		bool online; /* the toolstack has not asked for the end */
 		bool event; /* the watch on the backend's state has fired since the last look */
 	};
+	/* One of the driver's backend_keys, as it was when the backend was Connected. */
+	struct Known {
+		int result;
+		char value[64];
+	};
+	static constexpr unsigned int known_limit = 12;
 
 	void run();
 	void schedule();
@@ -111,7 +123,10 @@ private:
 	[[nodiscard]] bool perform(xpv::Transition answer, const Look &backend);
 	[[nodiscard]] xpv::Status begin();
 	[[nodiscard]] xpv::Result<Look> look();
-	void watch_backend();
+	[[nodiscard]] xpv::Result<Look> look_and_learn();
+	[[nodiscard]] unsigned int keys() const;
+	[[nodiscard]] xpv::WatchTable::Adding begin_watching();
+	void end_watching(xpv::WatchTable::Adding &adding);
 	void enter(Phase phase);
 	void release();
 	void leave_for_stop();
@@ -158,6 +173,10 @@ private:
 	std::uint64_t limit_at_ms_ = 0; /* 0: none */
 	unsigned int complaint_interval_ms_ = 0;
 	xpv_store_watch *watch_ = nullptr;
+	Look last_ = {}; /* when looked_: in this run, and nothing was heard of the backend since */
+	bool looked_ = false;
+	xpv::Array<Known> known_; /* of the driver's backend_keys; no more are read than it has room for */
+	bool is_known_ = false; /* during connect() */
 
 	xpv_work work_;
 	xpv_wait_queue quiet_queue_;

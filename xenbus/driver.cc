@@ -105,6 +105,8 @@ enum xenbus_state xpv_device_state(const struct xpv_device *device)
 
 int xpv_device_read_backend(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count)
 {
+	if (device->known(items, count))
+		return 0;
 	return read_below(device->identity().backend_path.view(), items, count);
 }
 
@@ -122,6 +124,23 @@ int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *i
 	Below<xpv_store_write_item> below(items, count);
 	Status placed = below.place(device->path());
 	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();
+}
+
+int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count)
+{
+	auto all = Array<xpv_store_write_item>::make(static_cast<std::size_t>(count) + 1, XPV_MAY_SLEEP_NO_IO);
+	if (!all.ok())
+		return all.code();
+	for (unsigned int i = 0; i < count; i++)
+		all.value()[i] = items[i];
+	char state[4];
+	xpv_format(state, sizeof(state), "%d", static_cast<int>(XenbusStateInitialised));
+	all.value()[count] = { .path = "state", .value = state, .result = 0 };
+	int code = xpv_device_publish(device, all.value().data(), count + 1);
+	for (unsigned int i = 0; i < count; i++)
+		items[i].result = all.value()[i].result;
+	device->said(XenbusStateInitialised, code == 0);
+	return code;
 }
 
 void xpv_device_fail_text(struct xpv_device *device, int error, const char *text)

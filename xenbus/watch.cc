@@ -113,9 +113,10 @@ Watch *WatchTable::find_locked(std::uint32_t token)
 	return nullptr;
 }
 
-Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *callback,
-				struct xpv_store_watch_context *context, bool (*filter)(const char *path),
-				void (*every)(struct xpv_store_watch_context *context, std::string_view path))
+Result<WatchTable::Adding> WatchTable::begin(const char *path, xpv_store_watch_callback *callback,
+					     struct xpv_store_watch_context *context, bool (*filter)(const char *path),
+					     void (*every)(struct xpv_store_watch_context *context,
+							   std::string_view path))
 {
 	auto watch = XPV_TRY(make<Watch>(XPV_MAY_SLEEP));
 	watch->callback = callback;
@@ -135,18 +136,41 @@ Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *call
 		table_.push_back(*watch);
 		count_++;
 	}
-	Status registered = Error(XEN_EAGAIN);
-	for (unsigned int attempt = 0; attempt < register_attempts && registered.code() == -XEN_EAGAIN; attempt++)
+	Adding adding;
+	auto call = client_.submit(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0);
+	if (call.ok())
+		adding.call = call.take();
+	else
+		adding.submitted = call.error();
+	adding.watch = watch.release();
+	return adding;
+}
+
+Result<Watch *> WatchTable::end(Adding &adding)
+{
+	Watch *watch = adding.watch;
+	const Token token(watch->token);
+	const std::string_view parts[] = { wire(watch->path), token.wire() };
+	Status registered = adding.submitted.ok() ? status(adding.call.wait().code()) : adding.submitted;
+	for (unsigned int attempt = 1; attempt < register_attempts && registered.code() == -XEN_EAGAIN; attempt++)
 		registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
 	/* The token is in nobody else's watch: all were registered anew meanwhile, this one with them. */
 	if (!registered.ok() && registered.error() == XEN_EEXIST)
 		registered = {};
 	if (!registered.ok()) {
 		/* It may be registered all the same, if only the answer is missing. */
-		remove(watch.release());
+		remove(watch);
 		return registered.error();
 	}
-	return watch.release();
+	return watch;
+}
+
+Result<Watch *> WatchTable::add(const char *path, xpv_store_watch_callback *callback,
+				struct xpv_store_watch_context *context, bool (*filter)(const char *path),
+				void (*every)(struct xpv_store_watch_context *context, std::string_view path))
+{
+	auto adding = XPV_TRY(begin(path, callback, context, filter, every));
+	return end(adding);
 }
 
 void WatchTable::remove(Watch *watch)

@@ -57,6 +57,19 @@ public:
 	[[nodiscard]] Status start();
 	void stop();
 
+	/* A watch of which only the store's answer is missing; end() must follow. */
+	struct Adding {
+		Watch *watch = nullptr;
+		Status submitted = {};
+		Call call = {};
+	};
+	/* What is asked of the store after begin() is asked after the watch. Events may come before end(). */
+	[[nodiscard]] Result<Adding> begin(const char *path, xpv_store_watch_callback *callback,
+					   struct xpv_store_watch_context *context,
+					   bool (*filter)(const char *path) = nullptr,
+					   void (*every)(struct xpv_store_watch_context *context,
+							 std::string_view path) = nullptr);
+	[[nodiscard]] Result<Watch *> end(Adding &adding);
 	/* store.h: xpv_store_watch_register() and xpv_store_watch_unregister(). */
 	[[nodiscard]] Result<Watch *> add(const char *path, xpv_store_watch_callback *callback,
 					  struct xpv_store_watch_context *context,

@@ -36,6 +36,12 @@ struct xpv_frontend_driver {
 	const char *device_type;
 	/* THIS_MODULE. */
 	struct module *owner;
+	/*
+	 * Keys of the other end's directory that connect() reads, at most 12,
+	 * NULL at the end; or NULL. The bus reads them together with the state,
+	 * so that xpv_device_read_backend() in connect() need not ask.
+	 */
+	const char *const *backend_keys;
 
 	/*
 	 * A device appeared: make the context and xpv_device_set_context() it.
@@ -46,7 +52,8 @@ struct xpv_frontend_driver {
 	/*
 	 * The other end waits for our details (its state is InitWait, or a
 	 * later one that implies it): read what it offers, make ring and
-	 * channel, publish them. On 0 the bus switches us to Initialised. An
+	 * channel, publish them, at the end by xpv_device_initialised(). On 0
+	 * the bus switches us to Initialised, if we are not. An
 	 * error fails the device as xpv_device_fail() does; what was made must
 	 * be gone then, disconnect() is not called.
 	 */
@@ -110,6 +117,12 @@ int xpv_device_read_own(struct xpv_device *device, struct xpv_store_read_item *i
  * as xpv_store_write_many(); -ENODEV once the device was removed.
  */
 int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count);
+/*
+ * The same, and in the same round trip become Initialised: the last thing
+ * that negotiate() does, and only there. When a key cannot be written, the
+ * other end may have been told all the same; negotiate() is to fail then.
+ */
+int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count);
 
 /*
  * The other end broke the protocol or stopped answering: one log line, the

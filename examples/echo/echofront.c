@@ -236,7 +236,7 @@ static int echo_negotiate(struct xpv_device *device)
 		WRITE_ONCE(echo->channel, channel);
 		snprintf(reference, sizeof(reference), "%u", echo->reference.value);
 		snprintf(port, sizeof(port), "%u", xpv_event_channel_port(channel).value);
-		error = xpv_device_publish(device, items, ARRAY_SIZE(items));
+		error = xpv_device_initialised(device, items, ARRAY_SIZE(items));
 	}
 	if (error)
 		take_back(echo);

@@ -67,6 +67,10 @@ int xpv_device_publish(xpv_device *device, xpv_store_write_item *items, unsigned
 		device->own[items[i].path] = items[i].value;
 	return device->publish_error;
 }
+int xpv_device_initialised(xpv_device *device, xpv_store_write_item *items, unsigned int count)
+{
+	return xpv_device_publish(device, items, count);
+}
 void xpv_device_fail(xpv_device *device, int, const char *format, ...)
 {
 	char text[129];

@@ -23,6 +23,14 @@ struct Calls {
 	std::atomic<int> negotiate_result = 0;
 	std::atomic<int> connect_result = 0;
 	std::atomic<int> probe_result = 0;
+	std::atomic<bool> only_publishes = false;
+	/* What connect() reads, and what that gave. */
+	std::function<unsigned int()> reads;
+	std::size_t info_size = 80;
+	bool wants_other = false;
+	unsigned int asked = 0;
+	std::string sectors, info;
+	int info_result = 0;
 	std::atomic<unsigned int> slow_ms = 0;
 	std::atomic<int> overlapping = 0;
 	std::atomic<int> most_overlapping = 0;
@@ -78,7 +86,7 @@ int negotiate(xpv_device *device)
 	--calls->overlapping;
 	calls->add(xpv_device_id(device), 'n');
 	xpv_store_write_item items[] = { { "ring-ref", "8", 0 }, { "event-channel", "5", 0 } };
-	int published = xpv_device_publish(device, items, 2);
+	int published = calls->only_publishes ? xpv_device_publish(device, items, 2) : xpv_device_initialised(device, items, 2);
 	return calls->negotiate_result ? calls->negotiate_result.load() : published;
 }
 
@@ -86,8 +94,18 @@ int connect(xpv_device *device)
 {
 	calls->add(xpv_device_id(device), 'c');
 	char sectors[16];
-	xpv_store_read_item item = { "sectors", sectors, sizeof(sectors), 0 };
-	int read = xpv_device_read_backend(device, &item, 1);
+	char info[80];
+	char other[16];
+	xpv_store_read_item items[] = { { "sectors", sectors, sizeof(sectors), 0 },
+					{ "info", info, calls->info_size, 0 },
+					{ "other", other, sizeof(other), 0 } };
+	auto reads = [] { return calls->reads ? calls->reads() : 0; };
+	unsigned int before = reads();
+	int read = xpv_device_read_backend(device, items, calls->wants_other ? 3 : 2);
+	calls->asked = reads() - before;
+	calls->sectors = items[0].result < 0 ? "" : sectors;
+	calls->info = items[1].result < 0 ? "" : info;
+	calls->info_result = items[1].result;
 	return calls->connect_result ? calls->connect_result.load() : read;
 }
 
@@ -111,10 +129,13 @@ void connection_lost(xpv_device *device)
 	calls->add(xpv_device_id(device), 'l');
 }
 
+const char *const keys[] = { "sectors", "info", nullptr };
+
 const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
 	.owner = nullptr,
+	.backend_keys = keys,
 	.probe = probe,
 	.negotiate = negotiate,
 	.connect = connect,
@@ -250,6 +271,71 @@ TEST_F(Devices, FromAttachToConnected)
 	EXPECT_EQ(the_calls.get("51712"), "pncdr");
 	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "3", "4", "5", "6" }));
 	EXPECT_EQ(peer.get(backend("51712") + "/state"), "6");
+}
+
+/* ---- Round trips that are saved ---- */
+
+TEST_F(Devices, KeysAreReadWithTheState)
+{
+	struct {
+		std::optional<std::string> info;
+		std::size_t size;
+		bool other;
+		unsigned int asked; /* of the two nodes, by connect() itself */
+		int result;
+	} cases[] = {
+		{ "4", 80, false, 0, 1 },
+		{ std::nullopt, 80, false, 0, -XEN_ENOENT },
+		{ std::string(63, 'x'), 80, false, 0, 63 },
+		/* Of the driver's size, as if it had asked. */
+		{ std::string(40, 'x'), 20, false, 0, -XEN_EMSGSIZE },
+		/* Too long to be kept, and something that was not declared. */
+		{ std::string(64, 'x'), 80, false, 2, 64 },
+		{ "4", 80, true, 2, 1 },
+	};
+	start_bus();
+	do_register();
+	unsigned int number = 51712;
+	for (const auto &one : cases) {
+		std::string id = std::to_string(number += 16);
+		SCOPED_TRACE(id);
+		the_calls.reads = [&] { return peer.reads(backend(id) + "/sectors") + peer.reads(backend(id) + "/info"); };
+		the_calls.info_size = one.size;
+		the_calls.wants_other = one.other;
+		if (one.info)
+			peer.set(backend(id) + "/info", *one.info);
+		attach_connected(id);
+		EXPECT_EQ(the_calls.asked, one.asked);
+		EXPECT_EQ(the_calls.sectors, "2048");
+		EXPECT_EQ(the_calls.info_result, one.result);
+		if (one.result >= 0) {
+			EXPECT_EQ(the_calls.info, *one.info);
+		}
+	}
+	the_calls.reads = nullptr;
+}
+
+TEST_F(Devices, StateIsWrittenWithTheKeysOrAfterThem)
+{
+	start_bus();
+	do_register();
+	for (bool only_publishes : { false, true }) {
+		the_calls.only_publishes = only_publishes;
+		std::string id = only_publishes ? "51728" : "51712";
+		attach_connected(id);
+		EXPECT_EQ(peer.history(frontend(id) + "/state"), (std::vector<std::string>{ "1", "3", "4" }));
+		EXPECT_EQ(peer.get(frontend(id) + "/event-channel"), "5");
+	}
+}
+
+TEST_F(Devices, KeyThatCannotBeWritten)
+{
+	start_bus();
+	peer.read_only.insert(frontend("1") + "/ring-ref");
+	do_register();
+	attach("1");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+	EXPECT_EQ(the_calls.get("1"), "pn");
 }
 
 /* ---- The domain is restored as another: paths in the store have other numbers ---- */

@@ -230,6 +230,12 @@ public:
 	/* Refuse XS_WATCH with ENOSPC. */
 	std::atomic<bool> refuse_watches = false;
 	std::atomic<unsigned int> requests = 0;
+	/* How often a node was read. */
+	unsigned int reads(const std::string &path)
+	{
+		std::lock_guard guard(nodes_mutex_);
+		return reads_[path];
+	}
 
 private:
 	static constexpr const char *home = "/local/domain/7/";
@@ -298,6 +304,10 @@ private:
 		std::string rest = end == std::string::npos ? "" : request.payload.substr(end + 1);
 		switch (request.header.type) {
 		case XS_READ: {
+			{
+				std::lock_guard guard(nodes_mutex_);
+				reads_[absolute(first)]++;
+			}
 			auto value = get(absolute(first));
 			value ? answer(request, *value) : refuse(request, "ENOENT");
 			break;
@@ -403,6 +413,7 @@ private:
 	std::condition_variable changed_;
 	std::map<std::string, std::string> nodes_;
 	std::map<std::string, std::vector<std::string>> history_;
+	std::map<std::string, unsigned int> reads_;
 	std::map<std::string, std::string> watches_; /* token -> path */
 	std::map<std::uint32_t, std::vector<Change>> transactions_;
 	std::uint32_t last_transaction_ = 0;

@@ -12,7 +12,7 @@
 #define xpv_device_get_context kunit_device_get_context
 #define xpv_device_linux kunit_device_linux
 #define xpv_device_backend_domain kunit_device_backend_domain
-#define xpv_device_publish kunit_device_publish
+#define xpv_device_initialised kunit_device_initialised
 #define xpv_device_fail kunit_device_fail
 #define xpv_frontend_driver_register kunit_driver_register
 #define xpv_frontend_driver_unregister kunit_driver_unregister
@@ -75,7 +75,7 @@ struct xpv_domid kunit_device_backend_domain(const struct xpv_device *one)
 	return (struct xpv_domid){ 0 };
 }
 
-int kunit_device_publish(struct xpv_device *one, struct xpv_store_write_item *items, unsigned int count)
+int kunit_device_initialised(struct xpv_device *one, struct xpv_store_write_item *items, unsigned int count)
 {
 	if (one->publish_error || count != 2)
 		return one->publish_error ?: -EINVAL;
