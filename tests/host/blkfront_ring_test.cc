@@ -9,6 +9,7 @@
 #include "gnttab/linux.h"
 #include "tests/host/blkfront_backend.hh"
 #include "tests/host/fake/gnttab.hh"
+#include "tests/host/fake/shim.hh"
 
 namespace {
 
@@ -33,6 +34,7 @@ protected:
 		other.release();
 		ring.reset();
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+		EXPECT_TRUE(fake::wait_for_work(5000));
 		EXPECT_EQ(grant_counts().free, grant_counts().total);
 		EXPECT_EQ(xpv_fake_active_grants(), 0u);
 		EXPECT_EQ(held_frames(), 0u);

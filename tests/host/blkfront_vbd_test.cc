@@ -229,6 +229,7 @@ protected:
 		EXPECT_EQ(the_disk, nullptr);
 		EXPECT_EQ(the_channel, nullptr);
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+		EXPECT_TRUE(fake::wait_for_work(5000));
 		EXPECT_EQ(grant_counts().free, grant_counts().total);
 		xpv_vbds_stop();
 		xpv_gnttab_unload();

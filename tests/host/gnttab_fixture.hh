@@ -34,6 +34,8 @@ protected:
 	{
 		fake::fail_allocation(0);
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
+		/* References on their way from a CPU's list to the shared one are in neither count, for a moment. */
+		EXPECT_TRUE(fake::wait_for_work(5000));
 		xpv_grant_counts counts = grant_counts();
 		EXPECT_EQ(counts.free, counts.total);
 		EXPECT_EQ(counts.pooled, 0u);
