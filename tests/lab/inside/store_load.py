@@ -22,7 +22,7 @@ import time
 
 THREADS = 4
 PATIENCE = 60
-PAUSE = 0.2
+PAUSE = 1
 # xen/include/public/io/xs_wire.h
 READ, WATCH, TRANSACTION_START, TRANSACTION_END, WRITE, WATCH_EVENT, ERROR = 2, 4, 6, 7, 11, 15, 16
 HEADER = struct.Struct("=IIII")     # type, request, transaction, length
