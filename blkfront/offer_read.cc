@@ -2,9 +2,13 @@
 /* The backend's offer from the store, which the bus may have read already. */
 #include "blkfront/offer.hh"
 
+#include "blkfront/linux.h"
 #include "xenbus/xenbus.h"
 
+namespace {
 enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache, Keys };
+} // namespace
+
 const char *const xpv_vbd_backend_keys[Keys + 1] = {
 	"sectors", "sector-size", "physical-sector-size", "info", "mode", "feature-barrier", "feature-flush-cache", nullptr,
 };
