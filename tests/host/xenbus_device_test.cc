@@ -177,7 +177,7 @@ protected:
 		bool dead = store.client.dead();
 		store.client.stop();
 		if (!dead) {
-			EXPECT_EQ(peer.watch_count(), 0u);
+			EXPECT_TRUE(peer.watches_become(0));
 		}
 		EXPECT_EQ(peer.open_transactions(), 0u);
 		store.watches.stop();
@@ -387,7 +387,7 @@ TEST_F(RestoredDevices, ConnectAnewAllTogether)
 		EXPECT_EQ(xpv_device_backend_domain(the_calls.device[id]).value, 3);
 	}
 	EXPECT_GT(the_calls.most_overlapping, 1);
-	EXPECT_EQ(peer.watch_count(), watches);
+	EXPECT_TRUE(peer.watches_become(watches));
 	/* The new backend is watched. */
 	peer.set(backend("2", 3) + "/state", "5");
 	EXPECT_TRUE(the_calls.wait("2", "pnclncd"));
@@ -675,8 +675,11 @@ TEST_F(Devices, BackendDriverGoesAndComesBack)
 	automatic = false;
 	peer.set(backend("1") + "/state", "6");
 	ASSERT_TRUE(the_calls.wait("1", "pncd"));
-	automatic = true;
+	/* By hand: the automatic one may only now see that we are Closed, and answer that. */
 	peer.set(backend("1") + "/state", "2");
+	ASSERT_TRUE(the_calls.wait("1", "pncdn"));
+	ASSERT_TRUE(peer.becomes(frontend("1") + "/state", "3"));
+	peer.set(backend("1") + "/state", "4");
 	EXPECT_TRUE(the_calls.wait("1", "pncdnc")) << the_calls.get("1");
 }
 

@@ -214,6 +214,13 @@ public:
 		std::lock_guard guard(nodes_mutex_);
 		return watches_.size();
 	}
+	/* Nobody waits for the answer when a watch is removed. */
+	bool watches_become(std::size_t count)
+	{
+		for (unsigned int i = 0; i < 10000 && watch_count() != count; i++)
+			std::this_thread::sleep_for(std::chrono::milliseconds(1));
+		return watch_count() == count;
+	}
 	std::size_t open_transactions()
 	{
 		std::lock_guard guard(nodes_mutex_);
