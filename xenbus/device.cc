@@ -401,7 +401,7 @@ Status xpv_device::begin()
 {
 	auto watching = begin_watching();
 	auto looked = look();
-	end_watching(watching);
+	end_watching(std::move(watching));
 	Look both = XPV_TRY(std::move(looked));
 	last_ = both;
 	looked_ = true;
@@ -512,13 +512,13 @@ bool xpv_device::known(xpv_store_read_item *items, unsigned int count) const
 }
 
 /* Until the watch is there nobody wakes us: what is read after it was asked for is new enough. */
-WatchTable::Adding xpv_device::begin_watching()
+Result<WatchTable::Adding> xpv_device::begin_watching()
 {
-	WatchTable::Adding adding;
+	if (watch_)
+		return WatchTable::Adding(); /* nothing to end */
 	StorePath state_path;
-	if (watch_ || !state_path.assign({ identity().backend_path.view(), "/state" }).ok())
-		return adding;
-	auto begun = store().watches.begin(
+	XPV_TRY(state_path.assign({ identity().backend_path.view(), "/state" }));
+	return store().watches.begin(
 		state_path.get(),
 		[](xpv_store_watch_context *device, const char *) {
 			auto *self = reinterpret_cast<xpv_device *>(device);
@@ -526,26 +526,17 @@ WatchTable::Adding xpv_device::begin_watching()
 			self->schedule();
 		},
 		reinterpret_cast<xpv_store_watch_context *>(this));
-	if (begun.ok())
-		adding = begun.take();
-	else
-		adding.submitted = begun.error();
-	return adding;
 }
 
-void xpv_device::end_watching(WatchTable::Adding &adding)
+void xpv_device::end_watching(Result<WatchTable::Adding> begun)
 {
 	if (watch_)
 		return;
-	Status registered = adding.submitted;
-	if (adding.watch) {
-		auto watch = store().watches.end(adding);
-		if (watch.ok())
-			watch_ = watch.value();
-		registered = status(watch.code());
-	}
-	if (!watch_)
-		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), registered.code());
+	auto watch = begun.ok() ? store().watches.end(begun.value()) : Result<Watch *>(begun.error());
+	if (watch.ok())
+		watch_ = watch.value();
+	else
+		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), watch.error().number());
 }
 
 void xpv_device::enter(Phase phase)
@@ -578,8 +569,7 @@ void xpv_device::lose_connection()
 	}
 	if (!begun_)
 		return;
-	auto watching = begin_watching();
-	end_watching(watching);
+	end_watching(begin_watching());
 	looked_ = false;
 	/* The toolstack wrote that already; it may be another one. */
 	published_ = -1;

@@ -125,8 +125,8 @@ private:
 	[[nodiscard]] xpv::Result<Look> look();
 	[[nodiscard]] xpv::Result<Look> look_and_learn();
 	[[nodiscard]] unsigned int keys() const;
-	[[nodiscard]] xpv::WatchTable::Adding begin_watching();
-	void end_watching(xpv::WatchTable::Adding &adding);
+	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching();
+	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun);
 	void enter(Phase phase);
 	void release();
 	void leave_for_stop();

@@ -482,10 +482,9 @@ class Guest:
     def check(self):
         """Raise if the kernel logs of the guest, dom0 or Xen are not clean."""
         self.host.raise_emulator_fault(self._log_start)
-        for fault, found in (("ran code that was gone", splat.stale_code), ("single-stepped", splat.phantom_steps)):
-            seen = found(self.dmesg) + found(self.console)
-            if seen:
-                raise EmulatorFault(f"the emulator {fault}, in {self.name}: {seen[0]}")
+        faults = splat.emulator_faults(self.dmesg) + splat.emulator_faults(self.console)
+        if faults:
+            raise EmulatorFault(f"the emulator corrupted {self.name}: {faults[0]}")
         found = splat.splats(self.dmesg)
         found += [l for l in splat.splats(self.console) if l not in found]
         found = [l for l in found if not any(e.search(l) for e in self.expected)]

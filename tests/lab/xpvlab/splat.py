@@ -93,8 +93,9 @@ def phantom_steps(text):
 
 
 def emulator_faults(text):
-    """Register dumps of a guest whose RIP lies in the hypervisor: the
-    emulator mixed up guest and hypervisor state. No guest can do that."""
+    """All traces of the emulator's own faults. Besides those above, register
+    dumps of a guest whose RIP lies in the hypervisor: guest and hypervisor
+    state were mixed up. No guest can do that."""
     found = stale_code(text) + phantom_steps(text)
     rip = None
     for line in text.splitlines():
