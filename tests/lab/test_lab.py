@@ -10,6 +10,7 @@ from xpvlab import EmulatorFault, LabError, SplatFound, initrd
 pytestmark = pytest.mark.newest_kernel
 
 
+@pytest.mark.matrix
 def test_splat_in_a_guest_fails_it(host, kernel):
     with pytest.raises(SplatFound):
         with host.guest(type="pv", kernel=kernel) as one:

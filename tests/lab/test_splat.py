@@ -2,12 +2,14 @@
 """The reading of kernel logs, from sample lines."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from xpvlab import splat
+from xpvlab import SplatFound, splat
+from xpvlab.guest import Guest
 
 BAD = """
 [    5.1] WARNING: CPU: 0 PID: 1 at kernel/irq/manage.c:1 foo+0x1/0x2
@@ -103,3 +105,33 @@ def test_steps_that_nobody_takes_are_the_emulators_fault():
     assert splat.emulator_faults(trap.format("0f c7", "000003d2"))
     assert not splat.emulator_faults(trap.format("0f c8", "000003d2"))
     assert not splat.emulator_faults(trap.format("0f c7", "000002d2"))
+
+
+class QuietHost:
+    def raise_emulator_fault(self, since):
+        pass
+
+    def check(self, since):
+        pass
+
+
+def stopped_guest(dmesg="", console="", expected=()):
+    guest = Guest.__new__(Guest)
+    guest.host, guest.name, guest._log_start = QuietHost(), "made-up", 0
+    guest.dmesg, guest.console = dmesg, console
+    guest.expected = [re.compile(e) for e in expected]
+    return guest
+
+
+@pytest.mark.parametrize("log", ["dmesg", "console"])
+def test_guest_with_a_splat_fails(log):
+    with pytest.raises(SplatFound, match="made-up"):
+        stopped_guest(**{log: BAD[0]}).check()
+
+
+def test_guest_without_a_splat_passes():
+    stopped_guest(dmesg="\n".join(GOOD), console="\n".join(GOOD)).check()
+
+
+def test_guest_with_an_expected_splat_passes():
+    stopped_guest(dmesg=BAD[0], expected=["kernel/irq/manage"]).check()
