@@ -3,6 +3,7 @@
 
 #include "lib/log.hh"
 #include "lib/ordering.hh"
+#include "xenbus/below.hh"
 #include "xenbus/store.hh"
 #include "xenbus/transaction.hh"
 
@@ -421,37 +422,47 @@ Status xpv_device::begin()
 	return {};
 }
 
+/*
+ * One round trip. While we are Initialised it brings also what the driver will
+ * want to know of a backend that is Connected: not older than that state.
+ */
 Result<xpv_device::Look> xpv_device::look()
 {
 	is_known_ = false;
-	if (begun_ && phase_ == Phase::initialised && known_.size() != 0)
-		return look_and_learn();
-	OwnKey own_path;
-	StorePath state_path;
-	StorePath online_path;
-	XPV_TRY(own_path.assign({ path_.view(), "/state" }));
-	XPV_TRY(state_path.assign({ identity().backend_path.view(), "/state" }));
-	XPV_TRY(online_path.assign({ identity().backend_path.view(), "/online" }));
-	char own[16];
+	bool learn = begun_ && phase_ == Phase::initialised;
+	auto learned = learn ? static_cast<unsigned int>(known_.size()) : 0;
 	char state[16];
 	char online[4];
-	xpv_store_read_item items[] = {
-		{ state_path.get(), state, sizeof(state), 0 },
-		{ online_path.get(), online, sizeof(online), 0 },
-		{ own_path.get(), own, sizeof(own), 0 },
+	char own[16];
+	xpv_store_read_item items[2 + known_limit + 1] = {
+		{ "state", state, sizeof(state), 0 },
+		{ "online", online, sizeof(online), 0 },
 	};
+	unsigned int count = 2;
+	for (unsigned int i = 0; i < learned; i++)
+		items[count++] = { driver_->backend_keys[i], known_[i].value, sizeof(known_[i].value), 0 };
+	Below<xpv_store_read_item> below(items, count);
+	XPV_TRY(below.place(identity().backend_path.view()));
+	OwnKey own_path;
+	XPV_TRY(own_path.assign({ path_.view(), "/state" }));
+	/* Our own node matters only once. */
+	if (!begun_)
+		items[count++] = { own_path.get(), own, sizeof(own), 0 };
+
 	/* Before the look: what happens during it makes another one. */
 	bool event = exchange(backend_event_, false);
-	/* Our own node matters only once. */
-	Status asked = status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, begun_ ? 2 : 3));
+	Status asked = status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, count));
 	if (!asked.ok()) {
 		write_once(backend_event_, event || read_once(backend_event_));
 		return asked.error();
 	}
+	Theirs theirs = state_from(items[0].result, state);
 	/* Not every backend has the node. */
 	bool offline = items[1].result == 1 && online[0] == '0';
-	return Look{ state_from(items[0].result, state),
-		     begun_ ? Theirs::missing : state_from(items[2].result, own), !offline, event };
+	for (unsigned int i = 0; i < learned; i++)
+		known_[i].result = items[2 + i].result;
+	is_known_ = learned != 0 && theirs == Theirs::connected;
+	return Look{ theirs, begun_ ? Theirs::missing : state_from(items[2].result, own), !offline, event };
 }
 
 unsigned int xpv_device::keys() const
@@ -460,32 +471,6 @@ unsigned int xpv_device::keys() const
 	while (driver_->backend_keys && driver_->backend_keys[count] && count < known_limit)
 		count++;
 	return count;
-}
-
-/* The same, and what the driver will want to know when the backend is Connected: not older than that state. */
-Result<xpv_device::Look> xpv_device::look_and_learn()
-{
-	auto count = static_cast<unsigned int>(known_.size());
-	char state[16];
-	char online[4];
-	xpv_store_read_item items[known_limit + 2] = {
-		{ "state", state, sizeof(state), 0 },
-		{ "online", online, sizeof(online), 0 },
-	};
-	for (unsigned int i = 0; i < count; i++)
-		items[i + 2] = { driver_->backend_keys[i], known_[i].value, sizeof(known_[i].value), 0 };
-	bool event = exchange(backend_event_, false);
-	Status asked = status(xpv_device_read_backend(this, items, count + 2));
-	if (!asked.ok()) {
-		write_once(backend_event_, event || read_once(backend_event_));
-		return asked.error();
-	}
-	for (unsigned int i = 0; i < count; i++)
-		known_[i].result = items[i + 2].result;
-	Theirs theirs = state_from(items[0].result, state);
-	is_known_ = theirs == Theirs::connected;
-	bool offline = items[1].result == 1 && online[0] == '0';
-	return Look{ theirs, Theirs::missing, !offline, event };
 }
 
 bool xpv_device::known(xpv_store_read_item *items, unsigned int count) const

@@ -123,7 +123,6 @@ private:
 	[[nodiscard]] bool perform(xpv::Transition answer, const Look &backend);
 	[[nodiscard]] xpv::Status begin();
 	[[nodiscard]] xpv::Result<Look> look();
-	[[nodiscard]] xpv::Result<Look> look_and_learn();
 	[[nodiscard]] unsigned int keys() const;
 	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching();
 	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun);

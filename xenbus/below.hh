@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Items of the store's batch calls, with paths relative to a directory. */
+#pragma once
+
+#include "lib/memory.hh"
+
+#include <string_view>
+
+namespace xpv {
+
+/* The items' paths below `directory`, for as long as this lives; then the caller's again. */
+template <typename Item>
+class [[nodiscard]] Below {
+public:
+	Below(Item *items, unsigned int count) : items_(items), count_(count) {}
+	Below(const Below &) = delete;
+	Below &operator=(const Below &) = delete;
+	~Below()
+	{
+		for (std::size_t i = 0; i < originals_.size(); i++)
+			items_[i].path = originals_[i];
+	}
+
+	[[nodiscard]] Status place(std::string_view directory)
+	{
+		std::size_t size = 0;
+		for (unsigned int i = 0; i < count_; i++)
+			size += directory.size() + __builtin_strlen(items_[i].path) + 2;
+		text_ = XPV_TRY(Array<char>::make(size, XPV_MAY_SLEEP_NO_IO));
+		originals_ = XPV_TRY(Array<const char *>::make(count_, XPV_MAY_SLEEP_NO_IO));
+		char *at = text_.data();
+		for (unsigned int i = 0; i < count_; i++) {
+			std::size_t length = __builtin_strlen(items_[i].path);
+			originals_[i] = items_[i].path;
+			items_[i].path = at;
+			__builtin_memcpy(at, directory.data(), directory.size());
+			at += directory.size();
+			*at++ = '/';
+			__builtin_memcpy(at, originals_[i], length + 1);
+			at += length + 1;
+		}
+		return {};
+	}
+
+private:
+	Item *items_;
+	unsigned int count_;
+	Array<char> text_;
+	Array<const char *> originals_;
+};
+
+} // namespace xpv
