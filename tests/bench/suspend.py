@@ -24,9 +24,7 @@ The lab's processors are emulated, so the figures compare; they are no times.
 
 import re
 import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +32,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 import xenbus  # noqa: E402
-from xpvlab import Disk, Host, initrd  # noqa: E402
+from xpvlab import Disk, Host, built, initrd  # noqa: E402
 from xpvlab.storetool import vdev  # noqa: E402
+from xpvlab.underload import IMAGE  # noqa: E402
 
-IMAGE = "/var/lib/xpv-saved"
-LOG = "/run/lab/xenstored.log"
-TRACING = "/sys/kernel/tracing"
 FSYNCS = (initrd.INSIDE / "fsyncs.py").read_text()
 ROUNDS = 3
 STOP = "kill -TERM $(cat {0}.pid); n=0; while kill -0 $(cat {0}.pid) 2>/dev/null && [ $n -lt 100 ]; do " \
        "sleep 0.2; n=$((n+1)); done; "
 PROBES = """
 set -e
-mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
-cd /sys/kernel/tracing
 echo x86-tsc >trace_clock
 echo 'p:xpv_bench/entering xen_arch_pre_suspend' >>kprobe_events
 echo 'p:xpv_bench/returned xen_arch_post_suspend' >>kprobe_events
@@ -108,16 +102,15 @@ class Measured:
         self.guest, self.host, self.case = guest, guest.host, case
         self.xpv = guest.drivers == "xpv"
         self.node = guest.wait_for_disk()
-        if self.xpv:
-            guest.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing")
-        else:
-            guest.run(PROBES)
+        self.tracing = guest.tracefs()
+        if not self.xpv:
+            guest.run(f"cd {self.tracing}; {PROBES}")
             self.khz = float(re.search(r"tsc: Detected ([\d.]+) MHz", guest.run("dmesg").out)[1]) * 1000
 
     def _interrupts_off(self):
         if self.xpv:
             return recorded(self.guest.run("cat /sys/kernel/debug/xpv/suspend").out)
-        return probed(self.guest.run(f"cat {TRACING}/trace; echo >{TRACING}/trace").out, self.khz)
+        return probed(self.guest.run(f"cd {self.tracing}; cat trace; echo >trace").out, self.khz)
 
     def _begin(self):
         self.guest.run("cd /tmp; setsid ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
@@ -153,16 +146,16 @@ class Measured:
     def store_requests(self):
         """In one more restore: the new domain's until all disks are connected, and the longest chain of them."""
         numbers = [number for _, number in disks(self.case.disks)]
-        tracing = f"{TRACING}/instances/bench"
+        tracing = f"{self.tracing}/instances/bench"
         if self.xpv:
             self.guest.run(f"mkdir {tracing}; echo 1 >{tracing}/events/xpv_xenbus/enable; "
                            f"echo 1 >{tracing}/events/power/suspend_resume/enable")
         self.guest.save(IMAGE)
-        self.host.run(f"rm -f {LOG}; xenstore-control logfile {LOG}")
+        xenbus.log_requests(self.host)
         self.guest.restore(IMAGE)
         self.guest.run("sleep 5")
-        log = self.host.run(f"xenstore-control log off; rm {IMAGE}; grep -a '^IN ' {LOG}").out
-        asked = of_guest(xenbus.requests(log), numbers)
+        asked = of_guest(xenbus.logged_requests(self.host), numbers)
+        self.host.run(f"rm {IMAGE}")
         if not self.xpv:
             return {"store requests": len(asked), "longest chain": len(asked)}
         # What came before was asked for the domain that is no more.
@@ -184,13 +177,13 @@ def of_guest(requests, numbers):
     return xenbus.until_connected([(operation, text) for name, operation, text in requests if name in names], numbers)
 
 
-def measure(host, drivers, case, options, program):
+def measure(host, drivers, case, options):
     """{way: {what: [values]}}, and what the store is asked."""
     with host.guest(type="hvm", drivers=drivers, kernel=options.kernel, vcpus=case.vcpus, memory=320,
                     disks=[Disk(32 << 20, vdev=name) for name, _ in disks(case.disks)], modules=options.modules) as guest:
         if drivers == "xpv":
             guest.load_xpv()
-        guest.write_file("/tmp/watchers", program)
+        guest.write_file("/tmp/watchers", built.watchers())
         guest.write_file("/tmp/fsyncs.py", FSYNCS)
         guest.run("chmod +x /tmp/watchers")
         for number in range(case.disks):
@@ -221,14 +214,12 @@ def slope(found):
 def main(options):
     cases = [case for case in CASES if not options.vcpus or case.vcpus in options.vcpus]
     outages = {drivers: {way: {} for way in WAYS} for drivers in ("intree", "xpv")}
-    with tempfile.TemporaryDirectory() as scratch, Host() as host:
-        path = Path(scratch) / "watchers"
-        subprocess.run(["gcc", "-O2", "-static", "-pthread", "-o", path, initrd.INSIDE / "watchers.c"], check=True)
+    with Host() as host:
         print(f"Milliseconds, or a number of requests; median (largest) of {ROUNDS}")
         print("| vCPUs | disks | | suspend | | in-tree | xpv | ratio |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for case in cases:
-            both = {drivers: measure(host, drivers, case, options, path.read_bytes()) for drivers in outages}
+            both = {drivers: measure(host, drivers, case, options) for drivers in outages}
             print("\n".join(rows(case, both["intree"], both["xpv"])), flush=True)
             if case == Case(case.vcpus):
                 for drivers, found in both.items():

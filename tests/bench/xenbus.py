@@ -29,7 +29,6 @@ DISKS = (1, 4, 16)
 ROUNDS = 3
 PATIENCE = 600
 LOG = "/run/lab/xenstored.log"
-TRACING = "/sys/kernel/tracing/instances/bench"
 # Backend or frontend of a disk.
 OF_DISK = re.compile(r"(?:device/vbd|backend/vbd/\d+)/(\d+)")
 IN = re.compile(r"IN (\S+) \d{8} \d\d:\d\d:\d\d (\S+) \((.*)\)$")
@@ -39,6 +38,15 @@ EVENT = re.compile(r"\s([\d.]+): xpv_store_(request|reply): .*\bpath=(\S*) .*\bi
 def requests(log):
     """(connection, operation, what follows) of each request that xenstored has read."""
     return [match.groups() for match in map(IN.search, log.splitlines()) if match]
+
+
+def log_requests(host):
+    """From now on; xenstored appends to what there is."""
+    host.run(f"rm -f {LOG}; xenstore-control logfile {LOG}", timeout=PATIENCE)
+
+
+def logged_requests(host):
+    return requests(host.run(f"xenstore-control log off; grep -a '^IN ' {LOG} || true", timeout=PATIENCE).out)
 
 
 def disk_of(text):
@@ -87,21 +95,16 @@ class Measured:
     def __init__(self, guest, tool, device):
         self.guest, self.host, self.tool, self.device = guest, guest.host, tool, device
         self.traced = guest.drivers == "xpv"
+        if self.traced:
+            self.tracing = f"{guest.tracefs(PATIENCE)}/instances/bench"
+            guest.run(f"mkdir {self.tracing}", timeout=PATIENCE)
         self.connection = self._connection()
-
-    def _log(self, file):
-        """From now on; xenstored appends to what there is."""
-        self.host.run(f"rm -f {file}; xenstore-control logfile {file}", timeout=PATIENCE)
-
-    def _logged(self, file):
-        self.host.run("xenstore-control log off", timeout=PATIENCE)
-        return requests(self.host.run(f"grep -a '^IN ' {file} || true", timeout=PATIENCE).out)
 
     def _connection(self):
         """How xenstored's log names the guest's connection."""
-        self._log(LOG)
+        log_requests(self.host)
         self.guest.run("xenstore-write data/bench mark", timeout=PATIENCE)
-        names = {name for name, operation, text in self._logged(LOG)
+        names = {name for name, operation, text in logged_requests(self.host)
                  if operation == "WRITE" and text.strip() == "data/bench mark"}
         if len(names) != 1:
             sys.exit(f"{self.guest.name} is not to be found in xenstored's log: {names}")
@@ -114,7 +117,7 @@ class Measured:
 
     def _trace(self, on):
         if self.traced:
-            self.guest.run(f"echo {on} >{TRACING}/events/xpv_xenbus/enable", timeout=PATIENCE)
+            self.guest.run(f"echo {on} >{self.tracing}/events/xpv_xenbus/enable", timeout=PATIENCE)
 
     def _appear(self, numbers):
         return self.tool.add(self.guest, numbers, "--device", self.device, wait=PATIENCE)
@@ -132,16 +135,16 @@ class Measured:
             self._go(numbers)
 
         self._trace(1)
-        self._log(LOG)
+        log_requests(self.host)
         events = self._store_events()
         self._appear(numbers)
         self.guest.run("sleep 2", timeout=PATIENCE)
         events = self._store_events() - events
-        asked = [(operation, text) for name, operation, text in self._logged(LOG) if name == self.connection]
+        asked = [(operation, text) for name, operation, text in logged_requests(self.host) if name == self.connection]
         self._trace(0)
         asked = until_connected(asked, numbers)
         if self.traced:
-            trace = self.guest.run(f"cat {TRACING}/trace; echo >{TRACING}/trace", timeout=PATIENCE).out
+            trace = self.guest.run(f"cat {self.tracing}/trace; echo >{self.tracing}/trace", timeout=PATIENCE).out
             chain, chain_of_one = chains(trace, numbers)
         else:
             chain = len(asked)
@@ -157,8 +160,6 @@ def measure(host, tool, drivers, device, options):
                     config='tsc_mode = "native"', boot_timeout=3600) as guest:
         if drivers == "xpv":
             guest.load_xpv(timeout=1800)
-            guest.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; "
-                      f"mkdir {TRACING}", timeout=PATIENCE)
         else:
             guest.run("modprobe xen-blkfront", timeout=PATIENCE)
         # udev would read the first disks while the others are being connected.

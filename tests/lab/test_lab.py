@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab tells a bad run from a good one."""
 
-import subprocess
-
 import pytest
 
-from xpvlab import EmulatorFault, LabError, SplatFound, initrd
+from xpvlab import EmulatorFault, LabError, SplatFound, built
 
 pytestmark = pytest.mark.newest_kernel
 
@@ -26,14 +24,10 @@ def test_panic_in_a_guest_fails_it(host, kernel):
     assert "sysrq triggered crash" in one.console
 
 
-def test_emulator_gives_no_flags_that_nobody_set(host, tmp_path):
+def test_emulator_gives_no_flags_that_nobody_set(host):
     """See qemu/cmpxchg-flags.patch."""
-    program = tmp_path / "cmpxchg_flags"
-    subprocess.run(["gcc", "-static", "-s", "-O1", "-Wall", "-Wextra", "-Werror", "-o", program,
-                    initrd.INSIDE / "cmpxchg_flags.c"], check=True)
-    path = host.push(program)
-    flags = int(host.run(f"cp {path} /var && chmod +x /var/{program.name} && /var/{program.name}; "
-                         f"rm /var/{program.name}").out, 16)
+    path = host.write_file("cmpxchg_flags", built.program("cmpxchg_flags", "-O1"))
+    flags = int(host.run(f"cp {path} /var && chmod +x /var/cmpxchg_flags && /var/cmpxchg_flags; rm /var/cmpxchg_flags").out, 16)
     if flags & ~0xed7 and not host.emulator.trusted:
         raise EmulatorFault(f"flags {flags:#x}")
     assert not flags & ~0xed7, f"{flags:#x}"

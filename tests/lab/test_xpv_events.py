@@ -3,16 +3,12 @@
 
 import os
 import re
-import shutil
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from xpvlab import disktest
+from xpvlab import built, disktest
 
-STORM = Path(__file__).parent / "inside" / "storm"
 # How long the storms blow, in seconds; a long one on demand.
 STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "10"))
 
@@ -56,23 +52,19 @@ def test_table_and_reports(xpv, host):
 def test_tracepoints(xpv):
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    xpv.run("mkdir -p /tmp/trace; mount -t tracefs tracefs /tmp/trace; echo 1 >/tmp/trace/events/xpv_evtchn/enable")
+    tracing = xpv.tracefs()
+    xpv.run(f"echo 1 >{tracing}/events/xpv_evtchn/enable")
     port = table(xpv)["xvda"]["PORT"]
     xpv.run(f"dd if={node} of=/dev/null bs=64k count=10 iflag=direct status=none; ls /sys/bus/xpv >/dev/null")
-    trace = xpv.run("cat /tmp/trace/trace; echo 0 >/tmp/trace/events/xpv_evtchn/enable; umount /tmp/trace").out
+    trace = xpv.run(f"cat {tracing}/trace; echo 0 >{tracing}/events/xpv_evtchn/enable").out
     assert f"xpv_event: port={port} " in trace
     xpv.unload_xpv()
 
 
 @pytest.fixture(scope="session")
-def storm(host, tmp_path_factory):
+def storm(host):
     """The module that sends events, in dom0 (/share/storm.ko)."""
-    build = tmp_path_factory.mktemp("storm")
-    for file in STORM.iterdir():
-        shutil.copy(file, build)
-    release = host.dom0_image.kernel.release
-    subprocess.run(["make", "-s", "-C", f"/usr/src/linux-headers-{release}", f"M={build}", "modules"], check=True)
-    return host.push(build / "storm.ko")
+    return host.write_file("storm.ko", built.module("storm", host.dom0_image.kernel.release))
 
 
 def dom0_port(host, guest, port):

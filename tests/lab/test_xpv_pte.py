@@ -2,12 +2,11 @@
 """No page that xpv maps can be reached from user space: by its PTEs, and by trying."""
 
 import re
-import subprocess
 from dataclasses import dataclass, field
 
 import pytest
 
-from xpvlab import initrd
+from xpvlab import built
 
 FILE = "/sys/kernel/debug/xpv/windows"
 # On all vCPUs at once, until it is told to stop; then it ends with 128.
@@ -79,15 +78,6 @@ def check(found):
     assert {"shared info", "grant table", "xenstore ring"} <= mapped
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory):
-    """The probe, built here: it brings its library along."""
-    path = tmp_path_factory.mktemp("pte") / "pte_probe"
-    subprocess.run(["gcc", "-static", "-s", "-O1", "-Wall", "-Wextra", "-Werror", "-o", path,
-                    initrd.INSIDE / "pte_probe.c"], check=True)
-    return path.read_bytes()
-
-
 def probe(guest, addresses, seconds):
     """Run the probe in the guest; what it counted."""
     guest.write_file("/tmp/addresses", "".join(f"{address:x}\n" for address in addresses))
@@ -98,9 +88,9 @@ def probe(guest, addresses, seconds):
 
 
 @pytest.mark.vcpus(4, more=(1, 2))
-def test_user_space_cannot_reach_what_xpv_maps(xpv, program):
+def test_user_space_cannot_reach_what_xpv_maps(xpv):
     """Neither idle nor while all vCPUs use grants, rings and events, nor after unloading."""
-    xpv.write_file("/tmp/pte_probe", program)
+    xpv.write_file("/tmp/pte_probe", built.program("pte_probe", "-O1"))
     xpv.run("chmod +x /tmp/pte_probe")
     xpv.load_xpv()
     node = xpv.wait_for_disk()

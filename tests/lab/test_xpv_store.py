@@ -65,8 +65,8 @@ def test_snoop(xpv, host):
     xpv.load_xpv()
     xpv.wait_for_disk()
     xpv.write_file("/tmp/xenstore-snoop", SNOOP.read_bytes())
-    xpv.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; "
-            "chmod +x /tmp/xenstore-snoop")
+    tracing = xpv.tracefs()
+    xpv.run("chmod +x /tmp/xenstore-snoop")
     xpv.run("/tmp/xenstore-snoop --requests >/tmp/snoop 2>&1 </dev/null & echo $! >/tmp/snoop.pid")
     try:
         wait_for(lambda: "DURATION" in xpv.run("cat /tmp/snoop", check=False).out)
@@ -76,7 +76,7 @@ def test_snoop(xpv, host):
         time.sleep(2)
     finally:
         xpv.run("kill $(cat /tmp/snoop.pid)")
-    wait_for(lambda: xpv.run("ls /sys/kernel/tracing/instances").out.strip() == "")
+    wait_for(lambda: xpv.run(f"ls {tracing}/instances").out.strip() == "")
     lines = xpv.run("cat /tmp/snoop").out.splitlines()
     assert any(re.search(r" WRITE +device/vbd/51712/state +ok +\d+\.\d{3} ms", line) for line in lines), lines
     assert any(re.search(r" READ .* \.\.\.", line) for line in lines)

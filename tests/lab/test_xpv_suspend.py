@@ -3,23 +3,18 @@
 
 import pytest
 
-from xpvlab import underload, xenstate
+from xpvlab import xenstate
 from xpvlab.underload import IMAGE, Load, expect_alive, suspends
 
 
-@pytest.fixture(scope="session")
-def watchers():
-    return underload.watchers()
-
-
 @pytest.mark.vcpus(2, more=(1, 3, 4))
-def test_checkpoint_save_and_migrate_under_load(xpv, host, watchers):
+def test_checkpoint_save_and_migrate_under_load(xpv, host):
     """The same guest through each way of suspending, and at last unloaded
     with nothing left behind."""
     granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    with Load(xpv, node, watchers) as load:
+    with Load(xpv, node) as load:
         load.progress()
 
         xpv.checkpoint(IMAGE)

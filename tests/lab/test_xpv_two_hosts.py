@@ -3,7 +3,7 @@
 
 import pytest
 
-from xpvlab import Disk, pair, underload, xenstate
+from xpvlab import Disk, pair, xenstate
 from xpvlab.pair import Pair
 from xpvlab.underload import Load, expect_alive, suspends
 
@@ -19,7 +19,7 @@ def test_there_and_back_under_load(kernel, modules, vcpus):
         guest.load_xpv()
         node = guest.wait_for_disk()
         clock = float(guest.run("cut -d' ' -f1 /proc/uptime").out)
-        with Load(guest, node, underload.watchers()) as load:
+        with Load(guest, node) as load:
             load.progress()
             for number, host in enumerate((other, one), 1):
                 guest.migrate_to(host)

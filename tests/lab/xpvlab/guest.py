@@ -5,7 +5,6 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import initrd, payload, splat
 from .channel import Channel, Relay, agent
@@ -262,9 +261,9 @@ class Guest:
         self._fail_to_boot(LabError, f"did not come up in {self.boot_timeout} s")
 
     def _fail_to_boot(self, kind, what):
-        stale = splat.stale_code(self._console_log())
-        if stale:
-            raise EmulatorFault(f"the emulator ran code that was gone, in {self.name}: {stale[0]}")
+        faults = splat.emulator_faults(self._console_log())
+        if faults:
+            raise EmulatorFault(f"the emulator corrupted {self.name}: {faults[0]}")
         raise kind(f"{self.name} {what}; its console:\n" + self.console_tail() + self._device_model_log())
 
     def _device_model_log(self):
@@ -324,6 +323,12 @@ class Guest:
                 rmmod $modules || exit 1
             done
             ! grep -q ^xpv_ /proc/modules""", check=check)
+
+    def tracefs(self, timeout=120):
+        """Where it is mounted, from now on at the latest."""
+        self.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing",
+                 timeout=timeout)
+        return "/sys/kernel/tracing"
 
     def grant_counts(self):
         """xpv's counts of grants, by name."""

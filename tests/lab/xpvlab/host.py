@@ -189,6 +189,11 @@ class Host:
         shutil.copyfile(local, self.share / name)
         return f"/share/{name}"
 
+    def write_file(self, name, data):
+        """Make a file in dom0; returns its path there."""
+        (self.share / name).write_bytes(data)
+        return f"/share/{name}"
+
     def pull(self, path, local):
         """Get a file of dom0's."""
         name = f"pull-{next(self._names)}"

@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What runs in a guest with xpv while it is suspended, and finds what was lost."""
 
-import functools
 import re
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
-from . import initrd
+from . import built, initrd
 from .errors import LabError
 from .progress import say
 
@@ -19,44 +14,20 @@ STORE_THREADS = int(re.search(r"^THREADS = (\d+)$", STORE, re.M)[1])
 IMAGE = "/var/lib/xpv-saved"
 
 
-def program(name, *libraries):
-    """A program of tests/lab/inside, built here: it brings its libraries along."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / name
-        subprocess.run(["gcc", "-O2", "-static", *libraries, "-o", path, initrd.INSIDE / f"{name}.c"], check=True)
-        return path.read_bytes()
-
-
-def watchers():
-    return program("watchers", "-pthread")
-
-
-@functools.cache
-def clockwatch(release):
-    """The module of tests/lab/inside/clockwatch for that kernel."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "clockwatch"
-        shutil.copytree(initrd.INSIDE / "clockwatch", folder)
-        subprocess.run(["make", "-s", "-C", f"/usr/src/linux-headers-{release}", f"M={folder}", "CONFIG_DEBUG_INFO_BTF_MODULES=",
-                        "modules"], check=True)
-        subprocess.run(["strip", "--strip-debug", folder / "clockwatch.ko"], check=True)
-        return (folder / "clockwatch.ko").read_bytes()
-
-
 class Load:
     """A journal of acknowledged fsyncs on the disk and a reader of it; a
     watcher on each CPU, in user space and in the kernel; requests,
     transactions and watches of the store from several threads."""
 
-    def __init__(self, guest, node, watchers):
+    def __init__(self, guest, node):
         self._guest = guest
         self._node = node
         self._asked = 0         # how often for the standstill
         self._restored = int(suspends(guest)["restored"])
-        guest.write_file("/tmp/watchers", watchers)
+        guest.write_file("/tmp/watchers", built.watchers())
         guest.write_file("/tmp/journal.py", JOURNAL)
         guest.write_file("/tmp/store_load.py", STORE)
-        guest.write_file("/tmp/clockwatch.ko", clockwatch(guest.kernel.release))
+        guest.write_file("/tmp/clockwatch.ko", built.module("clockwatch", guest.kernel.release))
         guest.run(f"""
             set -e
             chmod +x /tmp/watchers
