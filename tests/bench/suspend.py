@@ -17,14 +17,19 @@ Three clocks together make the outage that is the guest's doing:
 
 The requests to the store are counted from xenstored's log, from the new
 domain's first to the last disk's "connected"; the longest chain of those that
-had to wait for one another as in xenbus.py.
+had to wait for one another as in xenbus.py. Its hypercalls are counted from
+Xen's own trace, up to the first block that a reader gets
+(tests/lab/inside/reads.c).
 
 The lab's processors are emulated, so the figures compare; they are no times.
 """
 
 import re
 import statistics
+import struct
+import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +53,10 @@ echo 'p:xpv_bench/returned xen_arch_post_suspend' >>kprobe_events
 echo 1 >events/xpv_bench/enable
 echo 1 >events/power/suspend_resume/enable
 """
+# In Xen's trace: public/trace.h.
+LOST_RECORDS, VMMCALL, CPUID = 0x1f001, 0x82012, 0x8200e
+TRACE = "/var/lib/xpv-trace"
+MARK = 0x400000ff       # of reads.c
 PROBE = re.compile(r"\s(\d+): (entering|returned|suspend_resume): (.*)$", re.M)
 
 
@@ -95,6 +104,29 @@ def recorded(text):
     return (at["entering"] - at["stopped"] + at["late"] - at["returned"]) / 1e6
 
 
+def trace_records(trace):
+    """(time, event, its first word or None) of each record that has a time; Xen's struct t_rec."""
+    words = struct.unpack(f"<{len(trace) // 4}I", trace)
+    at = 0
+    while at < len(words):
+        event, extra, timed = words[at] & 0xfffffff, words[at] >> 28 & 7, words[at] >> 31
+        if event == LOST_RECORDS:
+            sys.exit("Xen's trace has lost records")
+        if timed:
+            yield words[at + 1] | words[at + 2] << 32, event, words[at + 3] if extra else None
+        at += 1 + 2 * timed + extra
+
+
+def hypercalls(trace):
+    """How many there were before the first block was read."""
+    count = 0
+    for _, event, word in sorted(trace_records(trace), key=lambda record: record[0]):
+        if event == CPUID and word == MARK:
+            return count
+        count += event == VMMCALL
+    sys.exit("Xen's trace has no end: no block was read")
+
+
 class Measured:
     """One kind of drivers, in one guest."""
 
@@ -107,9 +139,13 @@ class Measured:
             guest.run(f"cd {self.tracing}; {PROBES}")
             self.khz = float(re.search(r"tsc: Detected ([\d.]+) MHz", guest.run("dmesg").out)[1]) * 1000
 
+    def record(self):
+        """xpv's, of the last suspend."""
+        return self.guest.run("cat /sys/kernel/debug/xpv/suspend").out
+
     def _interrupts_off(self):
         if self.xpv:
-            return recorded(self.guest.run("cat /sys/kernel/debug/xpv/suspend").out)
+            return recorded(self.record())
         return probed(self.guest.run(f"cd {self.tracing}; cat trace; echo >trace").out, self.khz)
 
     def _begin(self):
@@ -143,24 +179,32 @@ class Measured:
             found["outage"] = found["vCPU"] + found["interrupts off"]
         return found
 
-    def store_requests(self):
-        """In one more restore: the new domain's until all disks are connected, and the longest chain of them."""
+    def requests(self):
+        """In one more restore: the new domain's of the store until all disks
+        are connected, and the longest chain of them; its hypercalls until a
+        block was read."""
         numbers = [number for _, number in disks(self.case.disks)]
         tracing = f"{self.tracing}/instances/bench"
         if self.xpv:
             self.guest.run(f"mkdir {tracing}; echo 1 >{tracing}/events/xpv_xenbus/enable; "
                            f"echo 1 >{tracing}/events/power/suspend_resume/enable")
+        self.guest.run(f"cd /tmp; setsid ./reads {self.node} >reads.out 2>&1 & echo $! >/tmp/reads.pid")
         self.guest.save(IMAGE)
         xenbus.log_requests(self.host)
+        self.host.run(f"xentrace -D -S 512 -s 100 -e 0x82000 {TRACE} >/dev/null 2>&1 & echo $! >{TRACE}.pid")
         self.guest.restore(IMAGE)
-        self.guest.run("sleep 5")
+        self.guest.run("sleep 5; kill -KILL $(cat /tmp/reads.pid)")
         asked = of_guest(xenbus.logged_requests(self.host), numbers)
-        self.host.run(f"rm {IMAGE}")
+        self.host.run(STOP.format(TRACE) + f"rm {IMAGE} {TRACE}.pid")
+        with tempfile.TemporaryDirectory() as scratch:
+            self.host.pull(TRACE, Path(scratch) / "trace")
+            made = hypercalls((Path(scratch) / "trace").read_bytes())
         if not self.xpv:
-            return {"store requests": len(asked), "longest chain": len(asked)}
+            return {"store requests": len(asked), "longest chain": len(asked), "hypercalls": made}
         # What came before was asked for the domain that is no more.
         trace = self.guest.run(f"cat {tracing}/trace").out.rpartition("syscore_resume")[2]
-        return {"store requests": len(asked), "longest chain": xenbus.chains(trace, numbers)[0]}
+        return {"store requests": len(asked), "longest chain": xenbus.chains(trace, numbers)[0],
+                "hypercalls": made}
 
 
 def disks(count):
@@ -177,15 +221,17 @@ def of_guest(requests, numbers):
     return xenbus.until_connected([(operation, text) for name, operation, text in requests if name in names], numbers)
 
 
-def measure(host, drivers, case, options):
-    """{way: {what: [values]}}, and what the store is asked."""
+def measure(host, drivers, case, options, timelines):
+    """{way: {what: [values]}}, and of a restored guest what it asks the store
+    and Xen; the picture of its last restore is left in `timelines`."""
     with host.guest(type="hvm", drivers=drivers, kernel=options.kernel, vcpus=case.vcpus, memory=320,
                     disks=[Disk(32 << 20, vdev=name) for name, _ in disks(case.disks)], modules=options.modules) as guest:
         if drivers == "xpv":
             guest.load_xpv()
         guest.write_file("/tmp/watchers", built.watchers())
         guest.write_file("/tmp/fsyncs.py", FSYNCS)
-        guest.run("chmod +x /tmp/watchers")
+        guest.write_file("/tmp/reads", built.program("reads"))
+        guest.run("chmod +x /tmp/watchers /tmp/reads")
         for number in range(case.disks):
             guest.wait_for_disk(number)
         measured = Measured(guest, case)
@@ -193,8 +239,15 @@ def measure(host, drivers, case, options):
         for way in WAYS:
             rounds = [measured.once(way) for _ in range(ROUNDS)]
             found[way] = {what: [one[what] for one in rounds] for what in rounds[0]}
-        found["restored"].update({what: [value] for what, value in measured.store_requests().items()})
+        if measured.xpv:
+            timelines[case] = timeline(measured.record())
+        found["restored"].update({what: [value] for what, value in measured.requests().items()})
         return found
+
+
+def timeline(record):
+    return subprocess.run([ROOT / "tools/suspend-timeline", "/dev/stdin"], input=record, check=True, capture_output=True,
+                          text=True).stdout
 
 
 def rows(case, intree, xpv):
@@ -214,12 +267,13 @@ def slope(found):
 def main(options):
     cases = [case for case in CASES if not options.vcpus or case.vcpus in options.vcpus]
     outages = {drivers: {way: {} for way in WAYS} for drivers in ("intree", "xpv")}
+    timelines = {}
     with Host() as host:
-        print(f"Milliseconds, or a number of requests; median (largest) of {ROUNDS}")
+        print(f"Milliseconds, or a number of requests or hypercalls; median (largest) of {ROUNDS}")
         print("| vCPUs | disks | | suspend | | in-tree | xpv | ratio |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for case in cases:
-            both = {drivers: measure(host, drivers, case, options) for drivers in outages}
+            both = {drivers: measure(host, drivers, case, options, timelines) for drivers in outages}
             print("\n".join(rows(case, both["intree"], both["xpv"])), flush=True)
             if case == Case(case.vcpus):
                 for drivers, found in both.items():
@@ -231,3 +285,5 @@ def main(options):
         (a, b), (c, d) = (slope(outages[drivers][way]) for drivers in ("intree", "xpv"))
         print(f"Outage when {way}, in ms: in-tree {a:.1f} + {b:.1f} * vCPUs, xpv {c:.1f} + {d:.1f} * vCPUs, "
               f"ratio of the slopes {d / b:.2f}", flush=True)
+    for case, picture in timelines.items():
+        print(f"\n{case.vcpus} vCPUs, {case.disks} disks, {'loaded' if case.loaded else 'idle'}, restored:\n{picture}", flush=True)

@@ -2,6 +2,7 @@
 """How the benchmarks read logs and traces."""
 
 import importlib
+import struct
 import sys
 from pathlib import Path
 
@@ -121,6 +122,26 @@ def test_requests_of_the_restored_guest(suspend):
     assert len(suspend.of_guest(suspend.xenbus.requests(LOG), [51712, 51728])) == CONNECTED - 1
     with pytest.raises(SystemExit):
         suspend.of_guest(suspend.xenbus.requests(LOG), [51744])
+
+
+def traced(event, time=None, *words):
+    """A record as Xen writes it."""
+    head = event | len(words) << 28 | (time is not None) << 31
+    return struct.pack(f"<{1 + len(words)}I", head, *words) if time is None else struct.pack(
+        f"<IQ{len(words)}I", head, time, *words)
+
+
+def test_hypercalls_before_a_block_was_read(suspend):
+    """In the order of time, whichever CPU's part of the trace comes first."""
+    first, other = traced(0x1f003, None, 0, 100), traced(0x1f003, None, 1, 100)
+    trace = (first + traced(suspend.VMMCALL, 10, 29) + traced(suspend.CPUID, 40, suspend.MARK, 0, 1, 2, 3, 4) +
+             other + traced(suspend.VMMCALL, 20, 12) + traced(suspend.CPUID, 25, 0, 0, 1, 2, 3, 4) +
+             traced(suspend.VMMCALL, 2 ** 32, 12) + traced(0x82020, 30))
+    assert suspend.hypercalls(trace) == 2
+    with pytest.raises(SystemExit):
+        suspend.hypercalls(traced(suspend.VMMCALL, 10, 29))
+    with pytest.raises(SystemExit):
+        suspend.hypercalls(traced(suspend.LOST_RECORDS, 1, 1, 0, 0, 0) + trace)
 
 
 def test_slope(suspend):

@@ -15,6 +15,23 @@ TRACE = """\
           bash-612     [001] .....   341.500000: xpv_store_reply: transaction=0 operation=XS_RM path= result=-999 us=0 id=9
           bash-612     [001] .....   341.600000: sched_switch: prev_comm=xpv_store_reply
 """
+RECORD = """\
+barrier down
+restored 1
+cpus_rebuilt 3
+started 1000000000
+prepared 1003000000
+stopped 1010000000
+entering 1011000000
+returned 9011000000
+early_done 9013000000
+cpus_back 9016000000
+late 9017000000
+done 9030000000
+cpu1_back 9014000000
+cpu2_back 9015000000
+cpu3_back 9016000000
+"""
 
 
 def test_xenstore_snoop(tmp_path):
@@ -31,3 +48,22 @@ def test_xenstore_snoop(tmp_path):
         ["341.400000", "-", "-", "(callback)", "device/vbd", "1000.007", "ms"],
         ["341.500000", "-", "-", "RM", "-999", "0.000", "ms"],
     ]
+
+
+def timeline(record):
+    return subprocess.run([ROOT / "tools/suspend-timeline", "/dev/stdin"], input=record, capture_output=True, text=True)
+
+
+def test_suspend_timeline():
+    """Each step has its time and its place; the time away is told, but not drawn."""
+    lines = timeline(RECORD).stdout.splitlines()
+    texts = [line.split("|")[0].rsplit(None, 1) for line in lines]
+    assert [float(text[1]) for text in texts[1:]] == [3, 7, 1, 8000, 2, 1, 2, 3, 1, 13, 30]
+    assert [text[0] for text in texts[6:9]] == [f"irqs off: vCPU {cpu} comes back" for cpu in (1, 2, 3)]
+    bars = [line.split("|")[1] for line in lines[1:]]
+    assert [len(bar) - len(bar.lstrip()) for bar in bars] == [0, 6, 20, 22, 22, 26, 26, 26, 32, 34, 0]
+    assert [bar.count("#") for bar in bars] == [6, 14, 2, 0, 4, 2, 4, 6, 2, 26, 60]
+
+
+def test_suspend_timeline_of_nothing():
+    assert timeline(RECORD.replace("done 9030000000", "done 0")).returncode == 1
