@@ -9,7 +9,7 @@ from xpvlab.underload import Load, expect_alive, suspends
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("vcpus", [2, 4])
+@pytest.mark.parametrize("vcpus", [1, 2, 3, 4, 8])
 def test_there_and_back_under_load(kernel, modules, vcpus):
     """The new Xen has another idea of time, and of everything: what the guest
     was given there is new, what it had acknowledged is on the disk."""
