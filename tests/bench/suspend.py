@@ -26,10 +26,8 @@ The lab's processors are emulated, so the figures compare; they are no times.
 
 import re
 import statistics
-import struct
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 import xenbus  # noqa: E402
+import xentrace  # noqa: E402
 from xpvlab import Disk, Host, built, initrd  # noqa: E402
 from xpvlab.storetool import vdev  # noqa: E402
 from xpvlab.underload import IMAGE  # noqa: E402
@@ -53,9 +52,6 @@ echo 'p:xpv_bench/returned xen_arch_post_suspend' >>kprobe_events
 echo 1 >events/xpv_bench/enable
 echo 1 >events/power/suspend_resume/enable
 """
-# In Xen's trace: public/trace.h.
-LOST_RECORDS, VMMCALL, CPUID = 0x1f001, 0x82012, 0x8200e
-TRACE = "/var/lib/xpv-trace"
 MARK = 0x400000ff       # of reads.c
 PROBE = re.compile(r"\s(\d+): (entering|returned|suspend_resume): (.*)$", re.M)
 
@@ -104,26 +100,13 @@ def recorded(text):
     return (at["entering"] - at["stopped"] + at["late"] - at["returned"]) / 1e6
 
 
-def trace_records(trace):
-    """(time, event, its first word or None) of each record that has a time; Xen's struct t_rec."""
-    words = struct.unpack(f"<{len(trace) // 4}I", trace)
-    at = 0
-    while at < len(words):
-        event, extra, timed = words[at] & 0xfffffff, words[at] >> 28 & 7, words[at] >> 31
-        if event == LOST_RECORDS:
-            sys.exit("Xen's trace has lost records")
-        if timed:
-            yield words[at + 1] | words[at + 2] << 32, event, words[at + 3] if extra else None
-        at += 1 + 2 * timed + extra
-
-
 def hypercalls(trace):
     """How many there were before the first block was read."""
     count = 0
-    for _, event, word in sorted(trace_records(trace), key=lambda record: record[0]):
-        if event == CPUID and word == MARK:
+    for event, word in xentrace.records(trace):
+        if event == xentrace.CPUID and word == MARK:
             return count
-        count += event == VMMCALL
+        count += event == xentrace.VMMCALL
     sys.exit("Xen's trace has no end: no block was read")
 
 
@@ -191,14 +174,12 @@ class Measured:
         self.guest.run(f"cd /tmp; setsid ./reads {self.node} >reads.out 2>&1 & echo $! >/tmp/reads.pid")
         self.guest.save(IMAGE)
         xenbus.log_requests(self.host)
-        self.host.run(f"xentrace -D -S 512 -s 100 -e 0x82000 {TRACE} >/dev/null 2>&1 & echo $! >{TRACE}.pid")
+        xentrace.start(self.host)
         self.guest.restore(IMAGE)
         self.guest.run("sleep 5; kill -KILL $(cat /tmp/reads.pid)")
         asked = of_guest(xenbus.logged_requests(self.host), numbers)
-        self.host.run(STOP.format(TRACE) + f"rm {IMAGE} {TRACE}.pid")
-        with tempfile.TemporaryDirectory() as scratch:
-            self.host.pull(TRACE, Path(scratch) / "trace")
-            made = hypercalls((Path(scratch) / "trace").read_bytes())
+        made = hypercalls(xentrace.stop(self.host))
+        self.host.run(f"rm {IMAGE}")
         if not self.xpv:
             return {"store requests": len(asked), "longest chain": len(asked), "hypercalls": made}
         # What came before was asked for the domain that is no more.

@@ -10,6 +10,9 @@ xpv by its tracepoints: a request is one step further than the furthest one
 that had been answered when it was made. The kernel's own has one thread for
 its devices, which waits for each answer: there each request is a step.
 
+What the guest notifies is among its event channel hypercalls, which Xen's own
+trace has.
+
 The machine's clock counts executed instructions, so the time is that of all
 who take part: guest, backend, xenstored, Xen. It is measured without the log.
 """
@@ -22,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+import xentrace  # noqa: E402
 from xpvlab import Host  # noqa: E402
 from xpvlab.storetool import StoreTool, vdev  # noqa: E402
 
@@ -137,7 +141,10 @@ class Measured:
         self._trace(1)
         log_requests(self.host)
         events = self._store_events()
+        xentrace.start(self.host, PATIENCE)
         self._appear(numbers)
+        trace = xentrace.stop(self.host, PATIENCE)
+        calls = xentrace.records(trace).count((xentrace.VMMCALL, xentrace.EVENT_CHANNEL_OP))
         self.guest.run("sleep 2", timeout=PATIENCE)
         events = self._store_events() - events
         asked = [(operation, text) for name, operation, text in logged_requests(self.host) if name == self.connection]
@@ -152,6 +159,7 @@ class Measured:
         self._go(numbers)
         return {"requests": len(asked), "requests for each disk": len(asked) / count, "longest chain": chain,
                 "longest chain of one disk": chain_of_one, "events from the store": events,
+                "event channel hypercalls": calls,
                 "ms": statistics.median(times), "all ms": times}
 
 

@@ -133,15 +133,16 @@ def traced(event, time=None, *words):
 
 def test_hypercalls_before_a_block_was_read(suspend):
     """In the order of time, whichever CPU's part of the trace comes first."""
+    xentrace = suspend.xentrace
     first, other = traced(0x1f003, None, 0, 100), traced(0x1f003, None, 1, 100)
-    trace = (first + traced(suspend.VMMCALL, 10, 29) + traced(suspend.CPUID, 40, suspend.MARK, 0, 1, 2, 3, 4) +
-             other + traced(suspend.VMMCALL, 20, 12) + traced(suspend.CPUID, 25, 0, 0, 1, 2, 3, 4) +
-             traced(suspend.VMMCALL, 2 ** 32, 12) + traced(0x82020, 30))
+    trace = (first + traced(xentrace.VMMCALL, 10, 29) + traced(xentrace.CPUID, 40, suspend.MARK, 0, 1, 2, 3, 4) +
+             other + traced(xentrace.VMMCALL, 20, 12) + traced(xentrace.CPUID, 25, 0, 0, 1, 2, 3, 4) +
+             traced(xentrace.VMMCALL, 2 ** 32, 12) + traced(0x82020, 30))
     assert suspend.hypercalls(trace) == 2
     with pytest.raises(SystemExit):
-        suspend.hypercalls(traced(suspend.VMMCALL, 10, 29))
+        suspend.hypercalls(traced(xentrace.VMMCALL, 10, 29))
     with pytest.raises(SystemExit):
-        suspend.hypercalls(traced(suspend.LOST_RECORDS, 1, 1, 0, 0, 0) + trace)
+        suspend.hypercalls(traced(xentrace.LOST_RECORDS, 1, 1, 0, 0, 0) + trace)
 
 
 def test_slope(suspend):

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Xen's own trace of what HVM guests make it do (public/trace.h, struct t_rec).
+Only one HVM guest may run meanwhile: the records do not say whose they are.
+dom0, a PV guest, is not in it."""
+
+import struct
+import sys
+import tempfile
+from pathlib import Path
+
+LOST_RECORDS, CPUID, VMMCALL = 0x1f001, 0x8200e, 0x82012
+EVENT_CHANNEL_OP = 32
+FILE = "/var/lib/xpv-trace"
+STOP = f"kill -TERM $(cat {FILE}.pid); n=0; while kill -0 $(cat {FILE}.pid) 2>/dev/null && [ $n -lt 100 ]; do " \
+       f"sleep 0.2; n=$((n+1)); done; rm {FILE}.pid"
+
+
+def start(host, timeout=120):
+    host.run(f"rm -f {FILE}; xentrace -D -S 512 -s 100 -e 0x82000 {FILE} >/dev/null 2>&1 & echo $! >{FILE}.pid; "
+             f"n=0; until [ -e {FILE} ] || [ $n = 100 ]; do sleep 0.1; n=$((n+1)); done", timeout=timeout)
+
+
+def stop(host, timeout=120):
+    """What was recorded."""
+    host.run(STOP, timeout=timeout)
+    with tempfile.TemporaryDirectory() as scratch:
+        host.pull(FILE, Path(scratch) / "trace")
+        host.run(f"rm {FILE}", timeout=timeout)
+        return (Path(scratch) / "trace").read_bytes()
+
+
+def records(trace):
+    """(event, its first word or None), in the order of time."""
+    words = struct.unpack(f"<{len(trace) // 4}I", trace)
+    found, at = [], 0
+    while at < len(words):
+        event, extra, timed = words[at] & 0xfffffff, words[at] >> 28 & 7, words[at] >> 31
+        if event == LOST_RECORDS:
+            sys.exit("Xen's trace has lost records")
+        if timed:
+            found.append((words[at + 1] | words[at + 2] << 32, event, words[at + 3] if extra else None))
+        at += 1 + 2 * timed + extra
+    return [record[1:] for record in sorted(found, key=lambda record: record[0])]
