@@ -159,8 +159,9 @@ class _Fleet:
         self._booting = {}
 
     def _start(self, shape):
+        # All of the memory goes through the toolstack with each save and migration.
         guest = self._host.guest(type=shape.type, drivers=shape.fixture, modules=self._modules,
-                                 kernel=shape.kernel, vcpus=shape.vcpus, disks=[shape.disk],
+                                 kernel=shape.kernel, vcpus=shape.vcpus, memory=320, disks=[shape.disk],
                                  vifs=1 if shape.fixture == "intree" else 0,
                                  expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
         self._booting[shape] = (guest, self._pool.submit(guest.boot))
