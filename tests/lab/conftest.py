@@ -46,7 +46,7 @@ class Shape(typing.NamedTuple):
     @property
     def disk(self):
         """MiB. Reading all of it takes its time; the largest test is for guests with many vCPUs."""
-        return 128 if self.fixture == "intree" or self.vcpus >= 4 else 48
+        return 128 if self.fixture == "intree" else 72 if self.vcpus >= 4 else 48
 
 
 # One object for each, as pytest tells fixture parameters apart.

@@ -15,8 +15,8 @@ def program(name, *options):
     """The program of name.c; it brings its libraries along."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / name
-        subprocess.run(["gcc", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", *options, "-o", path,
-                        INSIDE / f"{name}.c"], check=True)
+        subprocess.run(["gcc", "-O2", "-static", "-s", "-Wall", "-Wextra", "-Werror", "-o", path,
+                        INSIDE / f"{name}.c", *options], check=True)
         return path.read_bytes()
 
 

@@ -20,7 +20,8 @@ mount {node} /mnt
 sha256sum </mnt/data
 umount /mnt
 """
-_WHOLE = "dd if={node} bs=1M iflag=direct status=none | sha256sum"
+# Nobody forges anything here, and MD5 needs the fewer instructions.
+_WHOLE = "dd if={node} bs=1M iflag=direct status=none | md5sum"
 
 
 @dataclass

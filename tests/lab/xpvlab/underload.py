@@ -10,6 +10,26 @@ from .progress import say
 JOURNAL = (initrd.INSIDE / "journal.py").read_text()
 STORE = (initrd.INSIDE / "store_load.py").read_text()
 STORE_THREADS = int(re.search(r"^THREADS = (\d+)$", STORE, re.M)[1])
+# To start a process takes seconds in a guest under load, so what waits there does without.
+COUNTS = """
+    cd /tmp/load
+    exec 9<>never
+    nap() { read -r -t 0.2 -u 9; }
+    journal() { mapfile -t lines <acknowledged; count=${#lines[@]}; }
+    store() { read -r count _ <store.count; }
+    kernel_thread() { read -r _ _ _ count _ </sys/module/clockwatch/parameters/seen; }
+"""
+PROGRESS = """
+    declare -A wanted=([journal]=20 [store]=2 [kernel_thread]=20) goal
+    for what in "${!wanted[@]}"; do $what; goal[$what]=$((count + wanted[$what])); done
+    end=$((SECONDS + 200))
+    for what in "${!wanted[@]}"; do
+        until $what; [ $count -gt ${goal[$what]} ]; do
+            nap
+            [ $SECONDS -lt $end ] || { echo $what; exit 1; }
+        done
+    done
+"""
 # Where dom0 keeps what xl saves.
 IMAGE = "/var/lib/xpv-saved"
 
@@ -38,6 +58,7 @@ class Load:
             rm -f /tmp/load/*
             cd /tmp/load
             touch acknowledged
+            mkfifo never
             setsid /tmp/watchers >watchers.out 2>&1 &
             echo $! >watchers.pid
             setsid python3 /tmp/journal.py write /mnt/journal acknowledged >journal.out 2>&1 &
@@ -61,17 +82,11 @@ class Load:
         except LabError as error:       # what is being raised already says more
             say(f"{self._guest.name}: its load goes on: {error}")
 
-    def _moves(self, count, by, what):
-        """It goes on: it counts further than before."""
-        moved = self._guest.run(f"before=$({count}); n=0; until [ $({count}) -gt $((before + {by})) ]; do sleep 0.2; "
-                                "n=$((n+1)); [ $n -lt 300 ] || exit 1; done", timeout=200, check=False)
-        if moved.status:
-            raise LabError(f"{self._guest.name}: {what} stands still")
-
     def progress(self):
-        self._moves("wc -l </tmp/load/acknowledged", 20, "the journal")
-        self._moves("cut -d' ' -f1 /tmp/load/store.count", 2, "the store")
-        self._moves("cut -d' ' -f4 /sys/module/clockwatch/parameters/seen", 20, "a thread of the kernel")
+        """All of it goes on: each counts further than before."""
+        moved = self._guest.run(f"{COUNTS} {PROGRESS}", timeout=300, check=False)
+        if moved.status:
+            raise LabError(f"{self._guest.name}, under load: stands still: {moved.out}")
 
     def _said(self):
         """What they have printed; raises if there is a fault in it."""
@@ -87,20 +102,22 @@ class Load:
         """The longest time in ms that a CPU stood still, by the guest's
         monotonic clock, since this was last asked."""
         self._asked += 1
-        self._guest.run("cd /tmp/load; kill -USR1 $(cat watchers.pid); "
-                        f"n=0; until [ $(grep -c '^recent {self._asked} ' watchers.out) = {self._guest.vcpus} ]; do "
-                        "sleep 0.1; n=$((n+1)); [ $n -lt 300 ] || exit 1; done", timeout=120)
+        self._guest.run(COUNTS + f"""
+            answers() {{ mapfile -t lines <watchers.out; count=0
+                         for line in "${{lines[@]}}"; do [[ $line != "recent {self._asked} "* ]] || count=$((count+1)); done; }}
+            kill -USR1 $(<watchers.pid)
+            until answers; [ $count = {self._guest.vcpus} ]; do nap; [ $SECONDS -lt 60 ] || exit 1; done
+        """, timeout=120)
         gaps = re.findall(rf"^recent {self._asked} cpu \d+ us (\d+)$", self._said(), re.M)
         return max(map(int, gaps)) / 1000
 
     def end(self):
         """Stop it all, and see that nothing was lost. Returns each CPU's longest standstill in µs."""
-        self._guest.run("""
-            cd /tmp/load
-            kill -KILL -$(cat reader.pid) -$(cat store.pid)
-            kill -TERM $(cat journal.pid) $(cat watchers.pid)
-            n=0; while kill -0 $(cat journal.pid) 2>/dev/null || kill -0 $(cat watchers.pid) 2>/dev/null; do
-                sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done
+        self._guest.run(COUNTS + """
+            kill -KILL -$(<reader.pid) -$(<store.pid)
+            ending="$(<journal.pid) $(<watchers.pid)"
+            kill -TERM $ending
+            while kill -0 $ending 2>/dev/null; do nap; [ $SECONDS -lt 100 ] || exit 1; done
         """, timeout=200)
         said = self._said()
         replaced = int(self._guest.run("cut -d' ' -f2 /tmp/load/store.count").out)
@@ -118,12 +135,12 @@ class Load:
 
 def suspends(guest):
     """What xpv counts, by name."""
-    lines = guest.run("cat /sys/kernel/debug/xpv/suspend").out.splitlines()
+    lines = guest.run("echo \"$(</sys/kernel/debug/xpv/suspend)\"").out.splitlines()
     return {name: value for name, value in (line.rsplit(None, 1) for line in lines)}
 
 
 def expect_alive(guest, cpus=None):
     """Each CPU runs tasks and has timers, and xpv answers; raises CommandFailed or CommandTimeout otherwise."""
-    for cpu in range(guest.vcpus) if cpus is None else cpus:
-        guest.run(f"taskset -c {cpu} sh -c 'sleep 0.05; cat /proc/uptime'")
-    guest.run("ls /sys/bus/xpv/devices >/dev/null; cat /sys/kernel/debug/xpv/evtchn")
+    cpus = range(guest.vcpus) if cpus is None else cpus
+    guest.run(f"for cpu in {' '.join(map(str, cpus))}; do taskset -c $cpu sleep 0.05 || exit 1; done; "
+              "[ -d /sys/bus/xpv/devices ] && mapfile </sys/kernel/debug/xpv/evtchn", timeout=120 + 30 * len(cpus))
