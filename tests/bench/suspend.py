@@ -36,14 +36,13 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 import xenbus  # noqa: E402
 import xentrace  # noqa: E402
+from background import STOP  # noqa: E402
 from xpvlab import Disk, Host, built, initrd  # noqa: E402
 from xpvlab.storetool import vdev  # noqa: E402
 from xpvlab.underload import IMAGE  # noqa: E402
 
 FSYNCS = (initrd.INSIDE / "fsyncs.py").read_text()
 ROUNDS = 3
-STOP = "kill -TERM $(cat {0}.pid); n=0; while kill -0 $(cat {0}.pid) 2>/dev/null && [ $n -lt 100 ]; do " \
-       "sleep 0.2; n=$((n+1)); done; "
 PROBES = """
 set -e
 echo x86-tsc >trace_clock
@@ -52,7 +51,7 @@ echo 'p:xpv_bench/returned xen_arch_post_suspend' >>kprobe_events
 echo 1 >events/xpv_bench/enable
 echo 1 >events/power/suspend_resume/enable
 """
-MARK = 0x400000ff       # of reads.c
+MARK = int(re.search(r"^#define MARK (\w+)$", (initrd.INSIDE / "reads.c").read_text(), re.M)[1], 0)
 PROBE = re.compile(r"\s(\d+): (entering|returned|suspend_resume): (.*)$", re.M)
 
 

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from background import STOP
+
 LOST_RECORDS, CPUID, VMMCALL = 0x1f001, 0x8200e, 0x82012
 EVENT_CHANNEL_OP = 32
 FILE = "/var/lib/xpv-trace"
-STOP = f"kill -TERM $(cat {FILE}.pid); n=0; while kill -0 $(cat {FILE}.pid) 2>/dev/null && [ $n -lt 100 ]; do " \
-       f"sleep 0.2; n=$((n+1)); done; rm {FILE}.pid"
 
 
 def start(host, timeout=120):
@@ -22,7 +22,7 @@ def start(host, timeout=120):
 
 def stop(host, timeout=120):
     """What was recorded."""
-    host.run(STOP, timeout=timeout)
+    host.run(f"{STOP.format(FILE)}rm {FILE}.pid", timeout=timeout)
     with tempfile.TemporaryDirectory() as scratch:
         host.pull(FILE, Path(scratch) / "trace")
         host.run(f"rm {FILE}", timeout=timeout)
