@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Count what xpv's primitives cost, against the kernel's own on the same Xen.
 
-    tests/bench/run.py primitives|suspend|xenbus [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]...
+    tests/bench/run.py primitives|suspend|xenbus [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]... [--disks N]...
 
 suspend, xenbus: see suspend.py and xenbus.py. primitives:
 
@@ -146,6 +146,7 @@ def main():
     parser.add_argument("--modules", type=Path, default=ROOT / "build")
     parser.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12")
     parser.add_argument("--vcpus", type=int, action="append", help="of the suspended guests; may be repeated")
+    parser.add_argument("--disks", type=int, action="append", help="likewise")
     options = parser.parse_args()
     if options.suite != "primitives":
         {"suspend": suspend, "xenbus": xenbus}[options.suite].main(options)

@@ -24,6 +24,7 @@ Xen's own trace, up to the first block that a reader gets
 The lab's processors are emulated, so the figures compare; they are no times.
 """
 
+import itertools
 import re
 import statistics
 import subprocess
@@ -57,15 +58,16 @@ PROBE = re.compile(r"\s(\d+): (entering|returned|suspend_resume): (.*)$", re.M)
 
 @dataclass(frozen=True)
 class Case:
+    """A guest; `loads`: as what it is measured."""
     vcpus: int
     disks: int = 1
-    loaded: bool = False
+    loads: tuple = ("idle",)
 
     def __str__(self):
-        return f"{self.vcpus} | {self.disks} | {'loaded' if self.loaded else 'idle'}"
+        return f"{self.vcpus} | {self.disks}"
 
 
-CASES = [Case(1), Case(2), Case(4), Case(8), Case(4, loaded=True), Case(4, disks=4), Case(4, disks=16)]
+CASES = [Case(1), Case(2), Case(4, loads=("idle", "loaded")), Case(8), Case(4, disks=4), Case(4, disks=16)]
 
 
 def checkpoint(guest):
@@ -130,31 +132,31 @@ class Measured:
             return recorded(self.record())
         return probed(self.guest.run(f"cd {self.tracing}; cat trace; echo >trace").out, self.khz)
 
-    def _begin(self):
+    def _begin(self, load):
         self.guest.run("cd /tmp; setsid ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
-        if self.case.loaded:
+        if load == "loaded":
             self.guest.run(f"cd /tmp; setsid python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
                            f"setsid sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
                            ":; done' & echo $! >/tmp/reader.pid")
         self.guest.run("sleep 1")
 
-    def _end(self):
+    def _end(self, load):
         """The longest standstill of a vCPU and of the writer in ms."""
         self.guest.run("sleep 2; cd /tmp; " + STOP.format("watchers") +
-                       ("kill -KILL -$(cat reader.pid); " + STOP.format("fsyncs") if self.case.loaded else ""), timeout=120)
+                       ("kill -KILL -$(cat reader.pid); " + STOP.format("fsyncs") if load == "loaded" else ""), timeout=120)
         said = self.guest.run("cat /tmp/watchers.out").out
         gaps = [int(gap) for gap in re.findall(r"longest_us (\d+)", said)]
         if len(gaps) != self.guest.vcpus or "fault" in said:
             sys.exit(f"{self.guest.name}: {said}")
         found = {"vCPU": max(gaps) / 1000}
-        if self.case.loaded:
+        if load == "loaded":
             found["writer"] = int(re.search(r"longest_us (\d+)", self.guest.run("cat /tmp/fsyncs.out").out)[1]) / 1000
         return found
 
-    def once(self, way):
-        self._begin()
+    def once(self, way, load):
+        self._begin(load)
         WAYS[way](self.guest)
-        found = self._end()
+        found = self._end(load)
         if way != "no suspend":
             self.host.run(f"rm {IMAGE}")
             found["interrupts off"] = self._interrupts_off()
@@ -201,9 +203,9 @@ def of_guest(requests, numbers):
     return xenbus.until_connected([(operation, text) for name, operation, text in requests if name in names], numbers)
 
 
-def measure(host, drivers, case, options, timelines):
-    """{way: {what: [values]}}, and of a restored guest what it asks the store
-    and Xen; the picture of its last restore is left in `timelines`."""
+def measure(host, drivers, case, options):
+    """{(load, way): {what: [values]}}, with what a restored guest asks the
+    store and Xen; and with xpv the picture of its last restore."""
     with host.guest(type="hvm", drivers=drivers, kernel=options.kernel, vcpus=case.vcpus, memory=320,
                     disks=[Disk(32 << 20, vdev=name) for name, _ in disks(case.disks)], modules=options.modules) as guest:
         if drivers == "xpv":
@@ -216,13 +218,12 @@ def measure(host, drivers, case, options, timelines):
             guest.wait_for_disk(number)
         measured = Measured(guest, case)
         found = {}
-        for way in WAYS:
-            rounds = [measured.once(way) for _ in range(ROUNDS)]
-            found[way] = {what: [one[what] for one in rounds] for what in rounds[0]}
-        if measured.xpv:
-            timelines[case] = timeline(measured.record())
-        found["restored"].update({what: [value] for what, value in measured.requests().items()})
-        return found
+        for load, way in itertools.product(case.loads, WAYS):
+            rounds = [measured.once(way, load) for _ in range(ROUNDS)]
+            found[load, way] = {what: [one[what] for one in rounds] for what in rounds[0]}
+        picture = timeline(measured.record()) if measured.xpv else ""
+        found["idle", "restored"].update({what: [value] for what, value in measured.requests().items()})
+        return found, picture
 
 
 def timeline(record):
@@ -231,12 +232,12 @@ def timeline(record):
 
 
 def rows(case, intree, xpv):
-    for way in WAYS:
-        for what in intree[way]:
-            a, b = intree[way][what], xpv[way][what]
+    for load, way in intree:
+        for what in intree[load, way]:
+            a, b = intree[load, way][what], xpv[load, way][what]
             theirs, ours = statistics.median(a), statistics.median(b)
             ratio = f"{ours / theirs:.2f}" if theirs else ""
-            yield (f"| {case} | {way} | {what} | {theirs:.6g} ({max(a):.6g}) | {ours:.6g} ({max(b):.6g}) | {ratio} |")
+            yield (f"| {case} | {load} | {way} | {what} | {theirs:.6g} ({max(a):.6g}) | {ours:.6g} ({max(b):.6g}) | {ratio} |")
 
 
 def slope(found):
@@ -245,7 +246,8 @@ def slope(found):
 
 
 def main(options):
-    cases = [case for case in CASES if not options.vcpus or case.vcpus in options.vcpus]
+    cases = [case for case in CASES if (not options.vcpus or case.vcpus in options.vcpus)
+             and (not options.disks or case.disks in options.disks)]
     outages = {drivers: {way: {} for way in WAYS} for drivers in ("intree", "xpv")}
     timelines = {}
     with Host() as host:
@@ -253,12 +255,12 @@ def main(options):
         print("| vCPUs | disks | | suspend | | in-tree | xpv | ratio |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for case in cases:
-            both = {drivers: measure(host, drivers, case, options, timelines) for drivers in outages}
-            print("\n".join(rows(case, both["intree"], both["xpv"])), flush=True)
-            if case == Case(case.vcpus):
-                for drivers, found in both.items():
+            (intree, _), (xpv, timelines[case]) = (measure(host, drivers, case, options) for drivers in outages)
+            print("\n".join(rows(case, intree, xpv)), flush=True)
+            if case.disks == 1:
+                for drivers, found in (("intree", intree), ("xpv", xpv)):
                     for way in ("cancelled", "restored"):
-                        outages[drivers][way][case.vcpus] = statistics.median(found[way]["outage"])
+                        outages[drivers][way][case.vcpus] = statistics.median(found["idle", way]["outage"])
     for way in ("cancelled", "restored"):
         if len(outages["xpv"][way]) < 2:
             continue
@@ -266,4 +268,4 @@ def main(options):
         print(f"Outage when {way}, in ms: in-tree {a:.1f} + {b:.1f} * vCPUs, xpv {c:.1f} + {d:.1f} * vCPUs, "
               f"ratio of the slopes {d / b:.2f}", flush=True)
     for case, picture in timelines.items():
-        print(f"\n{case.vcpus} vCPUs, {case.disks} disks, {'loaded' if case.loaded else 'idle'}, restored:\n{picture}", flush=True)
+        print(f"\n{case.vcpus} vCPUs, {case.disks} disks, {case.loads[-1]}, restored:\n{picture}", flush=True)

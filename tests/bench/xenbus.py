@@ -212,8 +212,7 @@ def report(intree, xpv):
 def main(options):
     with Host(counting=True) as host:
         tool = StoreTool(host)
-        cputime = host.write_file("cputime", built.program("cputime", *(f"-l{library}" for library in LIBRARIES)))
-        host.run(f"cp {cputime} /run/lab/cputime; chmod +x /run/lab/cputime", timeout=PATIENCE)
+        host.write_program("cputime", built.program("cputime", *(f"-l{library}" for library in LIBRARIES)), PATIENCE)
         host.run("truncate -s 16M /var/bench.img", timeout=PATIENCE)
         device = host.run("losetup -f --show /var/bench.img", timeout=PATIENCE).out.strip()
         found = {drivers: measure(host, tool, drivers, device, options) for drivers in ("intree", "xpv")}

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from background import STOP
 
-LOST_RECORDS, CPUID, VMMCALL = 0x1f001, 0x8200e, 0x82012
+LOST_RECORDS, CPU_CHANGE, CPUID, VMMCALL = 0x1f001, 0x1f003, 0x8200e, 0x82012
+# What a vCPU is made to do has no time; entering and leaving it has.
+EVENTS = 0x83000
 EVENT_CHANNEL_OP = 32
 FILE = "/var/lib/xpv-trace"
 
 
 def start(host, timeout=120):
-    host.run(f"rm -f {FILE}; xentrace -D -S 512 -s 100 -e 0x82000 {FILE} >/dev/null 2>&1 & echo $! >{FILE}.pid; "
+    host.run(f"rm -f {FILE}; xentrace -D -S 512 -s 100 -e {EVENTS:#x} {FILE} >/dev/null 2>&1 & echo $! >{FILE}.pid; "
              f"n=0; until [ -e {FILE} ] || [ $n = 100 ]; do sleep 0.1; n=$((n+1)); done", timeout=timeout)
 
 
@@ -30,14 +32,20 @@ def stop(host, timeout=120):
 
 
 def records(trace):
-    """(event, its first word or None), in the order of time."""
+    """(event, its first word or None), in the order of time; what has none
+    comes with what its CPU did before."""
     words = struct.unpack(f"<{len(trace) // 4}I", trace)
-    found, at = [], 0
+    found, at, cpu, times = [], 0, None, {}
     while at < len(words):
         event, extra, timed = words[at] & 0xfffffff, words[at] >> 28 & 7, words[at] >> 31
+        first = words[at + 1 + 2 * timed] if extra else None
         if event == LOST_RECORDS:
             sys.exit("Xen's trace has lost records")
         if timed:
-            found.append((words[at + 1] | words[at + 2] << 32, event, words[at + 3] if extra else None))
+            times[cpu] = words[at + 1] | words[at + 2] << 32
+        if event == CPU_CHANGE:
+            cpu = first
+        else:
+            found.append((times.get(cpu, 0), event, first))
         at += 1 + 2 * timed + extra
     return [record[1:] for record in sorted(found, key=lambda record: record[0])]

@@ -132,15 +132,23 @@ def traced(event, time=None, *words):
 
 
 def test_hypercalls_before_a_block_was_read(suspend):
-    """In the order of time, whichever CPU's part of the trace comes first."""
+    """In the order of time, whichever CPU's part of the trace comes first.
+    Only a vCPU's exits and entries have a time."""
     xentrace = suspend.xentrace
-    first, other = traced(0x1f003, None, 0, 100), traced(0x1f003, None, 1, 100)
-    trace = (first + traced(xentrace.VMMCALL, 10, 29) + traced(xentrace.CPUID, 40, suspend.MARK, 0, 1, 2, 3, 4) +
-             other + traced(xentrace.VMMCALL, 20, 12) + traced(xentrace.CPUID, 25, 0, 0, 1, 2, 3, 4) +
-             traced(xentrace.VMMCALL, 2 ** 32, 12) + traced(0x82020, 30))
+
+    def cpu(number):
+        return traced(xentrace.CPU_CHANGE, None, number, 100)
+
+    def exit(time):
+        return traced(0x81002, time, 0x81)
+
+    hypercall = traced(xentrace.VMMCALL, None, 29)
+    marked = traced(xentrace.CPUID, None, suspend.MARK, 0, 1, 2, 3, 4)
+    trace = (cpu(0) + exit(10) + hypercall + exit(40) + cpu(1) + exit(20) + hypercall + exit(25) +
+             traced(xentrace.CPUID, None, 0, 0, 1, 2, 3, 4) + cpu(0) + marked + cpu(1) + exit(2 ** 32) + hypercall)
     assert suspend.hypercalls(trace) == 2
     with pytest.raises(SystemExit):
-        suspend.hypercalls(traced(xentrace.VMMCALL, 10, 29))
+        suspend.hypercalls(cpu(0) + exit(10) + hypercall)
     with pytest.raises(SystemExit):
         suspend.hypercalls(traced(xentrace.LOST_RECORDS, 1, 1, 0, 0, 0) + trace)
 

@@ -37,12 +37,12 @@ class Echo:
         subprocess.run(["strip", "--strip-debug", module], check=True)
         guest.write_file("/tmp/xpv_echofront.ko", module.read_bytes())
         host.push(build / "echo-device")
-        host.run(f"cp {host.push(build / 'echoback')} /run/lab/echoback; chmod 755 /run/lab/echoback")
+        self._echoback = host.write_program("echoback", (build / "echoback").read_bytes())
         self.backend = None
 
     def attach(self, misbehave=""):
         self.host.run(f"sh /share/echo-device attach {self.guest.domid} 0")
-        self.backend = self.host.start(f"exec /run/lab/echoback {self.guest.domid} 0 {misbehave}")
+        self.backend = self.host.start(f"exec {self._echoback} {self.guest.domid} 0 {misbehave}")
 
     def detach(self, check=True):
         self.host.run(f"sh /share/echo-device detach {self.guest.domid} 0", check=check)

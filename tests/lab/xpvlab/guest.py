@@ -261,9 +261,7 @@ class Guest:
         self._fail_to_boot(LabError, f"did not come up in {self.boot_timeout} s")
 
     def _fail_to_boot(self, kind, what):
-        faults = splat.emulator_faults(self._console_log())
-        if faults:
-            raise EmulatorFault(f"the emulator corrupted {self.name}: {faults[0]}")
+        splat.raise_emulator_fault(self.name, self._console_log())
         raise kind(f"{self.name} {what}; its console:\n" + self.console_tail() + self._device_model_log())
 
     def _device_model_log(self):
@@ -487,9 +485,8 @@ class Guest:
     def check(self):
         """Raise if the kernel logs of the guest, dom0 or Xen are not clean."""
         self.host.raise_emulator_fault(self._log_start)
-        faults = splat.emulator_faults(self.dmesg) + splat.emulator_faults(self.console)
-        if faults:
-            raise EmulatorFault(f"the emulator corrupted {self.name}: {faults[0]}")
+        splat.raise_emulator_fault(self.name, self.dmesg)
+        splat.raise_emulator_fault(self.name, self.console)
         found = splat.splats(self.dmesg)
         found += [l for l in splat.splats(self.console) if l not in found]
         found = [l for l in found if not any(e.search(l) for e in self.expected)]

@@ -194,6 +194,12 @@ class Host:
         (self.share / name).write_bytes(data)
         return f"/share/{name}"
 
+    def write_program(self, name, data, timeout=120):
+        """Make a program in dom0; returns its path there."""
+        path = f"/run/lab/{name}"
+        self.run(f"cp {self.write_file(name, data)} {path} && chmod +x {path}", timeout=timeout)
+        return path
+
     def pull(self, path, local):
         """Get a file of dom0's."""
         name = f"pull-{next(self._names)}"
@@ -220,9 +226,7 @@ class Host:
             return log.read().decode(errors="replace")
 
     def raise_emulator_fault(self, position=0):
-        faults = splat.emulator_faults(self.log_since(position))
-        if faults:
-            raise EmulatorFault("the emulator corrupted a guest: " + "; ".join(faults[:3]))
+        splat.raise_emulator_fault("a guest", self.log_since(position))
 
     def check(self, position=0):
         """Raise if Xen's or dom0's log since `position` has anything bad."""

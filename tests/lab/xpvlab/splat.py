@@ -4,6 +4,8 @@ emulator's own faults."""
 
 import re
 
+from .errors import EmulatorFault
+
 SPLATS = [re.compile(p) for p in (
     r"\bWARNING: ",
     r"\bBUG: ", r"kernel BUG at ", r"\bBUG in ",
@@ -110,3 +112,10 @@ def emulator_faults(text):
             found.append(rip + " / " + line.strip())
             rip = None
     return found
+
+
+def raise_emulator_fault(whose, text):
+    """Raise EmulatorFault if `text`, the log of `whose` kernel, has traces of one."""
+    faults = emulator_faults(text)
+    if faults:
+        raise EmulatorFault(f"the emulator corrupted {whose}: " + "; ".join(faults[:3]))
