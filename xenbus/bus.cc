@@ -151,16 +151,27 @@ void Bus::run()
 }
 
 struct Bus::Found {
+	FixedText<DeviceIdentity::name_capacity> type;
 	FixedText<DeviceIdentity::name_capacity> id;
 	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_key;
 	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_id_key;
 	char backend[256];
 	char backend_id[8];
+
+	[[nodiscard]] Status assign(std::string_view of_type, std::string_view with_id)
+	{
+		XPV_TRY(type.assign({ of_type }));
+		XPV_TRY(id.assign({ with_id }));
+		XPV_TRY(backend_key.assign({ "device/", of_type, "/", with_id, "/backend" }));
+		return backend_id_key.assign({ "device/", of_type, "/", with_id, "/backend-id" });
+	}
 };
 
 /* Compare what the store has with the list. An error leaves devices as they are. */
 Status Bus::scan()
 {
+	if (exchange(restored_, false))
+		XPV_TRY(relocate_restored());
 	for (Device &device : devices_)
 		device.seen = false;
 	auto types = XPV_TRY(Directory::read("device"));
@@ -185,17 +196,28 @@ Status Bus::scan_type(std::string_view type)
 	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
 	for (Found &device : found) {
 		std::string_view id = ids.next();
-		XPV_TRY(device.id.assign({ id }));
-		XPV_TRY(device.backend_key.assign({ path.view(), "/", id, "/backend" }));
-		XPV_TRY(device.backend_id_key.assign({ path.view(), "/", id, "/backend-id" }));
+		XPV_TRY(device.assign(type, id));
 	}
-	return scan_devices(type, found);
+	return scan_devices(found, count);
+}
+
+/* The devices that were there before are most likely there still: they need not wait for the directories. */
+Status Bus::relocate_restored()
+{
+	unsigned int count = 0;
+	for (Device &device : devices_)
+		count += device.restoring();
+	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
+	unsigned int used = 0; /* a device may have ceased to be one of them */
+	for (Device &device : devices_)
+		if (used < count && device.restoring())
+			XPV_TRY(found[used++].assign(device.identity().type.view(), device.identity().id.view()));
+	return scan_devices(found, used);
 }
 
 /* Where each device's backend is: one round trip for all. */
-Status Bus::scan_devices(std::string_view type, Array<Found> &found)
+Status Bus::scan_devices(Array<Found> &found, unsigned int count)
 {
-	auto count = static_cast<unsigned int>(found.size());
 	auto items = XPV_TRY(Array<xpv_store_read_item>::make(2 * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < count; i++) {
 		Found &device = found[i];
@@ -211,7 +233,7 @@ Status Bus::scan_devices(std::string_view type, Array<Found> &found)
 		if (path_length < 0 || domain_length < 0)
 			continue;
 		DeviceIdentity identity;
-		XPV_TRY(identity.type.assign({ type }));
+		identity.type = found[i].type;
 		identity.id = found[i].id;
 		std::string_view path(found[i].backend, static_cast<std::size_t>(path_length));
 		auto domain = parse_decimal({ found[i].backend_id, static_cast<std::size_t>(domain_length) }, 0x7fef);
@@ -332,6 +354,7 @@ void Bus::restored()
 	MutexGuard guard(mutex_);
 	for (Device &device : devices_)
 		device.restored();
+	write_once(restored_, true);
 	write_once(wanted_, true);
 	xpv_wake_up_all(&wait_queue_);
 }

@@ -211,6 +211,8 @@ bool xpv_device::relocate(const DeviceIdentity &identity)
 {
 	if (read_once(restore_) == Restore::none)
 		return false;
+	if (read_once(restore_) == Restore::relocated && this->identity().same_backend(identity))
+		return true;
 	unsigned int other = 1 - current_identity_;
 	{
 		/* The engine does not look while it waits; only if there were two restores in short order. */
@@ -554,13 +556,16 @@ void xpv_device::lose_connection()
 	}
 	if (!begun_)
 		return;
-	end_watching(begin_watching());
+	auto watching = begin_watching();
 	looked_ = false;
 	/* The toolstack wrote that already; it may be another one. */
 	published_ = -1;
 	reopen_wanted_ = false;
 	attempts_ = restarts_ = 0;
 	enter(Phase::initialising);
+	/* In the watch's round trip. What fails here is done again before anything else. */
+	ignore(announce());
+	end_watching(std::move(watching));
 }
 
 /* The device is to end in Closed. */

@@ -16,8 +16,8 @@ Three clocks together make the outage that is the guest's doing:
   (tests/lab/inside/fsyncs.py), while another process reads the disk.
 
 The requests to the store are counted from xenstored's log, from the new
-domain's first to the last disk's "connected"; the longest chain of those that
-had to wait for one another as in xenbus.py. Its hypercalls are counted from
+domain's first to the last disk's "connected"; the longest chain of those for
+devices that had to wait for one another as in xenbus.py. Its hypercalls are counted from
 Xen's own trace, up to the first block that a reader gets
 (tests/lab/inside/reads.c).
 
@@ -182,7 +182,7 @@ class Measured:
         made = hypercalls(xentrace.stop(self.host))
         self.host.run(f"rm {IMAGE}")
         if not self.xpv:
-            return {"store requests": len(asked), "longest chain": len(asked), "hypercalls": made}
+            return {"store requests": len(asked), "longest chain": xenbus.for_devices(asked), "hypercalls": made}
         # What came before was asked for the domain that is no more.
         trace = self.guest.run(f"cat {tracing}/trace").out.rpartition("syscore_resume")[2]
         return {"store requests": len(asked), "longest chain": xenbus.chains(trace, numbers)[0],

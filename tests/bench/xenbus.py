@@ -37,6 +37,8 @@ LIBRARIES = ("xenctrl", "xenforeignmemory", "xendevicemodel", "xencall", "xenevt
 LOG = "/run/lab/xenstored.log"
 # Backend or frontend of a disk.
 OF_DISK = re.compile(r"(?:device/vbd|backend/vbd/\d+)/(\d+)")
+# What is asked for other reasons than devices.
+NOT_FOR_DEVICES = re.compile(r"(?:control|memory)/")
 IN = re.compile(r"IN (\S+) \d{8} \d\d:\d\d:\d\d (\S+) \((.*)\)$")
 EVENT = re.compile(r"\s([\d.]+): xpv_store_(request|reply): .*\bpath=(\S*) .*\bid=(\d+)\s*$")
 
@@ -69,6 +71,11 @@ def until_connected(asked, numbers):
     return asked[:max(last[number] for number in numbers) + 1]
 
 
+def for_devices(asked):
+    """How many of these requests were made for devices."""
+    return sum(not NOT_FOR_DEVICES.match(text) for _, text in asked)
+
+
 def steps(events):
     """The length of the longest chain of requests in (kind, id) in the order of time."""
     depth, furthest = {}, 0
@@ -81,8 +88,8 @@ def steps(events):
 
 
 def chains(trace, numbers):
-    """The longest chain of all, and of one disk's requests, until the last disk is connected."""
-    found = [match.groups() for match in map(EVENT.search, trace.splitlines()) if match]
+    """The longest chain of all for devices, and of one disk's requests, until the last disk is connected."""
+    found = [match.groups() for match in map(EVENT.search, trace.splitlines()) if match and not NOT_FOR_DEVICES.match(match[3])]
     found.sort(key=lambda event: float(event[0]))
     ends = {}       # the last write of each disk's state; nothing comes after Connected
     for place, (_, kind, path, _) in enumerate(found):
@@ -163,7 +170,7 @@ class Measured:
             trace = self.guest.run(f"cat {self.tracing}/trace; echo >{self.tracing}/trace", timeout=PATIENCE).out
             chain, chain_of_one = chains(trace, numbers)
         else:
-            chain = len(asked)
+            chain = for_devices(asked)
             chain_of_one = max(sum(disk_of(text) == number for _, text in asked) for number in numbers)
         self._go(numbers)
         return {"requests": len(asked), "requests for each disk": len(asked) / count, "longest chain": chain,

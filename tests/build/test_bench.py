@@ -32,6 +32,8 @@ EVENTS = [
     ("reply", "XS_READ", "device/vbd/51728/backend", 3), ("reply", "XS_READ", "device/vbd/51712/backend", 2),
     ("request", "XS_READ", "/local/domain/0/backend/vbd/3/51712/state", 4),
     ("reply", "XS_READ", "/local/domain/0/backend/vbd/3/51712/state", 4),
+    # No device waits for it.
+    ("request", "XS_READ", "control/shutdown", 8), ("reply", "XS_READ", "control/shutdown", 8),
     ("request", "XS_WRITE", "device/vbd/51728/state", 5), ("request", "XS_WRITE", "device/vbd/51712/state", 6),
     ("reply", "XS_WRITE", "device/vbd/51728/state", 5), ("reply", "XS_WRITE", "device/vbd/51712/state", 6),
     ("request", "XS_READ", "late", 7), ("reply", "XS_READ", "late", 7),
@@ -81,6 +83,7 @@ def test_chains(xenbus):
     assert xenbus.chains(trace(), [51712, 51728]) == (4, 3)
     assert xenbus.steps([("request", 1), ("request", 2), ("reply", 1), ("reply", 2)]) == 1
     assert xenbus.steps([]) == 0
+    assert xenbus.for_devices([("DIRECTORY", "device "), ("TRANSACTION_START", " "), ("WRITE", "control/feature-suspend 1")]) == 2
     with pytest.raises(SystemExit):
         xenbus.chains(trace(), [51744])
 

@@ -393,6 +393,28 @@ TEST_F(RestoredDevices, ConnectAnewAllTogether)
 	EXPECT_TRUE(the_calls.wait("2", "pnclncd"));
 }
 
+TEST_F(RestoredDevices, ThoseKnownDoNotWaitForTheDirectories)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	attach_connected("2");
+	restore([&] {
+		attach_elsewhere("1");
+		attach_elsewhere("3");
+		peer.hold_directories = true;
+	});
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1");
+	EXPECT_EQ(xpv_device_backend_path(the_calls.device["1"]), backend("1", 3));
+	EXPECT_EQ(the_calls.get("2"), "pnc") << "the directory tells that it is gone";
+	EXPECT_EQ(the_calls.get("3"), "");
+	peer.answer_directories();
+	EXPECT_TRUE(the_calls.wait("2", "pncdr"));
+	EXPECT_TRUE(the_calls.wait("3", "pnc"));
+	EXPECT_EQ(the_calls.get("1"), "pnclnc");
+	EXPECT_EQ(peer.history(frontend("1") + "/state"), (std::vector<std::string>{ "1", "1", "3", "4" }));
+}
+
 TEST_F(RestoredDevices, CancelledChangesNothing)
 {
 	start_bus();

@@ -237,6 +237,19 @@ public:
 	/* Refuse XS_WATCH with ENOSPC. */
 	std::atomic<bool> refuse_watches = false;
 	std::atomic<unsigned int> requests = 0;
+	/* Leave XS_DIRECTORY without an answer for now. */
+	std::atomic<bool> hold_directories = false;
+	void answer_directories()
+	{
+		hold_directories = false;
+		std::vector<Message> held;
+		{
+			std::lock_guard guard(nodes_mutex_);
+			held.swap(held_);
+		}
+		for (const Message &request : held)
+			serve(request);
+	}
 	/* How often a node was read. */
 	unsigned int reads(const std::string &path)
 	{
@@ -320,6 +333,11 @@ private:
 			break;
 		}
 		case XS_DIRECTORY: {
+			if (hold_directories) {
+				std::lock_guard guard(nodes_mutex_);
+				held_.push_back(request);
+				break;
+			}
 			std::set<std::string> names;
 			{
 				std::lock_guard guard(nodes_mutex_);
@@ -421,6 +439,7 @@ private:
 	std::map<std::string, std::string> nodes_;
 	std::map<std::string, std::vector<std::string>> history_;
 	std::map<std::string, unsigned int> reads_;
+	std::vector<Message> held_;
 	std::map<std::string, std::string> watches_; /* token -> path */
 	std::map<std::uint32_t, std::vector<Change>> transactions_;
 	std::uint32_t last_transaction_ = 0;
