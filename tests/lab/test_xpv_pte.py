@@ -87,7 +87,7 @@ def probe(guest, addresses, seconds):
     return dict(zip(words[::2], map(int, words[1::2])))
 
 
-@pytest.mark.vcpus(4, more=(1, 2))
+@pytest.mark.vcpus(2, more=(1, 4))
 def test_user_space_cannot_reach_what_xpv_maps(xpv):
     """Neither idle nor while all vCPUs use grants, rings and events, nor after unloading."""
     xpv.write_file("/tmp/pte_probe", built.program("pte_probe", "-O1"))
