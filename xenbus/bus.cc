@@ -175,30 +175,35 @@ Status Bus::scan()
 	for (Device &device : devices_)
 		device.seen = false;
 	auto types = XPV_TRY(Directory::read("device"));
+	Array<Found> found;
 	for (std::string_view type = types.next(); !type.empty(); type = types.next())
-		XPV_TRY(scan_type(type));
+		XPV_TRY(list_type(type, found));
+	XPV_TRY(scan_devices(found, static_cast<unsigned int>(found.size())));
 	for (Device &device : devices_)
 		if (!device.seen)
 			remove(device);
 	return {};
 }
 
-Status Bus::scan_type(std::string_view type)
+/* Adds the devices of this type. */
+Status Bus::list_type(std::string_view type, Array<Found> &found)
 {
 	FixedText<DeviceIdentity::name_capacity + 8> path;
 	XPV_TRY(path.assign({ "device/", type }));
 	auto ids = XPV_TRY(Directory::read(path.get()));
+	auto before = static_cast<unsigned int>(found.size());
 	unsigned int count = ids.count();
-	if (count > devices_limit) {
-		XPV_ERR_LIMITED("%u devices in %s, ignoring all but %u", count, path.get(), devices_limit);
-		count = devices_limit;
+	if (count > devices_limit - before) {
+		XPV_ERR_LIMITED("%u devices in %s, ignoring all but %u", count, path.get(), devices_limit - before);
+		count = devices_limit - before;
 	}
-	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
-	for (Found &device : found) {
-		std::string_view id = ids.next();
-		XPV_TRY(device.assign(type, id));
-	}
-	return scan_devices(found, count);
+	auto longer = XPV_TRY(Array<Found>::make(static_cast<std::size_t>(before) + count, XPV_MAY_SLEEP));
+	for (unsigned int i = 0; i < before; i++)
+		longer[i] = found[i];
+	for (unsigned int i = before; i < before + count; i++)
+		XPV_TRY(longer[i].assign(type, ids.next()));
+	found = std::move(longer);
+	return {};
 }
 
 /* The devices that were there before are most likely there still: they need not wait for the directories. */

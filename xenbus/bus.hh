@@ -16,8 +16,8 @@ namespace xpv {
 
 class Bus {
 public:
-	/* More devices of one type than any toolstack gives, and a bound on what we do for it. */
-	static constexpr unsigned int devices_limit = 512;
+	/* More devices than any toolstack gives, and a bound on what we do for it. */
+	static constexpr unsigned int devices_limit = 1024;
 
 	Bus();
 	~Bus();
@@ -38,7 +38,7 @@ private:
 	void run();
 	[[nodiscard]] bool has_work();
 	[[nodiscard]] Status scan();
-	[[nodiscard]] Status scan_type(std::string_view type);
+	[[nodiscard]] Status list_type(std::string_view type, Array<Found> &found);
 	[[nodiscard]] Status scan_devices(Array<Found> &found, unsigned int count);
 	[[nodiscard]] Status relocate_restored();
 	void consider(const DeviceIdentity &identity);
