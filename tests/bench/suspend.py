@@ -11,15 +11,21 @@ Three clocks together make the outage that is the guest's doing:
 - CPU 0's time with interrupts off, by its time stamp counter: up to the
   hypercall, and from the hypercall's return. Of xpv from its own record in
   debugfs, of the kernel's own from probes at the functions around the
-  hypercall.
+  hypercall. The part of it in which the monotonic clock stands still is added
+  to the threads' gap; with the kernel's own that is all of it, with xpv the
+  clock goes on before the other vCPUs are back.
 - With load, the longest time between two acknowledged fsyncs of a writer
   (tests/lab/inside/fsyncs.py), while another process reads the disk.
 
 The requests to the store are counted from xenstored's log, from the new
 domain's first to the last disk's "connected"; the longest chain of those for
-devices that had to wait for one another as in xenbus.py. Its hypercalls are counted from
-Xen's own trace, up to the first block that a reader gets
+devices that had to wait for one another as in xenbus.py. Its hypercalls are
+counted from Xen's own trace, up to the first block that a reader gets
 (tests/lab/inside/reads.c).
+
+Where there are more vCPUs than the machine has processors, a thread misses
+some time without any suspend; the fit over the number of vCPUs is of the
+outage less that.
 
 The lab's processors are emulated, so the figures compare; they are no times.
 """
@@ -83,7 +89,8 @@ WAYS = {"no suspend": lambda guest: None, "cancelled": checkpoint, "restored": s
 
 
 def probed(trace, khz):
-    """ms with interrupts off in the last suspend: up to the hypercall, and after it."""
+    """ms with interrupts off in the last suspend, up to the hypercall and
+    after it, and how much of that the monotonic clock stood still."""
     at = {}
     for cycles, name, rest in PROBE.findall(trace):
         if name == "suspend_resume":
@@ -92,13 +99,15 @@ def probed(trace, khz):
                 continue
             name = " ".join(match.groups())
         at[name] = int(cycles)
-    return (at["entering"] - at["syscore_suspend begin"] + at["syscore_resume end"] - at["returned"]) / khz
+    off = (at["entering"] - at["syscore_suspend begin"] + at["syscore_resume end"] - at["returned"]) / khz
+    return off, off
 
 
 def recorded(text):
     """The same of xpv, from its record."""
     at = {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
-    return (at["entering"] - at["stopped"] + at["late"] - at["returned"]) / 1e6
+    before = at["entering"] - at["stopped"] - at["returned"]
+    return (before + at["cpus_back"]) / 1e6, (before + at["early_done"]) / 1e6
 
 
 def hypercalls(trace):
@@ -159,8 +168,8 @@ class Measured:
         found = self._end(load)
         if way != "no suspend":
             self.host.run(f"rm {IMAGE}")
-            found["interrupts off"] = self._interrupts_off()
-            found["outage"] = found["vCPU"] + found["interrupts off"]
+            found["interrupts off"], standing = self._interrupts_off()
+            found["outage"] = found["vCPU"] + standing
         return found
 
     def requests(self):
@@ -260,12 +269,13 @@ def main(options):
             if case.disks == 1:
                 for drivers, found in (("intree", intree), ("xpv", xpv)):
                     for way in ("cancelled", "restored"):
-                        outages[drivers][way][case.vcpus] = statistics.median(found["idle", way]["outage"])
+                        outages[drivers][way][case.vcpus] = (statistics.median(found["idle", way]["outage"]) -
+                                                             statistics.median(found["idle", "no suspend"]["vCPU"]))
     for way in ("cancelled", "restored"):
         if len(outages["xpv"][way]) < 2:
             continue
         (a, b), (c, d) = (slope(outages[drivers][way]) for drivers in ("intree", "xpv"))
-        print(f"Outage when {way}, in ms: in-tree {a:.1f} + {b:.1f} * vCPUs, xpv {c:.1f} + {d:.1f} * vCPUs, "
+        print(f"Outage when {way}, less the gap without a suspend, in ms: in-tree {a:.1f} + {b:.1f} * vCPUs, xpv {c:.1f} + {d:.1f} * vCPUs, "
               f"ratio of the slopes {d / b:.2f}", flush=True)
     for case, picture in timelines.items():
         print(f"\n{case.vcpus} vCPUs, {case.disks} disks, {case.loads[-1]}, restored:\n{picture}", flush=True)

@@ -115,9 +115,9 @@ PROBED = """\
 
 def test_interrupts_off(suspend):
     """Up to the hypercall and after it, from both sources."""
-    assert suspend.probed(PROBED, khz=1000) == 6
+    assert suspend.probed(PROBED, khz=1000) == (6, 6)
     assert suspend.recorded("barrier down\nstopped 1000000\nentering 2000000\nreturned 70000000\n"
-                            "early_done 71000000\ncpus_back 72000000\nlate 75000000\ndone 99000000\n") == 6
+                            "early_done 71000000\ncpus_back 72000000\nlate 75000000\ndone 99000000\n") == (3, 2)
 
 
 def test_requests_of_the_restored_guest(suspend):
