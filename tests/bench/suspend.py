@@ -147,6 +147,9 @@ class Measured:
             self.guest.run(f"cd /tmp; setsid python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
                            f"setsid sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
                            ":; done' & echo $! >/tmp/reader.pid")
+            # Python takes seconds to start; a suspend before that would go unseen.
+            self.guest.run("n=0; until grep -q begun /tmp/fsyncs.out; do sleep 0.5; n=$((n+1)); [ $n -lt 200 ] || exit 1; done",
+                           timeout=200)
         self.guest.run("sleep 1")
 
     def _end(self, load):
