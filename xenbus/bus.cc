@@ -170,15 +170,14 @@ struct Bus::Found {
 /* Compare what the store has with the list. An error leaves devices as they are. */
 Status Bus::scan()
 {
-	if (exchange(restored_, false))
-		XPV_TRY(relocate_restored());
+	XPV_TRY(relocate_restored());
 	for (Device &device : devices_)
 		device.seen = false;
 	auto types = XPV_TRY(Directory::read("device"));
 	Array<Found> found;
 	for (std::string_view type = types.next(); !type.empty(); type = types.next())
 		XPV_TRY(list_type(type, found));
-	XPV_TRY(scan_devices(found, static_cast<unsigned int>(found.size())));
+	XPV_TRY(scan_devices(found));
 	for (Device &device : devices_)
 		if (!device.seen)
 			remove(device);
@@ -211,18 +210,22 @@ Status Bus::relocate_restored()
 {
 	unsigned int count = 0;
 	for (Device &device : devices_)
-		count += device.restoring();
+		count += device.waits_for_bus();
+	if (count == 0)
+		return {};
 	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
-	unsigned int used = 0; /* a device may have ceased to be one of them */
+	unsigned int i = 0;
+	/* Only this thread ends their waiting, and none begins to wait while it looks. */
 	for (Device &device : devices_)
-		if (used < count && device.restoring())
-			XPV_TRY(found[used++].assign(device.identity().type.view(), device.identity().id.view()));
-	return scan_devices(found, used);
+		if (device.waits_for_bus())
+			XPV_TRY(found[i++].assign(device.identity().type.view(), device.identity().id.view()));
+	return scan_devices(found);
 }
 
 /* Where each device's backend is: one round trip for all. */
-Status Bus::scan_devices(Array<Found> &found, unsigned int count)
+Status Bus::scan_devices(Array<Found> &found)
 {
+	auto count = static_cast<unsigned int>(found.size());
 	auto items = XPV_TRY(Array<xpv_store_read_item>::make(2 * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < count; i++) {
 		Found &device = found[i];
@@ -359,7 +362,6 @@ void Bus::restored()
 	MutexGuard guard(mutex_);
 	for (Device &device : devices_)
 		device.restored();
-	write_once(restored_, true);
 	write_once(wanted_, true);
 	xpv_wake_up_all(&wait_queue_);
 }

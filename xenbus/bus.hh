@@ -39,7 +39,7 @@ private:
 	[[nodiscard]] bool has_work();
 	[[nodiscard]] Status scan();
 	[[nodiscard]] Status list_type(std::string_view type, Array<Found> &found);
-	[[nodiscard]] Status scan_devices(Array<Found> &found, unsigned int count);
+	[[nodiscard]] Status scan_devices(Array<Found> &found);
 	[[nodiscard]] Status relocate_restored();
 	void consider(const DeviceIdentity &identity);
 	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
@@ -51,7 +51,6 @@ private:
 	List<Device> devices_;
 	Watch *watch_ = nullptr;
 	bool wanted_ = false;
-	bool restored_ = false; /* since the last look */
 	bool stopping_ = false;
 	xpv_wait_queue wait_queue_;
 	xpv_thread *thread_ = nullptr;

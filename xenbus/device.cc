@@ -288,7 +288,7 @@ bool xpv_device::advance()
 		write_once(quiet_, true);
 		return false;
 	}
-	if (read_once(restore_) == Restore::waits_for_bus)
+	if (waits_for_bus())
 		/* The bus calls relocate(), or finds that the device is gone. */
 		return false;
 	if (read_once(restore_) == Restore::relocated)

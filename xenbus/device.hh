@@ -84,6 +84,7 @@ public:
 	 */
 	void restored();
 	[[nodiscard]] bool restoring() const { return xpv::read_once(restore_) != Restore::none; }
+	[[nodiscard]] bool waits_for_bus() const { return xpv::read_once(restore_) == Restore::waits_for_bus; }
 	[[nodiscard]] bool relocate(const xpv::DeviceIdentity &identity);
 	/* The node is gone, or another device's. */
 	[[nodiscard]] bool vanished() const { return xpv::read_once(vanished_); }
