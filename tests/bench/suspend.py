@@ -193,12 +193,13 @@ class Measured:
         asked = of_guest(xenbus.logged_requests(self.host), numbers)
         made = hypercalls(xentrace.stop(self.host))
         self.host.run(f"rm {IMAGE}")
-        if not self.xpv:
-            return {"store requests": len(asked), "longest chain": xenbus.for_devices(asked), "hypercalls": made}
-        # What came before was asked for the domain that is no more.
-        trace = self.guest.run(f"cat {tracing}/trace").out.rpartition("syscore_resume")[2]
-        return {"store requests": len(asked), "longest chain": xenbus.chains(trace, numbers)[0],
-                "hypercalls": made}
+        if self.xpv:
+            # What came before was asked for the domain that is no more.
+            trace = self.guest.run(f"cat {tracing}/trace").out.rpartition("syscore_resume")[2]
+            chain, _ = xenbus.chains(trace, numbers)
+        else:
+            chain = xenbus.for_devices(asked)
+        return {"store requests": len(asked), "longest chain": chain, "hypercalls": made}
 
 
 def disks(count):
