@@ -223,10 +223,9 @@ def measure(host, drivers, case, options):
                     disks=[Disk(32 << 20, vdev=name) for name, _ in disks(case.disks)], modules=options.modules) as guest:
         if drivers == "xpv":
             guest.load_xpv()
-        guest.write_file("/tmp/watchers", built.watchers())
+        guest.write_program("watchers", built.watchers())
+        guest.write_program("reads", built.program("reads"))
         guest.write_file("/tmp/fsyncs.py", FSYNCS)
-        guest.write_file("/tmp/reads", built.program("reads"))
-        guest.run("chmod +x /tmp/watchers /tmp/reads")
         for number in range(case.disks):
             guest.wait_for_disk(number)
         measured = Measured(guest, case)

@@ -90,8 +90,7 @@ def probe(guest, addresses, seconds):
 @pytest.mark.vcpus(2, more=(1, 4))
 def test_user_space_cannot_reach_what_xpv_maps(xpv):
     """Neither idle nor while all vCPUs use grants, rings and events, nor after unloading."""
-    xpv.write_file("/tmp/pte_probe", built.program("pte_probe", "-O1"))
-    xpv.run("chmod +x /tmp/pte_probe")
+    xpv.write_program("pte_probe", built.program("pte_probe", "-O1"))
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     assert xpv.run(f"stat -c '%a %U' {FILE}").out.split() == ["400", "root"]

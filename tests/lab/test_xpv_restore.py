@@ -306,9 +306,9 @@ def test_debugger(xpv, host, mode):
     """A process that is single-stepped, and one with a hardware breakpoint
     and a watchpoint, on a vCPU that is rebuilt: no event is lost or doubled."""
     cpu = xpv.vcpus - 1
-    xpv.write_file("/tmp/debugger", built.program("debugger"))
+    debugger = xpv.write_program("debugger", built.program("debugger"))
     # Without xpv: what this processor can do.
-    alone = xpv.run(f"chmod +x /tmp/debugger; timeout 100 /tmp/debugger {mode} {cpu} 200", check=False)
+    alone = xpv.run(f"timeout 100 {debugger} {mode} {cpu} 200", check=False)
     assert alone.out == f"{mode} events 200 faults 0\n"
 
     def events():

@@ -64,10 +64,9 @@ def test_snoop(xpv, host):
     """One line for each request of a reconnecting disk, and for the events."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    xpv.write_file("/tmp/xenstore-snoop", SNOOP.read_bytes())
+    snoop = xpv.write_program("xenstore-snoop", SNOOP.read_bytes())
     tracing = xpv.tracefs()
-    xpv.run("chmod +x /tmp/xenstore-snoop")
-    xpv.run("/tmp/xenstore-snoop --requests >/tmp/snoop 2>&1 </dev/null & echo $! >/tmp/snoop.pid")
+    xpv.run(f"{snoop} --requests >/tmp/snoop 2>&1 </dev/null & echo $! >/tmp/snoop.pid")
     try:
         wait_for(lambda: "DURATION" in xpv.run("cat /tmp/snoop", check=False).out)
         driver, device = unbind(xpv)

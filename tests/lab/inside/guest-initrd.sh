@@ -11,7 +11,7 @@ mkdir -p /ro /payload /rw /newroot
 n=0
 root= payload=
 while [ -z "$root" ] || [ -z "$payload" ]; do
-	for d in vda sr0 xvdy xvdz; do
+	for d in vda vdb xvdy xvdz; do
 		[ -b /dev/$d ] || continue
 		[ $d = "$root" ] || [ $d = "$payload" ] && continue
 		if mount -t iso9660 -o ro /dev/$d /payload 2>/dev/null; then

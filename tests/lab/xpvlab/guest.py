@@ -2,7 +2,6 @@
 """A guest on the lab's Xen, from `xl create` to the check of its logs."""
 
 import re
-import shutil
 import time
 from dataclasses import dataclass
 
@@ -16,10 +15,10 @@ DRIVERS = ("intree", "xpv")
 # The disks' names. The first four also appear as emulated IDE disks.
 VDEVS = [f"xvd{c}" for c in "abcdefghijklmnopqrstuvw"]
 ROOT_MODULES = ["squashfs", "overlay", "isofs", "nls_utf8"]
-# An HVM guest reaches its root and the lab without any PV driver: a CD-ROM on
-# an AHCI controller, which an unplug of the emulated disks leaves alone, to
-# boot from, a virtio disk, and a virtio-serial port.
-HVM_MODULES = ["ahci", "sr_mod", "virtio_pci", "virtio_blk", "virtio_console"]
+# An HVM guest reaches its root and the lab without any PV driver: by virtio
+# disks, which an unplug of the emulated disks leaves alone, and a virtio-serial
+# port. Its BIOS boots from the payload as a CD-ROM, of which the kernel knows nothing.
+HVM_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
 # From this number of vCPUs on, an HVM guest's kernel begins with two, and the
 # others are brought up when it is there: while it boots each of them has a tick,
 # and 6.12 with 8 was seen to do nothing but serve their interrupts.
@@ -149,6 +148,7 @@ class Guest:
         if self.type == "hvm":
             payload.build(cd, self.kernel, self.modules, self.files, ramdisk,
                           self._kernel_cmdline())
+            self._copy_payload(self.host)
         else:
             payload.build(cd, self.kernel, self.modules, self.files)
             (share / f"{self.name}.initrd").write_bytes(ramdisk)
@@ -165,6 +165,17 @@ class Guest:
         (share / f"{self.name}.cfg").write_text(self._xl_config())
         self.host.run(f"xl create /share/{self.name}.cfg", timeout=180)
         self.domid = int(self.host.run(f"xl domid {self.name}").out)
+
+    @property
+    def _payload_copy(self):
+        """In dom0."""
+        return f"/run/lab/{self.name}.payload"
+
+    def _copy_payload(self, host):
+        """The device model can't read a file of /share straight into a guest's
+        memory: 9p pins the pages, and a foreign page can't be pinned. And a
+        BIOS waits for each small read."""
+        host.run(f"cp /share/{self.name}.payload {self._payload_copy}")
 
     def _loop(self, file, readonly=False):
         option = "-r" if readonly else ""
@@ -194,13 +205,15 @@ class Guest:
             'on_poweroff = "destroy"', 'on_reboot = "destroy"', 'on_crash = "destroy"',
         ]
         if hvm:
-            # The class keeps an unplug of emulated disks off the root.
-            model = ["-device", "ich9-ahci,id=lab",
-                     "-drive", f"if=none,id=cd,file=/share/{self.name}.payload,format=raw,readonly=on",
-                     "-device", "ide-cd,bus=lab.0,drive=cd",
-                     "-drive", "if=none,id=root,file=/dev/vdb,format=raw,readonly=on",
-                     "-device", "virtio-blk-pci,drive=root,class=0xff00",
-                     "-device", "virtio-serial-pci",
+            # The class keeps an unplug of emulated disks off these.
+            model = []
+            for drive, file in (("root", "/dev/vdb"), ("payload", self._payload_copy)):
+                model += ["-drive", f"if=none,id={drive},file={file},format=raw,readonly=on",
+                          "-device", f"virtio-blk-pci,drive={drive},class=0xff00"]
+            model += ["-device", "ich9-ahci,id=lab",
+                      "-drive", f"if=none,id=cd,file={self._payload_copy},format=raw,readonly=on",
+                      "-device", "ide-cd,bus=lab.0,drive=cd",
+                      "-device", "virtio-serial-pci",
                       "-chardev", f"socket,id=agent,path={self._agent_socket},server=on,wait=off",
                       "-device", "virtserialport,chardev=agent,name=xpv.agent"]
             lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
@@ -302,6 +315,13 @@ class Guest:
     def write_file(self, path, data):
         self.channel.write_file(path, data if isinstance(data, bytes) else data.encode())
 
+    def write_program(self, name, data):
+        """Make a program in the guest; returns its path there."""
+        path = f"/tmp/{name}"
+        self.write_file(path, data)
+        self.run(f"chmod +x {path}")
+        return path
+
     def load_xpv(self, timeout=120, **parameters):
         """Load xpv, with these modules' parameters: evtchn="abi=fifo"."""
         if not self.modules:
@@ -385,8 +405,8 @@ class Guest:
         The disks must be what both have."""
         if self._loops or self.type != "hvm":
             raise LabError(f"{self.name} has what only its machine has")
-        payload_file = f"{self.name}.payload"
-        shutil.copyfile(self.host.share / payload_file, host.share / payload_file)
+        host.push(self.host.share / f"{self.name}.payload")
+        self._copy_payload(host)
         self._leave_domain()
         log = host.share / "migrate_accept.log"
         log.write_text("")
@@ -461,6 +481,7 @@ class Guest:
             self.console += self._console_log()
             dm = self.host.run(f"cat /var/log/xen/qemu-dm-{self.name}.log", check=False).out
             (logs / f"{self.name}.devicemodel").write_text(dm)
+            self.host.run(f"rm -f {self._payload_copy}")
             for device in self._loops:
                 self.host.run(f"losetup -d {device}", check=False)
             for disk in self.disks:

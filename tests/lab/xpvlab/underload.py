@@ -44,13 +44,12 @@ class Load:
         self._node = node
         self._asked = 0         # how often for the standstill
         self._restored = int(suspends(guest)["restored"])
-        guest.write_file("/tmp/watchers", built.watchers())
+        guest.write_program("watchers", built.watchers())
         guest.write_file("/tmp/journal.py", JOURNAL)
         guest.write_file("/tmp/store_load.py", STORE)
         guest.write_file("/tmp/clockwatch.ko", built.module("clockwatch", guest.kernel.release))
         guest.run(f"""
             set -e
-            chmod +x /tmp/watchers
             insmod /tmp/clockwatch.ko
             mkfs.ext4 -q -F {node}
             mkdir -p /mnt /tmp/load
