@@ -45,6 +45,7 @@ import xenbus  # noqa: E402
 import xentrace  # noqa: E402
 from background import STOP  # noqa: E402
 from xpvlab import Disk, Host, built, initrd  # noqa: E402
+from xpvlab.guest import AS_LOAD  # noqa: E402
 from xpvlab.storetool import vdev  # noqa: E402
 from xpvlab.underload import IMAGE  # noqa: E402
 
@@ -142,10 +143,10 @@ class Measured:
         return probed(self.guest.run(f"cd {self.tracing}; cat trace; echo >trace").out, self.khz)
 
     def _begin(self, load):
-        self.guest.run("cd /tmp; setsid ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
+        self.guest.run(f"cd /tmp; setsid {AS_LOAD} ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
         if load == "loaded":
-            self.guest.run(f"cd /tmp; setsid python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
-                           f"setsid sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
+            self.guest.run(f"cd /tmp; setsid {AS_LOAD} python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
+                           f"setsid {AS_LOAD} sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
                            ":; done' & echo $! >/tmp/reader.pid")
             # Python takes seconds to start; a suspend before that would go unseen.
             self.guest.run("n=0; until grep -q begun /tmp/fsyncs.out; do sleep 0.5; n=$((n+1)); [ $n -lt 200 ] || exit 1; done",
@@ -184,7 +185,7 @@ class Measured:
         if self.xpv:
             self.guest.run(f"mkdir {tracing}; echo 1 >{tracing}/events/xpv_xenbus/enable; "
                            f"echo 1 >{tracing}/events/power/suspend_resume/enable")
-        self.guest.run(f"cd /tmp; setsid ./reads {self.node} >reads.out 2>&1 & echo $! >/tmp/reads.pid")
+        self.guest.run(f"cd /tmp; setsid {AS_LOAD} ./reads {self.node} >reads.out 2>&1 & echo $! >/tmp/reads.pid")
         self.guest.save(IMAGE)
         xenbus.log_requests(self.host)
         xentrace.start(self.host)

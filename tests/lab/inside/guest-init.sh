@@ -33,7 +33,8 @@ agent=$(sed -n 's/.*lab\.agent=\([^ ]*\).*/\1/p' /proc/cmdline)
 # On the agent's own console the kernel speaks only when it dies; the lab
 # reads the rest by dmesg.
 case $agent in hvc*) dmesg -n 1 ;; esac
+# See AS_LOAD in guest.py.
 while :; do
-	[ -c /dev/$agent ] && python3 /lab/agent.py /dev/$agent
+	[ -c /dev/$agent ] && nice -n -10 python3 /lab/agent.py /dev/$agent
 	sleep 1
 done

@@ -5,6 +5,7 @@ import re
 
 from . import built, initrd
 from .errors import LabError
+from .guest import AS_LOAD
 from .progress import say
 
 JOURNAL = (initrd.INSIDE / "journal.py").read_text()
@@ -58,14 +59,14 @@ class Load:
             cd /tmp/load
             touch acknowledged
             mkfifo never
-            setsid /tmp/watchers >watchers.out 2>&1 &
+            setsid {AS_LOAD} /tmp/watchers >watchers.out 2>&1 &
             echo $! >watchers.pid
-            setsid python3 /tmp/journal.py write /mnt/journal acknowledged >journal.out 2>&1 &
+            setsid {AS_LOAD} python3 /tmp/journal.py write /mnt/journal acknowledged >journal.out 2>&1 &
             echo $! >journal.pid
-            setsid sh -c 'while dd if={node} of=/dev/null bs=256k iflag=direct 2>reader.out; do :; done' &
+            setsid {AS_LOAD} sh -c 'while dd if={node} of=/dev/null bs=256k iflag=direct 2>reader.out; do :; done' &
             echo $! >reader.pid
             echo 0 0 >store.count
-            setsid python3 /tmp/store_load.py store.count >store.out 2>&1 &
+            setsid {AS_LOAD} python3 /tmp/store_load.py store.count >store.out 2>&1 &
             echo $! >store.pid
         """)
 
