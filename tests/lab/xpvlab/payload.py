@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a run brings into its guest: a CD with the xpv modules and their load
-order, mounted at /lab/payload. An HVM guest boots from it too.
-
-Booting from a CD on an emulated AHCI controller is ten times faster than
-xl's direct kernel boot, whose option ROM copies the kernel byte by byte.
+order, mounted at /lab/payload. An HVM guest boots from it too, which is
+faster than xl's direct kernel boot (docs/lab.md).
 """
 
 import shutil
