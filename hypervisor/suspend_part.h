@@ -8,7 +8,8 @@
  * The order of one suspend, layers named from the top (devices) down:
  *
  *   prepare         sleeping, devices first
- *   -- all CPUs but Linux's CPU 0 wait at the barrier, irqs off everywhere --
+ *   -- all CPUs but Linux's CPU 0 wait at the barrier, irqs off everywhere;
+ *      their vCPUs are down, if xpv_suspend's parameter "barrier" says so --
  *   suspend_early   CPU 0, devices first
  *   -- the hypercall --
  *   resume_early    CPU 0, hypervisor first

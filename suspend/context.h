@@ -2,7 +2,7 @@
 /*
  * Where a CPU was, and enough of the processor's state to get it there on a
  * vCPU that has lost all of it. The assembly knows the offsets; processor_linux.c
- * and rebuild.cc check them.
+ * and vcpus.cc check them.
  */
 #ifndef XPV_SUSPEND_CONTEXT_H
 #define XPV_SUSPEND_CONTEXT_H

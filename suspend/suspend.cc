@@ -20,7 +20,6 @@ struct State {
 	/* What came of the stop; CPU 0 writes it. */
 	int error;
 	xpv_resume_kind kind;
-	unsigned int silent_cpu; /* with -ETIMEDOUT: who did not arrive */
 	char *reason;
 	unsigned int reason_size;
 	xpv_suspend_statistics statistics;
@@ -40,26 +39,18 @@ void record(xpv_suspend_step step)
 
 /* ---- On CPU 0, irqs off, all others at the barrier ---- */
 
-/* The hypercall, with Linux's core and the other vCPUs at rest around it. */
-int suspend_domain(xpv_resume_kind &kind)
+/* The hypercall, with Linux's core at rest around it. */
+int suspend_domain()
 {
 	if (int error = xpv_core_suspend())
 		return XPV_REFUSE(error, "Linux's core: error %d", error);
 	OnExit resume_core([] { xpv_core_resume(); });
-	if (state->options.down) {
-		unsigned int cpu;
-		if (Status down = put_vcpus_down(cpu); !down.ok())
-			return XPV_REFUSE(down.code(), "vCPU %u does not go down: error %d", cpu, down.code());
-	}
 	record(XPV_STEP_ENTERING);
 	Result<int> suspended = sched_suspend();
 	record(XPV_STEP_RETURNED);
-	if (!suspended.ok()) {
-		if (state->options.down)
-			state->statistics.retries += bring_vcpus_back(false, state->options.return_ms);
+	if (!suspended.ok())
 		return XPV_REFUSE(suspended.code(), "the hypercall: error %d", suspended.code());
-	}
-	kind = suspended.value() ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
+	state->kind = suspended.value() ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
 	return 0;
 }
 
@@ -76,29 +67,41 @@ void await_return(unsigned int cpu_limit)
 		xpv_suspend_give_up("a vCPU does not come back", missing, -XEN_ETIMEDOUT);
 }
 
+/* The domain as it is without its other vCPUs. */
+int suspend_alone()
+{
+	xpv_suspend_parts_suspend_early();
+	int error = suspend_domain();
+	xpv_suspend_parts_resume_early(state->kind);
+	record(XPV_STEP_EARLY_DONE);
+	return error;
+}
+
 int suspend_stopped()
 {
 	const unsigned int cpu_limit = xpv_cpu_limit();
+	const bool down = state->options.down;
 	Barrier &barrier = state->barrier;
 
-	unsigned int missing = barrier.await_arrival(state->options.stop_ms);
-	if (missing != cpu_limit) {
-		xpv_cpu_report(missing);
+	unsigned int cpu = barrier.await_arrival(state->options.stop_ms);
+	if (cpu != cpu_limit) {
+		xpv_cpu_report(cpu);
 		barrier.decide(Verdict::aborted);
-		return XPV_REFUSE(-XEN_ETIMEDOUT, "vCPU %u did not stop", missing);
+		return XPV_REFUSE(-XEN_ETIMEDOUT, "vCPU %u did not stop", cpu);
 	}
 	record(XPV_STEP_STOPPED);
 
-	xpv_resume_kind kind = XPV_RESUME_CANCELLED;
-	xpv_suspend_parts_suspend_early();
-	int error = suspend_domain(kind);
-	bool restored = kind == XPV_RESUME_RESTORED;
-	xpv_suspend_parts_resume_early(kind);
-	record(XPV_STEP_EARLY_DONE);
-	state->kind = kind;
+	/* Before all else: those that wait take processors that this one could use. */
+	if (Status put = down ? put_vcpus_down(cpu) : Status(); !put.ok()) {
+		barrier.decide(Verdict::aborted);
+		await_return(cpu_limit);
+		return XPV_REFUSE(put.code(), "vCPU %u does not go down: error %d", cpu, put.code());
+	}
+	int error = suspend_alone();
+	bool restored = state->kind == XPV_RESUME_RESTORED;
 
 	barrier.decide(error ? Verdict::aborted : restored ? Verdict::restored : Verdict::cancelled);
-	if (!error && state->options.down)
+	if (down)
 		state->statistics.retries += bring_vcpus_back(restored, state->options.return_ms);
 	await_return(cpu_limit);
 	record(XPV_STEP_CPUS_BACK);
@@ -135,6 +138,7 @@ int stop_and_suspend()
 	}
 	state->barrier.reset();
 	state->error = 0;
+	state->kind = XPV_RESUME_CANCELLED;
 	if (int error = xpv_stop_machine(stopped))
 		return XPV_REFUSE(error, "the CPUs cannot be stopped: error %d", error);
 	return state->error;

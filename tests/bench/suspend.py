@@ -3,8 +3,10 @@
 
 Three clocks together make the outage that is the guest's doing:
 
-- A thread on each vCPU reads the monotonic clock all the time
-  (tests/lab/inside/watchers.c). That clock stands still from
+- A thread on each vCPU reads the monotonic clock (tests/lab/inside/watchers.c),
+  all the time with load, otherwise every few milliseconds, so that the machine
+  is idle: there are more vCPUs than it has processors, and threads that are
+  never done would wait for each other. That clock stands still from
   syscore_suspend() to syscore_resume() with both implementations, so the
   longest gap that a thread sees is what the guest spends before and after:
   with the kernel's own, from freezing its tasks to thawing them.
@@ -23,9 +25,8 @@ devices that had to wait for one another as in xenbus.py. Its hypercalls are
 counted from Xen's own trace, up to the first block that a reader gets
 (tests/lab/inside/reads.c).
 
-Where there are more vCPUs than the machine has processors, a thread misses
-some time without any suspend; the fit over the number of vCPUs is of the
-outage less that.
+A thread misses some time without any suspend; the fit over the number of vCPUs
+is of the outage less that.
 
 The lab's processors are emulated, so the figures compare; they are no times.
 """
@@ -51,6 +52,8 @@ from xpvlab.underload import IMAGE  # noqa: E402
 
 FSYNCS = (initrd.INSIDE / "fsyncs.py").read_text()
 ROUNDS = 3
+# How long the threads on the vCPUs of an idle guest sleep.
+IDLE_MS = 20
 PROBES = """
 set -e
 echo x86-tsc >trace_clock
@@ -143,7 +146,8 @@ class Measured:
         return probed(self.guest.run(f"cd {self.tracing}; cat trace; echo >trace").out, self.khz)
 
     def _begin(self, load):
-        self.guest.run(f"cd /tmp; setsid {AS_LOAD} ./watchers >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
+        sleep = IDLE_MS if load == "idle" else 0
+        self.guest.run(f"cd /tmp; setsid {AS_LOAD} ./watchers {sleep} >watchers.out 2>&1 & echo $! >/tmp/watchers.pid")
         if load == "loaded":
             self.guest.run(f"cd /tmp; setsid {AS_LOAD} python3 fsyncs.py {self.node} >fsyncs.out 2>&1 & echo $! >/tmp/fsyncs.pid; "
                            f"setsid {AS_LOAD} sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "

@@ -6,8 +6,10 @@
  * saw between two turns: what a suspend cost it. On SIGUSR1 the same, since
  * the SIGUSR1 before.
  *
- *   watchers		"fault ..." lines at once; "recent N cpu N us N" for the Nth
- *			SIGUSR1; "cpu N turns N longest_us N" at the end
+ *   watchers [MS]	"fault ..." lines at once; "recent N cpu N us N" for the Nth
+ *			SIGUSR1; "cpu N turns N longest_us N" at the end.
+ *			With MS each sleeps that long between turns, which are
+ *			short then; otherwise they keep their CPUs busy.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -24,6 +26,7 @@
 
 #define REGISTERS 16
 #define SPINS 20000
+#define SPINS_BEFORE_SLEEP 1
 
 struct watcher {
 	pthread_t thread;
@@ -33,6 +36,7 @@ struct watcher {
 	_Atomic int64_t recent;
 };
 
+static struct timespec rest; /* between turns */
 static _Atomic bool stop;
 static _Atomic int faults;
 static __thread uint64_t local;
@@ -53,10 +57,8 @@ static int64_t now(void)
 }
 
 /* All registers hold the pattern's words while the loop in the middle runs. */
-static void spin(const uint64_t in[REGISTERS][2], uint64_t out[REGISTERS][2])
+static void spin(unsigned long count, const uint64_t in[REGISTERS][2], uint64_t out[REGISTERS][2])
 {
-	unsigned long count = SPINS;
-
 #define LOAD(n) "movdqu " #n "*16(%1), %%xmm" #n "\n\t"
 #define STORE(n) "movdqu %%xmm" #n ", " #n "*16(%2)\n\t"
 #define ALL(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
@@ -72,6 +74,7 @@ static void *watch(void *argument)
 	struct watcher *watcher = argument;
 	uint64_t in[REGISTERS][2], out[REGISTERS][2];
 	int64_t last = now();
+	bool sleeps = rest.tv_sec || rest.tv_nsec;
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
@@ -88,7 +91,7 @@ static void *watch(void *argument)
 			in[i][0] = watcher->turns * 0x9e3779b97f4a7c15u + (unsigned int)i;
 			in[i][1] = ~in[i][0] ^ (unsigned int)watcher->cpu;
 		}
-		spin((const uint64_t (*)[2])in, out);
+		spin(sleeps ? SPINS_BEFORE_SLEEP : SPINS, (const uint64_t (*)[2])in, out);
 		if (memcmp(in, out, sizeof(in)))
 			fault(watcher, "SSE registers changed", 0);
 		if (local != 0x5eed0000u + (unsigned int)watcher->cpu)
@@ -104,6 +107,8 @@ static void *watch(void *argument)
 			watcher->recent = time - last;
 		last = time;
 		watcher->turns++;
+		if (sleeps)
+			nanosleep(&rest, NULL);
 	}
 	return NULL;
 }
@@ -121,14 +126,17 @@ static void report_when_asked(struct watcher *watchers, int count, const sigset_
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	long rest_ms = argc > 1 ? atol(argv[1]) : 0;
 	sigset_t signals;
 	int count = (int)sysconf(_SC_NPROCESSORS_ONLN);
 	struct watcher *watchers = calloc((size_t)count, sizeof(*watchers));
 
 	if (!watchers)
 		return 1;
+	rest.tv_sec = rest_ms / 1000;
+	rest.tv_nsec = rest_ms % 1000 * 1000000;
 	/* For the threads too: the signals are waited for here. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
