@@ -130,12 +130,6 @@ int stop_and_suspend()
 		return XPV_REFUSE(error, "no memory to save the processors: error %d", error);
 	OnExit release([] { xpv_processors_release(); });
 
-	/* stop_machine() waits for ever for a CPU that does not come: it must not start with one. */
-	unsigned int cpu;
-	if (int error = xpv_cpus_respond(state->options.stop_ms, &cpu)) {
-		xpv_cpu_report(cpu);
-		return XPV_REFUSE(error, "vCPU %u does not respond", cpu);
-	}
 	state->barrier.reset();
 	state->error = 0;
 	state->kind = XPV_RESUME_CANCELLED;
@@ -153,6 +147,12 @@ int suspend()
 	record(XPV_STEP_STARTED);
 	xpv_suspend_tell(XPV_SUSPEND_PREPARE);
 
+	/* RCU, which parts use, and stop_machine() wait for ever for a CPU that does not come: not to start with one. */
+	unsigned int cpu;
+	if (int error = xpv_cpus_respond(state->options.stop_ms, &cpu)) {
+		xpv_cpu_report(cpu);
+		return XPV_REFUSE(error, "vCPU %u does not respond", cpu);
+	}
 	const char *refused_by = "";
 	if (int error = xpv_suspend_parts_prepare(&refused_by))
 		return XPV_REFUSE(error, "part %s: error %d", refused_by, error);

@@ -256,7 +256,7 @@ TEST_F(Suspend, NothingToStopWith)
 TEST_F(Suspend, ACpuDoesNotRespond)
 {
 	respond_error = -EBUSY;
-	expect_refused(-EBUSY, "vCPU 2 does not respond", { "prepare", "report 2", "abandon" });
+	expect_refused(-EBUSY, "vCPU 2 does not respond", { "report 2" });
 }
 
 TEST_F(Suspend, ACpuDoesNotStop)
