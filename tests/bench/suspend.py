@@ -180,6 +180,11 @@ class Measured:
             found["outage"] = found["vCPU"] + standing
         return found
 
+    def _await_connected(self, numbers):
+        states = " ".join(f"/local/domain/{self.guest.domid}/device/vbd/{number}/state" for number in numbers)
+        self.host.run(f"n=0; for node in {states}; do until [ \"$(xenstore-read $node)\" = 4 ]; do "
+                      "sleep 1; n=$((n+1)); [ $n -lt 200 ] || exit 1; done; done", timeout=300)
+
     def requests(self):
         """In one more restore: the new domain's of the store until all disks
         are connected, and the longest chain of them; its hypercalls until a
@@ -194,6 +199,7 @@ class Measured:
         xenbus.log_requests(self.host)
         xentrace.start(self.host)
         self.guest.restore(IMAGE)
+        self._await_connected(numbers)
         self.guest.run("sleep 5; kill -KILL $(cat /tmp/reads.pid)")
         asked = of_guest(xenbus.logged_requests(self.host), numbers)
         made = hypercalls(xentrace.stop(self.host))
