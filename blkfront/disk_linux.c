@@ -492,9 +492,15 @@ void xpv_disk_add(struct xpv_disk *disk)
 	queue_work(system_long_wq, &disk->add_work);
 }
 
-void xpv_disk_stop(struct xpv_disk *disk)
+void xpv_disk_begin_stop(struct xpv_disk *disk)
 {
-	blk_mq_quiesce_queue(disk->gendisk->queue);
+	blk_mq_quiesce_queue_nowait(disk->gendisk->queue);
+}
+
+/* What blk_mq_wait_quiesce_done() does for a queue that is not BLK_MQ_F_BLOCKING, for all of them at once. */
+void xpv_disks_wait_stopped(void)
+{
+	synchronize_rcu();
 }
 
 void xpv_disk_start(struct xpv_disk *disk)

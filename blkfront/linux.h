@@ -123,10 +123,12 @@ int xpv_disk_create(struct device *parent, const struct xpv_disk_shape *shape, s
  */
 void xpv_disk_add(struct xpv_disk *disk);
 /*
- * No xpv_vbd_submit() or xpv_vbd_commit() runs from the return of stop to the
- * call of start; what Linux has to do meanwhile waits. Sleeping context.
+ * When xpv_disks_wait_stopped() returns, no xpv_vbd_submit() or
+ * xpv_vbd_commit() runs for any disk of which the stop was begun before, until
+ * the call of start; what Linux has to do meanwhile waits. Sleeping context.
  */
-void xpv_disk_stop(struct xpv_disk *disk);
+void xpv_disk_begin_stop(struct xpv_disk *disk);
+void xpv_disks_wait_stopped(void);
 void xpv_disk_start(struct xpv_disk *disk);
 /* While stopped: requests that did not end are to be submitted again, after start. Sleeping context. */
 void xpv_disk_requeue(struct xpv_disk *disk, const struct xpv_block_completion *unfinished, unsigned int count);

@@ -152,12 +152,20 @@ void xpv_vbd::connection_lost()
 		XPV_INFO("%s: %u requests will be done again", identity_.name, unfinished.count);
 }
 
-void xpv_vbd::stop_disk_locked(Stopped reason)
+bool xpv_vbd::begin_stop_locked(Stopped reason)
 {
-	if (disk_ && stopped_ == 0)
-		xpv_disk_stop(disk_);
+	bool running = disk_ && stopped_ == 0;
+	if (running)
+		xpv_disk_begin_stop(disk_);
 	if (disk_)
 		stopped_ |= static_cast<unsigned int>(reason);
+	return running;
+}
+
+void xpv_vbd::stop_disk_locked(Stopped reason)
+{
+	if (begin_stop_locked(reason))
+		xpv_disks_wait_stopped();
 }
 
 void xpv_vbd::start_disk_locked(Stopped reason)
@@ -396,32 +404,37 @@ void xpv_vbd_connection_lost(xpv_device *device)
 
 namespace {
 
-template <void (xpv_vbd::*Call)()>
-void with_all()
+/* A grace period of RCU serves them all. */
+int prepare()
+{
+	MutexGuard guard(all->mutex);
+	bool stopping = false;
+	for (xpv_vbd &vbd : all->list)
+		stopping |= vbd.hold_locked();
+	if (stopping)
+		xpv_disks_wait_stopped();
+	return 0;
+}
+
+void go_on()
 {
 	MutexGuard guard(all->mutex);
 	for (xpv_vbd &vbd : all->list)
-		(vbd.*Call)();
-}
-
-int prepare()
-{
-	with_all<&xpv_vbd::hold_locked>();
-	return 0;
+		vbd.go_on_locked();
 }
 
 /* In a restored domain each goes on when it has a backend again. */
 void resume_late(xpv_resume_kind kind)
 {
 	if (kind == XPV_RESUME_CANCELLED)
-		with_all<&xpv_vbd::go_on_locked>();
+		go_on();
 }
 
 constinit xpv_suspend_part part = {
 	.name = "disks",
 	.layer = XPV_SUSPEND_DEVICES,
 	.prepare = prepare,
-	.abandon = with_all<&xpv_vbd::go_on_locked>,
+	.abandon = go_on,
 	.suspend_early = nullptr,
 	.resume_early = nullptr,
 	.resume_cpu = nullptr,

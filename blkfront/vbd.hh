@@ -31,8 +31,12 @@ public:
 	void disconnect();
 	void connection_lost();
 
-	/* The domain is about to be suspended: nothing is submitted; and again. With the list's mutex held. */
-	void hold_locked() { stop_disk_locked(Stopped::Suspend); }
+	/*
+	 * The domain is about to be suspended: nothing is to be submitted; and again. With the list's
+	 * mutex held; if true, also until xpv_disks_wait_stopped() has returned: whoever finds the disk
+	 * stopped relies on that.
+	 */
+	[[nodiscard]] bool hold_locked() { return begin_stop_locked(Stopped::Suspend); }
 	void go_on_locked() { start_disk_locked(Stopped::Suspend); }
 
 	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
@@ -49,6 +53,7 @@ private:
 		Suspend = 1 << 0,
 		Lost = 1 << 1, /* there is no backend to submit to */
 	};
+	[[nodiscard]] bool begin_stop_locked(Stopped reason); /* whether it has to be waited for */
 	void stop_disk_locked(Stopped reason);
 	void start_disk_locked(Stopped reason);
 	[[nodiscard]] xpv::Status make_channel();

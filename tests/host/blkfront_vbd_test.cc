@@ -138,7 +138,7 @@ struct xpv_disk {
 	xpv_disk_shape shape;
 	xpv_vbd *vbd;
 	std::vector<request *> requeued;
-	bool added = false, stopped = false;
+	bool added = false, stopping = false, stopped = false;
 	uint64_t resized = 0;
 	bool write_cache = true;
 };
@@ -161,10 +161,15 @@ int xpv_disk_create(struct device *, const xpv_disk_shape *shape, xpv_vbd *vbd, 
 	return 0;
 }
 void xpv_disk_add(xpv_disk *disk) { disk->added = true; }
-void xpv_disk_stop(xpv_disk *disk)
+void xpv_disk_begin_stop(xpv_disk *disk)
 {
-	EXPECT_FALSE(disk->stopped);
-	disk->stopped = true;
+	EXPECT_FALSE(disk->stopping || disk->stopped);
+	disk->stopping = true;
+}
+void xpv_disks_wait_stopped(void)
+{
+	if (the_disk && std::exchange(the_disk->stopping, false))
+		the_disk->stopped = true;
 }
 void xpv_disk_start(xpv_disk *disk)
 {

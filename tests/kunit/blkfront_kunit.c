@@ -12,7 +12,8 @@
 #define xpv_vbd_add_failed kunit_vbd_add_failed
 #define xpv_disk_create kunit_disk_create
 #define xpv_disk_add kunit_disk_add
-#define xpv_disk_stop kunit_disk_stop
+#define xpv_disk_begin_stop kunit_disk_begin_stop
+#define xpv_disks_wait_stopped kunit_disks_wait_stopped
 #define xpv_disk_start kunit_disk_start
 #define xpv_disk_resize kunit_disk_resize
 #define xpv_disk_requeue kunit_disk_requeue
@@ -163,7 +164,8 @@ static void disconnect(struct xpv_vbd *vbd)
 	spin_lock_irqsave(&vbd->lock, flags);
 	vbd->dead = true;
 	spin_unlock_irqrestore(&vbd->lock, flags);
-	xpv_disk_stop(vbd->disk);
+	xpv_disk_begin_stop(vbd->disk);
+	xpv_disks_wait_stopped();
 	count = vbd->held_count;
 	for (i = 0; i < count; i++)
 		completions[i] = (struct xpv_block_completion){ vbd->held[i], -EIO };
@@ -522,7 +524,8 @@ static void requests_in_flight_are_done_again(struct kunit *test)
 	submitter = submit_in_a_thread(test, gendisk->part0, waiting, pages, count);
 	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, SLOTS));
 
-	xpv_disk_stop(vbd->disk);
+	xpv_disk_begin_stop(vbd->disk);
+	xpv_disks_wait_stopped();
 	held = vbd->held_count;
 	for (i = 0; i < held; i++)
 		unfinished[i] = (struct xpv_block_completion){ vbd->held[i], 0 };
