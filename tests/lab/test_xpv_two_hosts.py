@@ -14,7 +14,7 @@ def test_there_and_back_under_load(kernel, modules, vcpus):
     """The new Xen has another idea of time, and of everything: what the guest
     was given there is new, what it had acknowledged is on the disk."""
     with Pair() as (one, other), \
-            one.guest(type="hvm", drivers="xpv", kernel=kernel, modules=modules, vcpus=vcpus,
+            one.guest(type="hvm", drivers="xpv", kernel=kernel, modules=modules, vcpus=vcpus, memory=320,
                       disks=[Disk(64 << 20, backend=pair.DISK)]) as guest:
         guest.load_xpv()
         node = guest.wait_for_disk()

@@ -38,6 +38,8 @@ store=$(sed -n 's/.*lab\.xenstored=\([^ ]*\).*/\1/p' /proc/cmdline)
 "${store:-xenstored}"
 until xenstore-exists /; do sleep 0.1; done
 xen-init-dom0
+# Four times a guest's share for each vCPU: what guests that keep all processors busy wait for is done here.
+xl sched-credit2 -d 0 -w 1024
 xenconsoled --log=all --log-dir=/var/log/xen
 udevadm settle
 echo "lab: dom0 is up"

@@ -191,7 +191,8 @@ class Guest:
         cmdline = f"console={'ttyS0,115200' if hvm else 'hvc0'} {QUIET} edd=off " \
                   f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc0'}"
         if self.drivers == "xpv":
-            cmdline += " xen_nopv"
+            # Emulated timers are too coarse for Linux to measure the TSC with, which a real machine's are not.
+            cmdline += f" xen_nopv tsc_early_khz={self.host.tsc_khz} tsc=reliable"
         if self._begins_with_two():
             cmdline += " maxcpus=2"
         return f"{cmdline} {self.cmdline}".strip()
@@ -221,7 +222,9 @@ class Guest:
                       "-device", "virtserialport,chardev=agent,name=xpv.agent"]
             lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
                       f'serial = "file:{self.console_file}"', 'vga = "none"',
-                      "nographic = 1", "vnc = 0", "usb = 0", "xen_platform_pci = 1"]
+                      "nographic = 1", "vnc = 0", "usb = 0", "xen_platform_pci = 1",
+                      # As on a machine whose TSC is reliable: otherwise each reading of it is an exit.
+                      'tsc_mode = "native"']
         else:
             disks += ["/dev/vdb,raw,xvdz,r", f"{self._payload},raw,xvdy,r"]
             lines += [f'kernel = "/share/vmlinuz-{self.kernel.release}"',

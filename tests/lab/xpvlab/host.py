@@ -166,6 +166,11 @@ class Host:
         errors = (self.run_dir / "qemu.log").read_text(errors="replace")
         return "\n".join(log.splitlines()[-lines:] + errors.splitlines()[-10:])
 
+    @property
+    def tsc_khz(self):
+        """Of the processors, as Xen has measured it."""
+        return int("".join(re.search(r"^\(XEN\) Detected (\d+)\.(\d{3}) MHz processor", self.log_since(), re.M).groups()))
+
     # Commands in dom0
 
     def start(self, script):
