@@ -31,6 +31,10 @@ PROGRESS = """
         done
     done
 """
+SAID = """
+    for file in watchers.out journal.out store.out; do mapfile lines <$file || exit 1; printf %s "${lines[@]}"; done
+    echo "seen $(</sys/module/clockwatch/parameters/seen)"
+"""
 # Where dom0 keeps what xl saves.
 IMAGE = "/var/lib/xpv-saved"
 
@@ -88,12 +92,12 @@ class Load:
         if moved.status:
             raise LabError(f"{self._guest.name}, under load: stands still: {moved.out}")
 
-    def _said(self):
-        """What they have printed; raises if there is a fault in it."""
-        said = self._guest.run("cat /tmp/load/watchers.out /tmp/load/journal.out /tmp/load/store.out").out
+    def _said(self, script=""):
+        """What they have printed, after that script; raises if there is a fault in it."""
+        out = self._guest.run(COUNTS + script + SAID, timeout=200).out
+        said, _, seen = out.rpartition("seen ")
         if "fault" in said or "Error" in said:
             raise LabError(f"{self._guest.name}, under load: {said[-4000:]}")
-        seen = self._guest.run("cat /sys/module/clockwatch/parameters/seen").out
         if not seen.startswith("faults 0 "):
             raise LabError(f"{self._guest.name}, threads of the kernel: {seen}")
         return said
@@ -102,24 +106,23 @@ class Load:
         """The longest time in ms that a CPU stood still, by the guest's
         monotonic clock, since this was last asked."""
         self._asked += 1
-        self._guest.run(COUNTS + f"""
+        said = self._said(f"""
             answers() {{ mapfile -t lines <watchers.out; count=0
                          for line in "${{lines[@]}}"; do [[ $line != "recent {self._asked} "* ]] || count=$((count+1)); done; }}
             kill -USR1 $(<watchers.pid)
             until answers; [ $count = {self._guest.vcpus} ]; do nap; [ $SECONDS -lt 60 ] || exit 1; done
-        """, timeout=120)
-        gaps = re.findall(rf"^recent {self._asked} cpu \d+ us (\d+)$", self._said(), re.M)
+        """)
+        gaps = re.findall(rf"^recent {self._asked} cpu \d+ us (\d+)$", said, re.M)
         return max(map(int, gaps)) / 1000
 
     def end(self):
         """Stop it all, and see that nothing was lost. Returns each CPU's longest standstill in µs."""
-        self._guest.run(COUNTS + """
+        said = self._said("""
             kill -KILL -$(<reader.pid) -$(<store.pid)
             ending="$(<journal.pid) $(<watchers.pid)"
             kill -TERM $ending
             while kill -0 $ending 2>/dev/null; do nap; [ $SECONDS -lt 100 ] || exit 1; done
-        """, timeout=200)
-        said = self._said()
+        """)
         replaced = int(self._guest.run("cut -d' ' -f2 /tmp/load/store.count").out)
         restored = int(suspends(self._guest)["restored"]) - self._restored
         if replaced > restored * STORE_THREADS:
@@ -142,5 +145,6 @@ def suspends(guest):
 def expect_alive(guest, cpus=None):
     """Each CPU runs tasks and has timers, and xpv answers; raises CommandFailed or CommandTimeout otherwise."""
     cpus = range(guest.vcpus) if cpus is None else cpus
-    guest.run(f"for cpu in {' '.join(map(str, cpus))}; do taskset -c $cpu sleep 0.05 || exit 1; done; "
+    guest.run(f"for cpu in {' '.join(map(str, cpus))}; do taskset -c $cpu sleep 0.05 & done; "
+              "for job in $(jobs -p); do wait $job || exit 1; done; "
               "[ -d /sys/bus/xpv/devices ] && mapfile </sys/kernel/debug/xpv/evtchn", timeout=120 + 30 * len(cpus))
