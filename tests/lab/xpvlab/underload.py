@@ -92,9 +92,9 @@ class Load:
         if moved.status:
             raise LabError(f"{self._guest.name}, under load: stands still: {moved.out}")
 
-    def _said(self, script=""):
+    def _said(self, script, timeout=120):
         """What they have printed, after that script; raises if there is a fault in it."""
-        out = self._guest.run(COUNTS + script + SAID, timeout=200).out
+        out = self._guest.run(COUNTS + script + SAID, timeout=timeout).out
         said, _, seen = out.rpartition("seen ")
         if "fault" in said or "Error" in said:
             raise LabError(f"{self._guest.name}, under load: {said[-4000:]}")
@@ -122,7 +122,7 @@ class Load:
             ending="$(<journal.pid) $(<watchers.pid)"
             kill -TERM $ending
             while kill -0 $ending 2>/dev/null; do nap; [ $SECONDS -lt 100 ] || exit 1; done
-        """)
+        """, timeout=200)
         replaced = int(self._guest.run("cut -d' ' -f2 /tmp/load/store.count").out)
         restored = int(suspends(self._guest)["restored"]) - self._restored
         if replaced > restored * STORE_THREADS:
@@ -145,6 +145,7 @@ def suspends(guest):
 def expect_alive(guest, cpus=None):
     """Each CPU runs tasks and has timers, and xpv answers; raises CommandFailed or CommandTimeout otherwise."""
     cpus = range(guest.vcpus) if cpus is None else cpus
-    guest.run(f"for cpu in {' '.join(map(str, cpus))}; do taskset -c $cpu sleep 0.05 & done; "
-              "for job in $(jobs -p); do wait $job || exit 1; done; "
+    # By number: `jobs -p` forgets one that has already failed.
+    guest.run(f"tasks=; for cpu in {' '.join(map(str, cpus))}; do taskset -c $cpu sleep 0.05 & tasks=\"$tasks $!\"; done; "
+              "for task in $tasks; do wait $task || exit 1; done; "
               "[ -d /sys/bus/xpv/devices ] && mapfile </sys/kernel/debug/xpv/evtchn", timeout=120 + 30 * len(cpus))
