@@ -38,8 +38,7 @@ def test_checkpoint_save_and_migrate_under_load(xpv, host):
         assert suspends(xpv)["restored"] == "2"
         assert xpv.run("cat /sys/kernel/xpv/suspend/count").out == "3\n"
 
-        standstills = load.end()
-        print("longest standstill in µs, by CPU:", standstills)
+        print("longest standstill by CPU, and when:", load.end())
     counts = xpv.grant_counts()
     assert counts["parked"] == counts["lost"] == 0
     xpv.unload_xpv()
@@ -74,7 +73,8 @@ def test_a_cpu_that_is_offline_stays_so(xpv, host):
     xpv.save(IMAGE)
     xpv.restore(IMAGE)
     host.run(f"rm {IMAGE}")
-    assert xpv.run("cat /sys/devices/system/cpu/online").out == "0-1,3\n"
+    online = xpv.run("getconf _NPROCESSORS_ONLN; cat /sys/devices/system/cpu/cpu2/online").out.split()
+    assert online == [str(xpv.vcpus - 1), "0"]
     xpv.run("echo 1 >/sys/devices/system/cpu/cpu2/online")
     expect_alive(xpv)
     xpv.run(f"dd if={node} of=/dev/null bs=64k count=20 iflag=direct status=none")

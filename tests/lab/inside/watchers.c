@@ -7,7 +7,8 @@
  * the SIGUSR1 before.
  *
  *   watchers [MS]	"fault ..." lines at once; "recent N cpu N us N" for the Nth
- *			SIGUSR1; "cpu N turns N longest_us N" at the end.
+ *			SIGUSR1; "cpu N turns N longest_us N over_ms N" at the end:
+ *			the second by the monotonic clock, when it was over.
  *			With MS each sleeps that long between turns, which are
  *			short then; otherwise they keep their CPUs busy.
  */
@@ -33,6 +34,7 @@ struct watcher {
 	int cpu;
 	unsigned long turns;
 	int64_t longest;
+	int64_t longest_over;
 	_Atomic int64_t recent;
 };
 
@@ -101,8 +103,10 @@ static void *watch(void *argument)
 		time = now();
 		if (time < last)
 			fault(watcher, "monotonic clock went back by ns", last - time);
-		if (time - last > watcher->longest)
+		if (time - last > watcher->longest) {
 			watcher->longest = time - last;
+			watcher->longest_over = time;
+		}
 		if (time - last > watcher->recent)
 			watcher->recent = time - last;
 		last = time;
@@ -151,8 +155,8 @@ int main(int argc, char **argv)
 	stop = true;
 	for (int i = 0; i < count; i++) {
 		pthread_join(watchers[i].thread, NULL);
-		printf("cpu %d turns %lu longest_us %lld\n", watchers[i].cpu, watchers[i].turns,
-		       (long long)(watchers[i].longest / 1000));
+		printf("cpu %d turns %lu longest_us %lld over_ms %lld\n", watchers[i].cpu, watchers[i].turns,
+		       (long long)(watchers[i].longest / 1000), (long long)(watchers[i].longest_over / 1000000));
 	}
 	return faults != 0;
 }

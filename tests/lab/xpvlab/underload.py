@@ -116,7 +116,7 @@ class Load:
         return max(map(int, gaps)) / 1000
 
     def end(self):
-        """Stop it all, and see that nothing was lost. Returns each CPU's longest standstill in µs."""
+        """Stop it all, and see that nothing was lost. Returns each CPU's longest standstill, to be read."""
         said = self._said("""
             kill -KILL -$(<reader.pid) -$(<store.pid)
             ending="$(<journal.pid) $(<watchers.pid)"
@@ -127,7 +127,8 @@ class Load:
         restored = int(suspends(self._guest)["restored"]) - self._restored
         if replaced > restored * STORE_THREADS:
             raise LabError(f"{self._guest.name}: nodes were gone {replaced} times after {restored} restores")
-        cpus = {int(cpu): int(longest) for cpu, longest in re.findall(r"cpu (\d+) turns \d+ longest_us (\d+)", said)}
+        cpus = {int(cpu): f"{int(longest) / 1e6:.1f} s until {int(over) / 1e3:.1f}" for cpu, longest, over
+                in re.findall(r"cpu (\d+) turns \d+ longest_us (\d+) over_ms (\d+)", said)}
         if len(cpus) != self._guest.vcpus:
             raise LabError(f"{self._guest.name}: not every watcher ended: {said[-4000:]}")
         self._guest.run("rmmod clockwatch")
