@@ -49,6 +49,7 @@ from xpvlab import Disk, Host, built, initrd  # noqa: E402
 from xpvlab.guest import AS_LOAD  # noqa: E402
 from xpvlab.storetool import vdev  # noqa: E402
 from xpvlab.underload import IMAGE  # noqa: E402
+from xpvlab.waiting import wait_until  # noqa: E402
 
 FSYNCS = (initrd.INSIDE / "fsyncs.py").read_text()
 ROUNDS = 3
@@ -153,8 +154,7 @@ class Measured:
                            f"setsid {AS_LOAD} sh -c 'while dd if={self.node} of=/dev/null bs=256k iflag=direct 2>/tmp/reader.out; do "
                            ":; done' & echo $! >/tmp/reader.pid")
             # Python takes seconds to start; a suspend before that would go unseen.
-            self.guest.run("n=0; until grep -q begun /tmp/fsyncs.out; do sleep 0.5; n=$((n+1)); [ $n -lt 200 ] || exit 1; done",
-                           timeout=200)
+            wait_until(self.guest, "grep -q begun /tmp/fsyncs.out", 100)
         self.guest.run("sleep 1")
 
     def _end(self, load):
@@ -182,6 +182,7 @@ class Measured:
 
     def _await_connected(self, numbers):
         states = " ".join(f"/local/domain/{self.guest.domid}/device/vbd/{number}/state" for number in numbers)
+        # Not often: to look is work for dom0, which has to make the backends.
         self.host.run(f"n=0; for node in {states}; do until [ \"$(xenstore-read $node)\" = 4 ]; do "
                       "sleep 1; n=$((n+1)); [ $n -lt 200 ] || exit 1; done; done", timeout=300)
 

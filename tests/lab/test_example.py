@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from xpvlab import payload, xenstate
+from xpvlab.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PUMP = """
@@ -20,7 +21,6 @@ cat /tmp/in >/dev/xpvecho
 wait $!
 cmp /tmp/in /tmp/out
 """
-WAIT = "n=0; until {condition}; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done"
 
 
 class Echo:
@@ -52,14 +52,14 @@ class Echo:
         self.wait_for("[ -c /dev/xpvecho ]")
 
     def wait_for(self, condition):
-        self.guest.run(WAIT.format(condition=condition), timeout=180)
+        wait_until(self.guest, condition)
 
     def pump(self, size):
         self.guest.run(PUMP.format(size=size), timeout=300)
 
     def wait_for_error(self, text):
         path = f"/local/domain/{self.guest.domid}/error/device/xpvecho/0/error"
-        self.host.run(WAIT.format(condition=f"xenstore-read {path} 2>/dev/null | grep -q '{text}'"), timeout=180)
+        wait_until(self.host, f"xenstore-read {path} 2>/dev/null | grep -q '{text}'")
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from xpvlab.waiting import until
+
 FEATURES = ("feature-poweroff", "feature-reboot", "feature-suspend")
 ALIVE = "uptime >/dev/null"
 
@@ -16,13 +18,6 @@ def control(host, guest, node):
 
 def ask(host, guest, node, value):
     host.run(f"xenstore-write /local/domain/{guest.domid}/control/{node} '{value}'")
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 def fate(host, guest):

@@ -7,6 +7,7 @@ The tests of one guest run in this order; each leaves it without xpv.
 import pytest
 
 from xpvlab import disktest, xenstate
+from xpvlab.waiting import wait_until
 
 # After unloading, each of these finds nothing.
 LEFTOVERS = """
@@ -114,19 +115,16 @@ def test_hot_plug(xpv, host):
     try:
         for io in (False, True, True):
             host.run(f"xl block-attach {xpv.name} phy:{device} xvdf w")
-            xpv.run("n=0; until [ -b /dev/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
-                    timeout=180)
+            wait_until(xpv, "[ -b /dev/xvdf ]")
             writer = None
             if io:
                 # An error message may come in pieces: a file for each writer.
                 writer = xpv.start("for n in 1 2 3 4; do (while [ -b /dev/xvdf ]; do dd if=/dev/zero of=/dev/xvdf "
                                    "bs=64k oflag=direct conv=nocreat status=none; done) 2>/tmp/writer$n & done; "
                                    "wait; cat /tmp/writer?; exit 9")
-                xpv.run("n=0; until [ $(awk '{print $7}' /sys/block/xvdf/stat) -gt 200 ]; do sleep 0.1; n=$((n+1)); "
-                        "[ $n -lt 600 ] || exit 1; done", timeout=180)
+                wait_until(xpv, "[ $(awk '{print $7}' /sys/block/xvdf/stat) -gt 200 ]")
             host.run(f"xl block-detach {xpv.name} xvdf")
-            xpv.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
-                    timeout=180)
+            wait_until(xpv, "[ ! -e /sys/block/xvdf ]")
             if writer:
                 # None hangs. What was in flight ends with EIO; who comes later finds a disk of no size, or none.
                 result = writer.wait(60)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from xpvlab import built, disktest
+from xpvlab.waiting import wait_until
 
 # How long the storms blow, in seconds; a long one on demand.
 STORM_SECONDS = int(os.environ.get("XPV_STORM_SECONDS", "10"))
@@ -41,7 +42,7 @@ def test_table_and_reports(xpv, host):
 
     xpv.run("dmesg -C")
     host.run("xl debug-keys q")
-    xpv.run("n=0; until dmesg | grep -q 'xpv blkfront: xvda'; do sleep 0.2; n=$((n+1)); [ $n -lt 100 ] || exit 1; done")
+    wait_until(xpv, "dmesg | grep -q 'xpv blkfront: xvda'")
     log = xpv.run("dmesg").out
     assert re.search(r"xpv evtchn: interdomain .* xvda ", log)
     assert "xpv gnttab: parked        0" in log and "xpv xenbus: in_flight 0" in log

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """xpv's grants and a peer in dom0 that does not let go."""
 
-import time
-
 import pytest
 
 from xpvlab import xenstate
+from xpvlab.waiting import until
 
 # Maps a page of another domain, says so, and keeps it until it is killed.
 KEEP = """
@@ -19,13 +18,6 @@ if not page:
 open("/run/lab/kept", "w").write("mapped")
 time.sleep(3600)
 """
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 @pytest.mark.vcpus(2, more=(1, 4))

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from xpvlab import xenstate
+from xpvlab import LabError, xenstate
 from xpvlab.storetool import StoreTool, vdev
+from xpvlab.waiting import shell_until, until
 
 NAME, NUMBER = vdev(5)          # xvdf; the guest has xvda
 FLOOD = 10000
@@ -24,15 +25,6 @@ def counts(guest):
     return {key: int(value) for key, value in (line.split() for line in lines)}
 
 
-def wait_for(check, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if check():
-            return
-        time.sleep(0.5)
-    pytest.fail(f"not in {seconds} s")
-
-
 def memory(guest):
     """MemAvailable and Slab in KiB, without what can be given back."""
     return [int(number) for number in guest.run(FREE_MEMORY).out.split()]
@@ -40,13 +32,12 @@ def memory(guest):
 
 def present(guest, names):
     """Wait until the guest has these disks and udev has looked at them: what reads a disk that goes sees errors."""
-    guest.run(f"for d in {' '.join(names)}; do n=0; until [ -b /dev/$d ]; do sleep 0.2; n=$((n+1)); "
-              "[ $n -lt 600 ] || { echo no $d >&2; exit 1; }; done; done; udevadm settle --timeout=60", timeout=300)
+    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ -b /dev/$d ]')}; done; udevadm settle --timeout=60",
+              timeout=300)
 
 
 def gone(guest, names):
-    guest.run(f"for d in {' '.join(names)}; do n=0; while [ -e /sys/block/$d ]; do sleep 0.2; n=$((n+1)); "
-              "[ $n -lt 600 ] || { echo still $d >&2; exit 1; }; done; done", timeout=300)
+    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ ! -e /sys/block/$d ]')}; done", timeout=300)
 
 
 def has_device(guest, number):
@@ -55,7 +46,7 @@ def has_device(guest, number):
 
 def no_other_guest_begins(host):
     """The next guest may be booting; xl does not wait long for a store that stands still."""
-    wait_for(lambda: all(one.domid is not None for one in host.guests if one.started), 300)
+    until(lambda: all(one.domid is not None for one in host.guests if one.started), 300)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +85,7 @@ def test_flood_of_watch_events(xpv, host, tool, loop, where):
     device = f"/local/domain/{xpv.domid}/device/vbd/51712"
     flood = {"backend": (f"/local/domain/0/backend/vbd/{xpv.domid}/51712/state", FLOOD, "--value", 4),
              "frontend": (f"{device}/flood", FLOOD, "--nodes", 200)}[where]
-    wait_for(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: counts(xpv)["in_flight"] == 0)
     available, slab = memory(xpv)
     before = counts(xpv)
     job = tool.start("flood", *flood)
@@ -145,7 +136,7 @@ def test_xenstored_stopped_in_a_handshake(xpv, host, tool, loop, delay):
     present(xpv, [NAME])
     xpv.run(READ.format(f"/dev/{NAME}"))
     xpv.run(READ.format(node))
-    wait_for(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: counts(xpv)["in_flight"] == 0)
     assert counts(xpv)["losses"] == 0
     assert tool.remove(xpv, [NUMBER], wait=60) == []
     gone(xpv, [NAME])
@@ -174,9 +165,9 @@ def test_vanished_and_added_again(xpv, host, loop):
                 gone(xpv, [NAME])
                 host.run(attach)
             # The new one, not what is left of the old one.
-            wait_for(lambda: host.run(f"xenstore-read /local/domain/{xpv.domid}/device/vbd/{NUMBER}/state",
-                                      check=False).out.strip() == "4")
-            wait_for(lambda: xpv.run(READ.format(f"/dev/{NAME}"), check=False).status == 0)
+            until(lambda: host.run(f"xenstore-read /local/domain/{xpv.domid}/device/vbd/{NUMBER}/state",
+                                   check=False).out.strip() == "4")
+            until(lambda: xpv.run(READ.format(f"/dev/{NAME}"), check=False).status == 0)
     finally:
         host.run(f"xl block-detach {xpv.name} {NAME}", check=False)
     gone(xpv, [NAME])
@@ -206,7 +197,7 @@ def test_stuck_backend(xpv, host, tool, loop, kind, index):
     known = len(complaints())
     try:
         tool.add(xpv, [stuck], *options)
-        wait_for(lambda: len(complaints()) > known, 60)
+        until(lambda: len(complaints()) > known)
         assert ("InitWait" if kind == "vbd" else "Initialising") in complaints()[-1]
         xpv.run(READ.format(node))
         plug_and_unplug(xpv, tool, loop)
@@ -215,11 +206,11 @@ def test_stuck_backend(xpv, host, tool, loop, kind, index):
         assert host.run(f"xenstore-read {backend}/state").out.strip() == ("2" if kind == "vbd" else "1")
 
         tool.remove(xpv, [stuck], *options)
-        wait_for(lambda: not has_device(xpv, stuck))
+        until(lambda: not has_device(xpv, stuck))
 
         # Nor does it hold up an unload.
         tool.add(xpv, [stuck], *options)
-        wait_for(lambda: has_device(xpv, stuck))
+        until(lambda: has_device(xpv, stuck))
         started = time.monotonic()
         xpv.unload_xpv()
         print(f"unloaded after {time.monotonic() - started:.0f} s")
@@ -249,7 +240,7 @@ def test_live_update(xpv, host, tool, loop):
     """xenstored replaces itself three times while the guest uses store and disk."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    wait_for(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: counts(xpv)["in_flight"] == 0)
     watches = xenstate.watches(host, xpv.domid)
     no_other_guest_begins(host)
     xpv.run("rm -f /tmp/stop")
@@ -271,7 +262,7 @@ def test_live_update(xpv, host, tool, loop):
     after = counts(xpv)
     assert after["losses"] == after["timed_out"] == after["dropped"] == 0
     plug_and_unplug(xpv, tool, loop)
-    wait_for(lambda: xenstate.watches(host, xpv.domid) == watches)
+    until(lambda: xenstate.watches(host, xpv.domid) == watches)
     xpv.unload_xpv()
 
 
@@ -321,13 +312,13 @@ def test_sixteen_disks_come_and_go(xpv, host, tool, loop):
                 for name in names:
                     host.run(f"xl block-detach {xpv.name} {name}")
             gone(xpv, names)
-            wait_for(lambda: counts(xpv)["in_flight"] == 0)
+            until(lambda: counts(xpv)["in_flight"] == 0)
             if not number:          # what the first devices of all leave for later ones is no leak
                 before, (_, slab) = taken(xpv, host), memory(xpv)
             elif number == rounds or number % 20 == 0:
                 try:
-                    wait_for(lambda: not leaked(xpv, host, before), 60)
-                except pytest.fail.Exception:
+                    until(lambda: not leaked(xpv, host, before))
+                except LabError:
                     pytest.fail(f"after {number} rounds: {leaked(xpv, host, before)}")
     finally:
         if before is None:

@@ -5,6 +5,7 @@ import pytest
 
 from xpvlab import Host, disktest, xenstate
 from xpvlab.underload import IMAGE, expect_alive, suspends
+from xpvlab.waiting import shell_until, wait_until
 
 STOCK_TOOLS = """
 set -e
@@ -14,7 +15,7 @@ xenstore-write data/lab/a 1 data/lab/b "two words"
 [ "$(xenstore-list data/lab | sort | tr '\\n' ' ')" = "a b " ]
 xenstore-chmod data/lab/a n$me r0
 xenstore-watch -n 3 data/lab >/tmp/watch.out 2>&1 & watcher=$!
-n=0; until grep -q . /tmp/watch.out; do sleep 0.1; n=$((n+1)); [ $n -lt 100 ]; done
+""" + shell_until("grep -q . /tmp/watch.out") + """
 xenstore-write data/lab/a 2 data/lab/c 3
 wait $watcher
 xenstore-rm data/lab
@@ -50,12 +51,11 @@ def test_oxenstored(other, modules, kernel):
             other.run("truncate -s 16M /var/hot.img")
             device = other.run("losetup -f --show /var/hot.img").out.strip()
             other.run(f"xl block-attach {guest.name} phy:{device} xvdf w")
-            guest.run("n=0; until [ -b /dev/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done; "
-                      "udevadm settle --timeout=60; "
+            wait_until(guest, "[ -b /dev/xvdf ]")
+            guest.run("udevadm settle --timeout=60; "
                       "dd if=/dev/xvdf of=/dev/null bs=64k count=16 iflag=direct status=none", timeout=180)
             other.run(f"xl block-detach {guest.name} xvdf; losetup -d {device}; rm /var/hot.img")
-            guest.run("n=0; while [ -e /sys/block/xvdf ]; do sleep 0.2; n=$((n+1)); [ $n -lt 300 ] || exit 1; done",
-                      timeout=180)
+            wait_until(guest, "[ ! -e /sys/block/xvdf ]")
             counts = dict(line.split() for line in guest.run("cat /sys/kernel/debug/xpv/xenbus").out.splitlines())
             assert counts["losses"] == counts["timed_out"] == "0"
             # Nobody waits for the answer when a watch is removed: the tool's, and xvdf's.

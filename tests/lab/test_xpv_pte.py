@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from xpvlab import built
+from xpvlab.waiting import wait_until
 
 FILE = "/sys/kernel/debug/xpv/windows"
 # On all vCPUs at once, until it is told to stop; then it ends with 128.
@@ -108,8 +109,7 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv):
 
     start = sectors()
     load = xpv.start(LOAD.format(node=node, jobs=xpv.vcpus, last=xpv.vcpus - 1))
-    xpv.run(f"n=0; until [ $(awk '{{print $7}}' /sys/block/{node.split('/')[-1]}/stat) -gt {start[1] + 1000} ]; do "
-            "sleep 0.2; n=$((n+1)); [ $n -lt 600 ] || exit 1; done", timeout=300)
+    wait_until(xpv, f"[ $(awk '{{print $7}}' /sys/block/{node.split('/')[-1]}/stat) -gt {start[1] + 1000} ]")
     running = sectors()
     busy = probe(xpv, addresses, 5)
     assert all(now > then for now, then in zip(sectors(), running))

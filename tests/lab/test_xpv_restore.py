@@ -12,17 +12,9 @@ import pytest
 
 from xpvlab import Disk, built
 from xpvlab.underload import IMAGE, expect_alive, suspends
+from xpvlab.waiting import PATIENCE, shell_until, until
 
 XVDF = 51792        # the virtual device number of xvdf
-# Time for a whole pass of the bus, on a slow machine.
-PATIENCE = 120
-
-
-def until(condition, seconds=PATIENCE):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not in {seconds} s"
-        time.sleep(0.5)
 
 
 def read_store(host, path):
@@ -342,8 +334,7 @@ def test_debugger(xpv, host, mode):
     xpv.load_xpv()
     xpv.wait_for_disk()
     xpv.run(f"cd /tmp; rm debugger.{mode}; setsid ./debugger {mode} {cpu} >debugger.out 2>&1 & "
-            f"echo $! >/tmp/debugger.pid; n=0; until [ -s /tmp/debugger.{mode} ]; do sleep 0.2; n=$((n+1)); "
-            "[ $n -lt 100 ] || exit 1; done")
+            f"echo $! >/tmp/debugger.pid; {shell_until(f'[ -s /tmp/debugger.{mode} ]')}")
     try:
         goes_on()
         xpv.checkpoint(IMAGE)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from xpvlab.waiting import until
+
 SNOOP = Path(__file__).resolve().parents[2] / "tools" / "xenstore-snoop"
 
 
@@ -17,15 +19,6 @@ def counts(guest):
 
 def logged(guest, text):
     return guest.run(f"dmesg | grep -q '{text}'", check=False).status == 0
-
-
-def wait_for(check, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if check():
-            return
-        time.sleep(0.5)
-    pytest.fail(f"not in {seconds} s")
 
 
 def unbind(guest):
@@ -45,7 +38,7 @@ def test_table(xpv):
     """Watches of the bus and the disk are registered; nothing is left in flight, no transaction open."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    wait_for(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: counts(xpv)["in_flight"] == 0)
     table = xpv.run("cat /sys/kernel/debug/xpv/store").out
     assert table.startswith("# connection up; ")
     head, requests, transactions, watches = re.split(r"^# (?:requests|transactions|watches)\n", table, flags=re.M)
@@ -68,14 +61,14 @@ def test_snoop(xpv, host):
     tracing = xpv.tracefs()
     xpv.run(f"{snoop} --requests >/tmp/snoop 2>&1 </dev/null & echo $! >/tmp/snoop.pid")
     try:
-        wait_for(lambda: "DURATION" in xpv.run("cat /tmp/snoop", check=False).out)
+        until(lambda: "DURATION" in xpv.run("cat /tmp/snoop", check=False).out)
         driver, device = unbind(xpv)
         xpv.run(f"echo {device} >{driver}/bind")
         xpv.wait_for_disk()
         time.sleep(2)
     finally:
         xpv.run("kill $(cat /tmp/snoop.pid)")
-    wait_for(lambda: xpv.run(f"ls {tracing}/instances").out.strip() == "")
+    until(lambda: xpv.run(f"ls {tracing}/instances").out.strip() == "")
     lines = xpv.run("cat /tmp/snoop").out.splitlines()
     assert any(re.search(r" WRITE +device/vbd/51712/state +ok +\d+\.\d{3} ms", line) for line in lines), lines
     assert any(re.search(r" READ .* \.\.\.", line) for line in lines)
@@ -96,12 +89,12 @@ def test_xenstored_stopped(xpv, host):
         assert logged(xpv, "the store does nothing for")
     finally:
         host.run("kill -CONT $(pidof xenstored)")
-    wait_for(lambda: backend_state(host, xpv) == "4")
+    until(lambda: backend_state(host, xpv) == "4")
     xpv.wait_for_disk()
     xpv.run(f"dd if={node} of=/dev/null bs=64k count=16 iflag=direct status=none")
-    wait_for(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: counts(xpv)["in_flight"] == 0)
     # Said by the watchdog, when it looks again.
-    wait_for(lambda: logged(xpv, "the store goes on after"))
+    until(lambda: logged(xpv, "the store goes on after"))
     assert counts(xpv)["timed_out"] == counts(xpv)["losses"] == 0
     xpv.unload_xpv()
 

@@ -5,12 +5,12 @@ its own drivers."""
 
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from xpvlab import kernels, xenstate
+from xpvlab.waiting import shell_until, until
 
 FILES = "/lab/payload/files"
 VCHAN = Path(__file__).parent / "inside" / "vchan.c"
@@ -60,7 +60,7 @@ cd /tmp
 p=data/lab
 xenstore-write $p/a 0
 xenstore-watch -n 6 $p >/tmp/watch.out 2>&1 &
-n=0; until grep -q . /tmp/watch.out; do sleep 0.1; n=$((n+1)); [ $n -lt 100 ] || exit 1; done
+""" + shell_until("grep -q . /tmp/watch.out") + r"""
 xenstore-write $p/a 1
 xenstore-write $p/b/c 2
 xenstore-write $p/b/d 3
@@ -75,13 +75,6 @@ xenstore-rm data/elsewhere
 
 SYSFS = "cd /sys/hypervisor && for f in type guest_type version/* compilation/* properties/*; do " \
         "echo $f: $(base64 -w0 $f); done; cat uuid"
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 def debug(guest, file):
@@ -318,8 +311,8 @@ def exchange(server, client, megabytes):
     client.run("rm -f /tmp/sent")
     command = f"{FILES}/vchan send {server.domid} {path_of(server)}"
     sent = client.run(f"set -o pipefail; export LD_LIBRARY_PATH={FILES}; "
-                      f"head -c {megabytes}M /dev/urandom | tee >(sha256sum >/tmp/sent) | {command} && "
-                      "n=0; until [ -s /tmp/sent ]; do sleep 0.2; n=$((n+1)); [ $n -lt 50 ] || exit 1; done; cat /tmp/sent",
+                      f"head -c {megabytes}M /dev/urandom | tee >(sha256sum >/tmp/sent) | {command} || exit 1; "
+                      f"{shell_until('[ -s /tmp/sent ]')}; cat /tmp/sent",
                       timeout=900).out.split()[0]
     assert job.wait(120).status == 0, server.run("cat /tmp/log").out
     size, = server.run("stat -c %s /tmp/received").out.split()

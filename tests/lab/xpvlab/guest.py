@@ -9,6 +9,7 @@ from . import initrd, payload, splat
 from .channel import Channel, Relay, agent
 from .errors import CommandFailed, EmulatorFault, GuestDied, LabError, SplatFound
 from .progress import say, step
+from .waiting import wait_until
 
 TYPES = ("hvm", "pvh", "pv")
 DRIVERS = ("intree", "xpv")
@@ -362,11 +363,10 @@ class Guest:
         lines = self.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
         return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
 
-    def wait_for_disk(self, number=0, timeout=60):
+    def wait_for_disk(self, number=0):
         """Wait until the guest has its disk; returns its device node."""
         node = f"/dev/{self.disks[number].vdev}"
-        self.run(f"n=0; until [ -b {node} ]; do sleep 0.2; n=$((n+1)); "
-                 f"[ $n -lt {timeout * 5} ] || exit 1; done", timeout=timeout * 3)
+        wait_until(self, f"[ -b {node} ]")
         return node
 
     def net_up(self, number=0):
