@@ -145,7 +145,9 @@ struct xpv_disk {
 
 namespace {
 
-xpv_disk *the_disk;
+std::vector<xpv_disk *> disks;
+xpv_disk *the_disk; /* the last of them */
+unsigned int grace_periods;
 int disk_error;
 std::map<request *, std::vector<int>> ended;
 
@@ -158,6 +160,7 @@ int xpv_disk_create(struct device *, const xpv_disk_shape *shape, xpv_vbd *vbd, 
 	if (disk_error)
 		return disk_error;
 	*disk = the_disk = new xpv_disk{ *shape, vbd, {} };
+	disks.push_back(the_disk);
 	return 0;
 }
 void xpv_disk_add(xpv_disk *disk) { disk->added = true; }
@@ -168,8 +171,9 @@ void xpv_disk_begin_stop(xpv_disk *disk)
 }
 void xpv_disks_wait_stopped(void)
 {
-	if (the_disk && std::exchange(the_disk->stopping, false))
-		the_disk->stopped = true;
+	grace_periods++;
+	for (xpv_disk *disk : disks)
+		disk->stopped |= std::exchange(disk->stopping, false);
 }
 void xpv_disk_start(xpv_disk *disk)
 {
@@ -199,8 +203,9 @@ void xpv_disk_remove(xpv_disk *disk)
 	EXPECT_EQ(xpv_vbd_submit(disk->vbd, request_number(999), XPV_BLOCK_READ, 0, &segments, true), XPV_BLOCK_DEAD);
 	xpv_vbd_commit(disk->vbd);
 	xpv_vbd_poll(disk->vbd);
+	std::erase(disks, disk);
 	delete disk;
-	the_disk = nullptr;
+	the_disk = disks.empty() ? nullptr : disks.back();
 }
 void xpv_disk_complete(const xpv_block_completion *completions, unsigned int count)
 {
@@ -464,6 +469,31 @@ protected:
 		other = Backend{ backend };
 	}
 };
+
+TEST_F(BlkfrontSuspend, DisksShareOneGracePeriod)
+{
+	xpv_device second;
+	second.own = { { "virtual-device", "51728" }, { "device-type", "disk" } };
+	second.backend = device.backend;
+	second.id = "51728";
+	second.path = "device/vbd/51728";
+	ASSERT_EQ(xpv_vbd_probe(&second), 0);
+	ASSERT_EQ(xpv_vbd_negotiate(&second), 0);
+	ASSERT_EQ(xpv_vbd_connect(&second), 0);
+	ASSERT_EQ(disks.size(), 2u);
+	unsigned int before = grace_periods;
+	begin();
+	EXPECT_EQ(grace_periods, before + 1);
+	for (xpv_disk *disk : disks)
+		EXPECT_TRUE(disk->stopped);
+	end(XPV_RESUME_CANCELLED);
+	for (xpv_disk *disk : disks)
+		EXPECT_FALSE(disk->stopped);
+	xpv_vbd_disconnect(&second);
+	xpv_vbd_remove(&second);
+	disconnect();
+	remove();
+}
 
 TEST_F(BlkfrontSuspend, CancelledGoesOn)
 {
