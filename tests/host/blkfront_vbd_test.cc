@@ -146,10 +146,15 @@ struct xpv_disk {
 namespace {
 
 std::vector<xpv_disk *> disks;
-xpv_disk *the_disk; /* the last of them */
 unsigned int grace_periods;
 int disk_error;
 std::map<request *, std::vector<int>> ended;
+
+/* The last of them. */
+xpv_disk *the_disk()
+{
+	return disks.empty() ? nullptr : disks.back();
+}
 
 } // namespace
 
@@ -159,8 +164,8 @@ int xpv_disk_create(struct device *, const xpv_disk_shape *shape, xpv_vbd *vbd, 
 {
 	if (disk_error)
 		return disk_error;
-	*disk = the_disk = new xpv_disk{ *shape, vbd, {} };
-	disks.push_back(the_disk);
+	*disk = new xpv_disk{ *shape, vbd, {} };
+	disks.push_back(*disk);
 	return 0;
 }
 void xpv_disk_add(xpv_disk *disk) { disk->added = true; }
@@ -205,7 +210,6 @@ void xpv_disk_remove(xpv_disk *disk)
 	xpv_vbd_poll(disk->vbd);
 	std::erase(disks, disk);
 	delete disk;
-	the_disk = disks.empty() ? nullptr : disks.back();
 }
 void xpv_disk_complete(const xpv_block_completion *completions, unsigned int count)
 {
@@ -236,7 +240,7 @@ protected:
 	}
 	void TearDown() override
 	{
-		EXPECT_EQ(the_disk, nullptr);
+		EXPECT_EQ(the_disk(), nullptr);
 		EXPECT_EQ(the_channel, nullptr);
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
 		EXPECT_TRUE(fake::wait_for_work(5000));
@@ -261,7 +265,7 @@ protected:
 	void submit(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ)
 	{
 		xpv_block_segments segments = segments_of(2);
-		ASSERT_EQ(xpv_vbd_submit(the_disk->vbd, request_number(number), operation, 0, &segments, true),
+		ASSERT_EQ(xpv_vbd_submit(the_disk()->vbd, request_number(number), operation, 0, &segments, true),
 			  XPV_BLOCK_QUEUED);
 	}
 	static void event() { the_channel->handler(the_channel->context); }
@@ -278,13 +282,13 @@ TEST_F(BlkfrontVbd, WholeLife)
 	EXPECT_EQ(device.own["event-channel"], "17");
 	EXPECT_EQ(device.own["protocol"], "x86_64-abi");
 	connect();
-	ASSERT_NE(the_disk, nullptr);
-	EXPECT_TRUE(the_disk->added);
-	EXPECT_STREQ(the_disk->shape.name, "xvda");
-	EXPECT_EQ(the_disk->shape.sectors, 2048u);
-	EXPECT_EQ(the_disk->shape.physical_block_size, 4096u);
-	EXPECT_TRUE(the_disk->shape.write_cache);
-	EXPECT_FALSE(the_disk->shape.write_through);
+	ASSERT_NE(the_disk(), nullptr);
+	EXPECT_TRUE(the_disk()->added);
+	EXPECT_STREQ(the_disk()->shape.name, "xvda");
+	EXPECT_EQ(the_disk()->shape.sectors, 2048u);
+	EXPECT_EQ(the_disk()->shape.physical_block_size, 4096u);
+	EXPECT_TRUE(the_disk()->shape.write_cache);
+	EXPECT_FALSE(the_disk()->shape.write_through);
 
 	submit(1);
 	submit(2, XPV_BLOCK_WRITE);
@@ -417,7 +421,7 @@ TEST_F(BlkfrontVbd, LostEventIsFoundByPolling)
 	connect();
 	submit(1);
 	other.respond(*other.next());
-	xpv_vbd_poll(the_disk->vbd);
+	xpv_vbd_poll(the_disk()->vbd);
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	disconnect();
 	remove();
@@ -447,7 +451,7 @@ protected:
 		const char *refused = nullptr;
 		xpv_suspend_parts_lock();
 		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
-		EXPECT_TRUE(the_disk->stopped);
+		EXPECT_TRUE(the_disk()->stopped);
 		xpv_suspend_parts_suspend_early();
 	}
 	static void end(xpv_resume_kind kind)
@@ -463,9 +467,9 @@ protected:
 		xpv_fake_restore();
 		the_channel->lost = true;
 		end(XPV_RESUME_RESTORED);
-		EXPECT_TRUE(the_disk->stopped);
+		EXPECT_TRUE(the_disk()->stopped);
 		xpv_vbd_connection_lost(&device);
-		EXPECT_TRUE(the_disk->stopped);
+		EXPECT_TRUE(the_disk()->stopped);
 		other = Backend{ backend };
 	}
 };
@@ -504,7 +508,7 @@ TEST_F(BlkfrontSuspend, CancelledGoesOn)
 	event();
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	end(XPV_RESUME_CANCELLED);
-	EXPECT_FALSE(the_disk->stopped);
+	EXPECT_FALSE(the_disk()->stopped);
 	submit(2);
 	EXPECT_TRUE(other.next());
 	disconnect();
@@ -524,19 +528,19 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	device.backend["feature-flush-cache"] = "0";
 	device.backend["feature-barrier"] = "0";
 	restore();
-	EXPECT_EQ(the_disk->requeued.size(), 32u) << "an answer that nobody saw is none";
+	EXPECT_EQ(the_disk()->requeued.size(), 32u) << "an answer that nobody saw is none";
 	EXPECT_TRUE(ended.empty());
-	xpv_vbd_poll(the_disk->vbd); /* Linux's timeouts do not stop */
+	xpv_vbd_poll(the_disk()->vbd); /* Linux's timeouts do not stop */
 	event();
 	EXPECT_TRUE(ended.empty());
 	EXPECT_EQ(grant_counts().parked, 0u);
 
 	negotiate();
-	EXPECT_TRUE(the_disk->stopped);
+	EXPECT_TRUE(the_disk()->stopped);
 	connect();
-	EXPECT_FALSE(the_disk->stopped);
-	EXPECT_EQ(the_disk->resized, 4096u);
-	EXPECT_FALSE(the_disk->write_cache);
+	EXPECT_FALSE(the_disk()->stopped);
+	EXPECT_EQ(the_disk()->resized, 4096u);
+	EXPECT_FALSE(the_disk()->write_cache);
 	for (unsigned int i = 0; i < xpv::Ring::slots; i++) {
 		auto request = other.next();
 		ASSERT_TRUE(request);
@@ -584,7 +588,7 @@ TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
 	ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
 	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
 	xpv_suspend_parts_unlock();
-	EXPECT_TRUE(the_disk->stopped);
+	EXPECT_TRUE(the_disk()->stopped);
 	xpv_vbd_disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	remove();
@@ -667,16 +671,16 @@ TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
 	negotiate();
 	connect();
 	xpv_vbd_backend_changed(&device);
-	EXPECT_EQ(the_disk->resized, 0u);
+	EXPECT_EQ(the_disk()->resized, 0u);
 	device.backend["sectors"] = "4096";
 	xpv_vbd_backend_changed(&device);
-	EXPECT_EQ(the_disk->resized, 4096u);
+	EXPECT_EQ(the_disk()->resized, 4096u);
 	device.backend["sectors"] = "18446744073709551615";
 	xpv_vbd_backend_changed(&device);
-	EXPECT_EQ(the_disk->resized, 4096u);
+	EXPECT_EQ(the_disk()->resized, 4096u);
 	device.backend.erase("sectors");
 	xpv_vbd_backend_changed(&device);
-	EXPECT_EQ(the_disk->resized, 4096u);
+	EXPECT_EQ(the_disk()->resized, 4096u);
 	disconnect();
 	remove();
 }
@@ -704,8 +708,8 @@ TEST_F(BlkfrontVbd, VirtualDeviceMayBeExtended)
 	probe();
 	negotiate();
 	connect();
-	EXPECT_STREQ(the_disk->shape.name, "xvdaa");
-	EXPECT_EQ(the_disk->shape.minors, 256u);
+	EXPECT_STREQ(the_disk()->shape.name, "xvdaa");
+	EXPECT_EQ(the_disk()->shape.minors, 256u);
 	disconnect();
 	remove();
 }
@@ -751,7 +755,7 @@ TEST_F(BlkfrontVbd, ConnectThatFailsIsUndoneByDisconnect)
 	negotiate();
 	device.backend["sector-size"] = "3";
 	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
-	EXPECT_EQ(the_disk, nullptr);
+	EXPECT_EQ(the_disk(), nullptr);
 	device.backend["sector-size"] = "4096";
 	disk_error = -XEN_EBUSY;
 	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EBUSY);
