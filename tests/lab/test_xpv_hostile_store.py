@@ -32,12 +32,12 @@ def memory(guest):
 
 def present(guest, names):
     """Wait until the guest has these disks and udev has looked at them: what reads a disk that goes sees errors."""
-    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ -b /dev/$d ]')}; done; udevadm settle --timeout=60",
+    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ -b /dev/$d ]', 120)}; done; udevadm settle --timeout=60",
               timeout=300)
 
 
 def gone(guest, names):
-    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ ! -e /sys/block/$d ]')}; done", timeout=300)
+    guest.run(f"for d in {' '.join(names)}; do {shell_until('[ ! -e /sys/block/$d ]', 120)}; done", timeout=300)
 
 
 def has_device(guest, number):

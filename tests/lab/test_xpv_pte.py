@@ -109,7 +109,7 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv):
 
     start = sectors()
     load = xpv.start(LOAD.format(node=node, jobs=xpv.vcpus, last=xpv.vcpus - 1))
-    wait_until(xpv, f"[ $(awk '{{print $7}}' /sys/block/{node.split('/')[-1]}/stat) -gt {start[1] + 1000} ]")
+    wait_until(xpv, f"[ $(awk '{{print $7}}' /sys/block/{node.split('/')[-1]}/stat) -gt {start[1] + 1000} ]", 120)
     running = sectors()
     busy = probe(xpv, addresses, 5)
     assert all(now > then for now, then in zip(sectors(), running))

@@ -12,9 +12,11 @@ import pytest
 
 from xpvlab import Disk, built
 from xpvlab.underload import IMAGE, expect_alive, suspends
-from xpvlab.waiting import PATIENCE, shell_until, until
+from xpvlab.waiting import shell_until, until
 
 XVDF = 51792        # the virtual device number of xvdf
+# Time for a whole pass of the bus, on a slow machine.
+PATIENCE = 120
 
 
 def read_store(host, path):
@@ -51,7 +53,7 @@ def test_detach_right_after_restore(guest, host, modules):
         one.run("setsid sh -c 'while [ -b /dev/xvdf ]; do dd if=/dev/zero of=/dev/xvdf bs=64k oflag=direct "
                 "conv=nocreat status=none; done' >/tmp/writer.out 2>&1 & echo $! >/tmp/writer.pid")
         written = "awk '{print $7}' /sys/block/xvdf/stat"
-        until(lambda: int(one.run(written).out) > 200)
+        until(lambda: int(one.run(written).out) > 200, PATIENCE)
         one.save(IMAGE)
         detach = None
 
@@ -64,10 +66,10 @@ def test_detach_right_after_restore(guest, host, modules):
         host.run(f"rm {IMAGE}")
         assert detach.wait(PATIENCE).status == 0
         expect_alive(one)
-        until(lambda: one.run("[ -e /sys/block/xvdf ]", check=False).status != 0)
-        until(lambda: one.run("kill -0 $(cat /tmp/writer.pid)", check=False).status != 0)
+        until(lambda: one.run("[ -e /sys/block/xvdf ]", check=False).status != 0, PATIENCE)
+        until(lambda: one.run("kill -0 $(cat /tmp/writer.pid)", check=False).status != 0, PATIENCE)
         assert "xvdf" not in one.run("cat /proc/interrupts").out
-        until(lambda: read_store(host, backend(one, "/state")) is None)
+        until(lambda: read_store(host, backend(one, "/state")) is None, PATIENCE)
         one.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
         counts = one.grant_counts()
         assert counts["parked"] == counts["lost"] == 0
@@ -94,7 +96,7 @@ def test_backend_that_is_late(guest, host, modules):
         driver = "/sys/bus/xen-backend/drivers/vbd"
 
         def hold():
-            until(lambda: read_store(host, backend(one, "/state")) == "2")
+            until(lambda: read_store(host, backend(one, "/state")) == "2", PATIENCE)
             host.run(f"echo vbd-{one.domid}-{XVDF} >{driver}/unbind")
             host.run(f"xenstore-write {backend(one, '/state')} {state}")
 
@@ -159,7 +161,7 @@ def test_image_that_is_a_day_old(guest, host, modules, clock):
     try:
         one.restore(IMAGE)
         expect_alive(one)
-        until(lambda: abs(seconds_behind()) < 600)
+        until(lambda: abs(seconds_behind()) < 600, PATIENCE)
         assert before < monotonic() < before + 3600
         assert one.run(f"cat {current}").out.startswith(clock)
     finally:
@@ -232,7 +234,7 @@ def test_refused(xpv, host):
         xpv.run("setsid timeout -s KILL 60 taskset -c 1 chrt -f 10 sh -c '>/tmp/hog.runs; while :; do :; done' "
                 ">/dev/null 2>&1 & echo $! >/tmp/hog.pid; until [ -e /tmp/hog.runs ]; do sleep 0.2; done")
         save = host.start(f"xl save {xpv.name} {IMAGE}")
-        until(lambda: read_store(host, reason))
+        until(lambda: read_store(host, reason), PATIENCE)
     finally:
         xpv.run(f"kill -KILL -$(cat /tmp/hog.pid); echo {limit} >/proc/sys/kernel/sched_rt_runtime_us; "
                 f"[ ! -e {fair} ] || echo {share} >{fair}", check=False)
@@ -329,7 +331,7 @@ def test_debugger(xpv, host, mode):
 
     def goes_on():
         before = events()
-        until(lambda: events() > before + 20)
+        until(lambda: events() > before + 20, PATIENCE)
 
     xpv.load_xpv()
     xpv.wait_for_disk()
@@ -344,7 +346,7 @@ def test_debugger(xpv, host, mode):
         goes_on()
     finally:
         xpv.run("kill -TERM $(cat /tmp/debugger.pid)", check=False)
-    until(lambda: xpv.run("kill -0 $(cat /tmp/debugger.pid)", check=False).status != 0)
+    until(lambda: xpv.run("kill -0 $(cat /tmp/debugger.pid)", check=False).status != 0, PATIENCE)
     assert re.fullmatch(rf"{mode} events \d+ faults 0\n", xpv.run("cat /tmp/debugger.out").out)
     counted = suspends(xpv)
     assert [counted[name] for name in ("restored", "cancelled", "failed")] == ["1", "1", "0"]

@@ -366,7 +366,7 @@ class Guest:
     def wait_for_disk(self, number=0):
         """Wait until the guest has its disk; returns its device node."""
         node = f"/dev/{self.disks[number].vdev}"
-        wait_until(self, f"[ -b {node} ]")
+        wait_until(self, f"[ -b {node} ]", 120)
         return node
 
     def net_up(self, number=0):

@@ -5,11 +5,8 @@ import time
 
 from .errors import LabError
 
-# Seconds: enough for whatever is not stuck, on a slow machine.
-PATIENCE = 120
 
-
-def until(condition, seconds=PATIENCE):
+def until(condition, seconds=60):
     """Until `condition()` is true; raises LabError if that takes longer."""
     end = time.monotonic() + seconds
     while not condition():
@@ -18,13 +15,13 @@ def until(condition, seconds=PATIENCE):
         time.sleep(0.5)
 
 
-def shell_until(condition, seconds=PATIENCE):
+def shell_until(condition, seconds=60):
     """Commands for bash, without a newline, that wait until the command
     `condition` succeeds; the whole script fails if that takes longer."""
     return f"end=$((SECONDS + {seconds})); until {condition}; do sleep 0.2; [ $SECONDS -lt $end ] || exit 1; done"
 
 
-def wait_until(machine, condition, seconds=PATIENCE):
+def wait_until(machine, condition, seconds=60):
     """Until the shell command `condition` succeeds in that guest or dom0;
     raises CommandFailed if that takes longer."""
     machine.run(shell_until(condition, seconds), timeout=seconds + 120)
