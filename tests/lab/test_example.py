@@ -49,10 +49,7 @@ class Echo:
 
     def load(self):
         self.guest.run("insmod /tmp/xpv_echofront.ko")
-        self.wait_for("[ -c /dev/xpvecho ]")
-
-    def wait_for(self, condition):
-        wait_until(self.guest, condition)
+        wait_until(self.guest, "[ -c /dev/xpvecho ]")
 
     def pump(self, size):
         self.guest.run(PUMP.format(size=size), timeout=300)
@@ -94,12 +91,12 @@ def test_echo(xpv, host, echo):
     result = reader.wait(60)
     assert result.status and "No such device" in result.err
     assert echo.backend.wait(60).status == 0
-    echo.wait_for("[ ! -e /dev/xpvecho ]")
+    wait_until(echo.guest, "[ ! -e /dev/xpvecho ]")
     assert not xpv.run("ls /sys/bus/xpv/devices").out.count("xpvecho")
 
     # And another one.
     echo.attach()
-    echo.wait_for("[ -c /dev/xpvecho ]")
+    wait_until(echo.guest, "[ -c /dev/xpvecho ]")
     echo.pump(10000)
     xpv.unload_xpv()
     echo.detach()
@@ -117,7 +114,7 @@ def test_backend_that_lies(xpv, host, echo):
     result = xpv.start("head -c 10000 /dev/zero >/dev/xpvecho & head -c 10000 /dev/xpvecho | wc -c; wait").wait(120)
     assert int(result.out) < 10000
     assert "Input/output error" in result.err or "No such device" in result.err
-    echo.wait_for("[ ! -e /dev/xpvecho ]")
+    wait_until(echo.guest, "[ ! -e /dev/xpvecho ]")
     echo.wait_for_error("impossible index of responses")
     xpv.run(f"dd if={node} of=/dev/null bs=1M count=4 iflag=direct status=none")
     xpv.unload_xpv()

@@ -94,7 +94,7 @@ def test_ten_reloads_with_io_in_between(xpv, host):
             dd if=/dev/urandom of=/mnt/data bs=1M count=4 status=none
             sha256sum /mnt/data >/tmp/sum
             umount /mnt""", timeout=300)
-        now = xpv.grant_counts()
+        now = xpv.counts("gnttab")
         counts.add((now["free"], now["in pools"], now["parked"], now["lost"]))
         xpv.unload_xpv()
         assert leftovers(xpv, host, ports) == []
@@ -109,7 +109,7 @@ def test_hot_plug(xpv, host):
     """A disk attached and detached with xl, idle and with I/O in flight."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    before = xpv.grant_counts()
+    before = xpv.counts("gnttab")
     host.run("truncate -s 64M /var/hot.img")
     device = host.run("losetup -f --show /var/hot.img").out.strip()
     try:
@@ -135,7 +135,7 @@ def test_hot_plug(xpv, host):
             assert "xvdf" not in xpv.run("cat /proc/interrupts").out
     finally:
         host.run(f"xl block-detach {xpv.name} xvdf; losetup -d {device}; rm -f /var/hot.img", check=False)
-    after = xpv.grant_counts()
+    after = xpv.counts("gnttab")
     assert (after["in pools"], after["parked"], after["lost"]) == (before["in pools"], 0, 0)
     # The other disk never noticed.
     xpv.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")

@@ -33,15 +33,15 @@ def test_what_a_peer_keeps_is_parked_and_freed_later(xpv, host):
         until(lambda: not peer.running() or host.run("cat /run/lab/kept", check=False).status == 0)
         assert peer.running(), peer.wait().err
         xpv.run("udevadm settle; rmmod xpv_blkfront")
-        assert xpv.grant_counts()["parked"] == 1
+        assert xpv.counts("gnttab")["parked"] == 1
         assert ring in xenstate.granted(host, xpv.domid)
         # The page is not to be freed under the peer, so the table stays.
         assert xpv.run("rmmod xpv_xenbus && rmmod xpv_gnttab", check=False).status != 0
-        assert xpv.grant_counts()["parked"] == 1
+        assert xpv.counts("gnttab")["parked"] == 1
     finally:
         peer.kill()
-    until(lambda: xpv.grant_counts()["parked"] == 0)
-    now = xpv.grant_counts()
+    until(lambda: xpv.counts("gnttab")["parked"] == 0)
+    now = xpv.counts("gnttab")
     assert now["lost"] == 0 and now["free"] == now["references"]
     xpv.unload_xpv()
     assert xenstate.granted(host, xpv.domid) == granted

@@ -20,11 +20,6 @@ READ = "dd if={} of=/dev/null bs=64k count=16 iflag=direct status=none"
 FREE_MEMORY = "sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1; awk '/^(MemAvailable|Slab):/ {print $2}' /proc/meminfo"
 
 
-def counts(guest):
-    lines = guest.run("cat /sys/kernel/debug/xpv/xenbus").out.splitlines()
-    return {key: int(value) for key, value in (line.split() for line in lines)}
-
-
 def memory(guest):
     """MemAvailable and Slab in KiB, without what can be given back."""
     return [int(number) for number in guest.run(FREE_MEMORY).out.split()]
@@ -85,15 +80,15 @@ def test_flood_of_watch_events(xpv, host, tool, loop, where):
     device = f"/local/domain/{xpv.domid}/device/vbd/51712"
     flood = {"backend": (f"/local/domain/0/backend/vbd/{xpv.domid}/51712/state", FLOOD, "--value", 4),
              "frontend": (f"{device}/flood", FLOOD, "--nodes", 200)}[where]
-    until(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
     available, slab = memory(xpv)
-    before = counts(xpv)
+    before = xpv.counts("xenbus")
     job = tool.start("flood", *flood)
     rounds = 0
     while rounds < 3 or job.running():
         xpv.run(READ.format(node), timeout=60)
         assert xpv.run("xenstore-read domid", timeout=60).out.strip() == str(xpv.domid)
-        now = counts(xpv)
+        now = xpv.counts("xenbus")
         # The tool above may still be on its way out.
         assert now["watches"] == before["watches"] and now["in_flight"] <= 16
         meminfo = xpv.run("awk '/^(MemAvailable|Slab):/ {print $2}' /proc/meminfo").out.split()
@@ -101,7 +96,7 @@ def test_flood_of_watch_events(xpv, host, tool, loop, where):
         rounds += 1
     result = job.wait()
     assert result.status == 0, result.err
-    after = counts(xpv)
+    after = xpv.counts("xenbus")
     print(f"{FLOOD} writes in {result.out.strip()} s, {rounds} rounds meanwhile, "
           f"{after['watch_events'] - before['watch_events']} events")
     assert after["watch_events"] - before["watch_events"] >= 100
@@ -136,8 +131,8 @@ def test_xenstored_stopped_in_a_handshake(xpv, host, tool, loop, delay):
     present(xpv, [NAME])
     xpv.run(READ.format(f"/dev/{NAME}"))
     xpv.run(READ.format(node))
-    until(lambda: counts(xpv)["in_flight"] == 0)
-    assert counts(xpv)["losses"] == 0
+    until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
+    assert xpv.counts("xenbus")["losses"] == 0
     assert tool.remove(xpv, [NUMBER], wait=60) == []
     gone(xpv, [NAME])
     xpv.unload_xpv()
@@ -148,7 +143,7 @@ def test_vanished_and_added_again(xpv, host, loop):
     """All nodes of a device go without a word, and the same device comes: when the guest is done, and at once."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    grants, ports = xpv.grant_counts(), len(xenstate.open_ports(host, xpv.domid))
+    grants, ports = xpv.counts("gnttab"), len(xenstate.open_ports(host, xpv.domid))
     attach = f"xl block-attach {xpv.name} phy:{loop} {NAME} w"
     vanish = f"xenstore-rm /local/domain/{xpv.domid}/device/vbd/{NUMBER} && " \
              f"xenstore-rm /local/domain/0/backend/vbd/{xpv.domid}/{NUMBER} && " \
@@ -172,7 +167,7 @@ def test_vanished_and_added_again(xpv, host, loop):
         host.run(f"xl block-detach {xpv.name} {NAME}", check=False)
     gone(xpv, [NAME])
     xpv.run(READ.format(node))
-    after = xpv.grant_counts()
+    after = xpv.counts("gnttab")
     assert (after["in pools"], after["parked"], after["lost"]) == (grants["in pools"], 0, 0)
     assert len(xenstate.open_ports(host, xpv.domid)) == ports
     xpv.unload_xpv()
@@ -240,7 +235,7 @@ def test_live_update(xpv, host, tool, loop):
     """xenstored replaces itself three times while the guest uses store and disk."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
-    until(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
     watches = xenstate.watches(host, xpv.domid)
     no_other_guest_begins(host)
     xpv.run("rm -f /tmp/stop")
@@ -259,7 +254,7 @@ def test_live_update(xpv, host, tool, loop):
     for job in jobs:
         result = job.wait(120)
         assert result.status == 0 and int(result.out) > 0, (result.status, result.out, result.err)
-    after = counts(xpv)
+    after = xpv.counts("xenbus")
     assert after["losses"] == after["timed_out"] == after["dropped"] == 0
     plug_and_unplug(xpv, tool, loop)
     until(lambda: xenstate.watches(host, xpv.domid) == watches)
@@ -268,7 +263,7 @@ def test_live_update(xpv, host, tool, loop):
 
 def taken(guest, host):
     """What each device takes, in the guest, in Xen and in xenstored."""
-    grants, store = guest.grant_counts(), counts(guest)
+    grants, store = guest.counts("gnttab"), guest.counts("xenbus")
     paths = host.run("xenstore-ls -f | sed 's/ = .*//'").out.splitlines()
     return {"pools": grants["in pools"], "parked": grants["parked"], "lost": grants["lost"],
             "granted": len(xenstate.granted(host, guest.domid)),
@@ -312,7 +307,7 @@ def test_sixteen_disks_come_and_go(xpv, host, tool, loop):
                 for name in names:
                     host.run(f"xl block-detach {xpv.name} {name}")
             gone(xpv, names)
-            until(lambda: counts(xpv)["in_flight"] == 0)
+            until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
             if not number:          # what the first devices of all leave for later ones is no leak
                 before, (_, slab) = taken(xpv, host), memory(xpv)
             elif number == rounds or number % 20 == 0:

@@ -71,7 +71,7 @@ def test_detach_right_after_restore(guest, host, modules):
         assert "xvdf" not in one.run("cat /proc/interrupts").out
         until(lambda: read_store(host, backend(one, "/state")) is None, PATIENCE)
         one.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
-        counts = one.grant_counts()
+        counts = one.counts("gnttab")
         assert counts["parked"] == counts["lost"] == 0
         # The pools are what they were in the round before: nothing of the disk's is kept.
         assert in_pools in (None, counts["in pools"])

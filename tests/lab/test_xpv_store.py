@@ -12,11 +12,6 @@ from xpvlab.waiting import until
 SNOOP = Path(__file__).resolve().parents[2] / "tools" / "xenstore-snoop"
 
 
-def counts(guest):
-    lines = guest.run("cat /sys/kernel/debug/xpv/xenbus").out.splitlines()
-    return {key: int(value) for key, value in (line.split() for line in lines)}
-
-
 def logged(guest, text):
     return guest.run(f"dmesg | grep -q '{text}'", check=False).status == 0
 
@@ -38,7 +33,7 @@ def test_table(xpv):
     """Watches of the bus and the disk are registered; nothing is left in flight, no transaction open."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    until(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
     table = xpv.run("cat /sys/kernel/debug/xpv/store").out
     assert table.startswith("# connection up; ")
     head, requests, transactions, watches = re.split(r"^# (?:requests|transactions|watches)\n", table, flags=re.M)
@@ -48,7 +43,7 @@ def test_table(xpv):
     assert {"device"} <= {row[-1] for row in rows}
     assert any("/backend/vbd/" in row[-1] for row in rows)
     assert all("M" not in row[1] for row in rows)
-    assert counts(xpv)["losses"] == counts(xpv)["timed_out"] == 0
+    assert xpv.counts("xenbus")["losses"] == xpv.counts("xenbus")["timed_out"] == 0
     xpv.unload_xpv()
 
 
@@ -92,10 +87,10 @@ def test_xenstored_stopped(xpv, host):
     until(lambda: backend_state(host, xpv) == "4")
     xpv.wait_for_disk()
     xpv.run(f"dd if={node} of=/dev/null bs=64k count=16 iflag=direct status=none")
-    until(lambda: counts(xpv)["in_flight"] == 0)
+    until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
     # Said by the watchdog, when it looks again.
     until(lambda: logged(xpv, "the store goes on after"))
-    assert counts(xpv)["timed_out"] == counts(xpv)["losses"] == 0
+    assert xpv.counts("xenbus")["timed_out"] == xpv.counts("xenbus")["losses"] == 0
     xpv.unload_xpv()
 
 
@@ -121,5 +116,5 @@ def test_watches_do_not_pile_up(xpv, host):
     for _ in range(5):
         xpv.load_xpv()
         xpv.wait_for_disk()
-        assert counts(xpv)["watches"] < 10
+        assert xpv.counts("xenbus")["watches"] < 10
         xpv.unload_xpv()

@@ -39,7 +39,7 @@ def test_checkpoint_save_and_migrate_under_load(xpv, host):
         assert xpv.run("cat /sys/kernel/xpv/suspend/count").out == "3\n"
 
         print("longest standstill by CPU, and when:", load.end())
-    counts = xpv.grant_counts()
+    counts = xpv.counts("gnttab")
     assert counts["parked"] == counts["lost"] == 0
     xpv.unload_xpv()
     assert xenstate.granted(host, xpv.domid) == granted

@@ -32,7 +32,7 @@ def test_there_and_back_under_load(kernel, modules, vcpus):
                 assert now > clock
                 clock = now
             print("longest standstill by CPU, and when:", load.end())
-        counts = guest.grant_counts()
+        counts = guest.counts("gnttab")
         assert counts["parked"] == counts["lost"] == 0
         guest.unload_xpv()
         assert xenstate.granted(one, guest.domid) <= {0, 1}     # the toolstack's own: console and store

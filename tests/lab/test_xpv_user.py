@@ -77,11 +77,6 @@ SYSFS = "cd /sys/hypervisor && for f in type guest_type version/* compilation/* 
         "echo $f: $(base64 -w0 $f); done; cat uuid"
 
 
-def debug(guest, file):
-    lines = guest.run(f"cat /sys/kernel/debug/xpv/{file}").out.splitlines()
-    return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
-
-
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory):
     """Files for guests: Xen's own test of a store, and a vchan program with
@@ -121,7 +116,7 @@ def test_nodes(xpv):
     """Debian's tools over the nodes, in short; the long of it is below."""
     xpv.load_xpv()
     xpv.wait_for_disk()
-    watches = debug(xpv, "xenbus")["watches"]
+    watches = xpv.counts("xenbus")["watches"]
     assert xpv.run("stat -c '%a %U %F' /dev/xen/*").out.split("\n")[:-1] == ["600 root character special file"] * 4
     said = xpv.run(STORE_TOOLS, timeout=300).out
     assert "+ xenstore-read data/lab/a data/lab/b\n1\ntwo words\n= 0\n" in said
@@ -129,7 +124,7 @@ def test_nodes(xpv):
     seen = [line for line in xpv.run(WATCH, timeout=300).out.splitlines() if line]
     assert seen == ["data/lab", "data/lab/a", "data/lab/b/c", "data/lab/b/d", "data/lab/b", "data/lab/a"]
     xpv.run("xenstore-watch data & sleep 2; kill -9 $!; wait", check=False)
-    until(lambda: debug(xpv, "xenbus")["watches"] == watches)
+    until(lambda: xpv.counts("xenbus")["watches"] == watches)
     assert "uuid" in xpv.run("ls /sys/hypervisor").out
     xpv.unload_xpv()
 
@@ -157,7 +152,7 @@ def test_store_tools(owned, stock, host):
     assert ours.run("stat -c '%a %U %F' /dev/xen/*").out.split("\n")[:-1] \
         == ["600 root character special file"] * 4
 
-    watches, open_watches = xenstate.watches(host, ours.domid), debug(ours, "xenbus")["watches"]
+    watches, open_watches = xenstate.watches(host, ours.domid), ours.counts("xenbus")["watches"]
     for script in (STORE_TOOLS, WATCH):
         got = same_for_all(ours, ours.run(script, timeout=300).out)
         wanted = same_for_all(theirs, theirs.run(script, timeout=300).out)
@@ -172,7 +167,7 @@ def test_store_tools(owned, stock, host):
     # A client that dies takes its watches and transactions with it.
     ours.run("for i in 1 2 3 4 5; do xenstore-watch data device & done; sleep 2; kill -9 $(jobs -p); wait",
              check=False)
-    until(lambda: debug(ours, "xenbus")["watches"] == open_watches)
+    until(lambda: ours.counts("xenbus")["watches"] == open_watches)
     until(lambda: xenstate.watches(host, ours.domid) == watches)
 
     # Sixteen at once, each with its own nodes, some killed on their way.
@@ -189,15 +184,15 @@ def test_store_tools(owned, stock, host):
         done
         for client in $clients; do wait $client || exit 1; done
         xenstore-rm data/many""", timeout=600)
-    until(lambda: debug(ours, "xenbus")["watches"] == open_watches)
-    assert debug(ours, "xenbus")["in_flight"] == 0 and debug(ours, "xenbus")["timed_out"] == 0
+    until(lambda: ours.counts("xenbus")["watches"] == open_watches)
+    assert ours.counts("xenbus")["in_flight"] == 0 and ours.counts("xenbus")["timed_out"] == 0
 
     # While a node is open its module stays.
     holder = ours.start("exec xenstore-watch data")
-    until(lambda: debug(ours, "xenbus")["watches"] == open_watches + 1)
+    until(lambda: ours.counts("xenbus")["watches"] == open_watches + 1)
     assert ours.run("rmmod xpv_xenbus", check=False).status != 0
     holder.kill()
-    until(lambda: debug(ours, "xenbus")["watches"] == open_watches)
+    until(lambda: ours.counts("xenbus")["watches"] == open_watches)
 
     *lines, uuid = ours.run(SYSFS).out.splitlines()
     *wanted, _ = theirs.run(SYSFS).out.splitlines()
@@ -324,7 +319,7 @@ def exchange(server, client, megabytes):
 def nothing_left(guest):
     """Neither grants nor mappings nor ports of user space, though their processes are gone."""
     def clean():
-        now = debug(guest, "gnttab")
+        now = guest.counts("gnttab")
         ports = guest.run("grep -c evtchn: /sys/kernel/debug/xpv/evtchn", check=False).out.strip()
         return now["parked"] == 0 and now["foreign"] == 0 and now["foreign stuck"] == 0 \
             and now["lost"] == 0 and ports == "0"

@@ -358,9 +358,9 @@ class Guest:
                  timeout=timeout)
         return "/sys/kernel/tracing"
 
-    def grant_counts(self):
-        """xpv's counts of grants, by name."""
-        lines = self.run("cat /sys/kernel/debug/xpv/gnttab").out.splitlines()
+    def counts(self, part):
+        """What xpv counts in debugfs, by name; of "gnttab" or "xenbus"."""
+        lines = self.run(f"cat /sys/kernel/debug/xpv/{part}").out.splitlines()
         return {name.strip(): int(value) for name, value in (line.rsplit(None, 1) for line in lines)}
 
     def wait_for_disk(self, number=0):
