@@ -191,10 +191,10 @@ class Measured:
         are connected, and the longest chain of them; its hypercalls until a
         block was read."""
         numbers = [number for _, number in disks(self.case.disks)]
-        tracing = f"{self.tracing}/instances/bench"
         if self.xpv:
-            self.guest.run(f"mkdir {tracing}; echo 1 >{tracing}/events/xpv_xenbus/enable; "
-                           f"echo 1 >{tracing}/events/power/suspend_resume/enable")
+            tracing = xenbus.trace_of_requests(self.guest)
+            xenbus.switch(self.guest, tracing, 1)
+            self.guest.run(f"echo 1 >{tracing}/events/power/suspend_resume/enable")
         self.guest.run(f"cd /tmp; setsid {AS_LOAD} ./reads {self.node} >reads.out 2>&1 & echo $! >/tmp/reads.pid")
         self.guest.save(IMAGE)
         xenbus.log_requests(self.host)

@@ -6,9 +6,11 @@ against the kernel's own on the same Xen.
 (tests/lab/inside/storetool.py), and are over when all frontends have written
 that they are connected. The requests are those of the guest's domain in
 xenstored's own log. How many of them had to wait for one another is known of
-xpv by its tracepoints: a request is one step further than the furthest one
-that had been answered when it was made. The kernel's own has one thread for
-its devices, which waits for each answer: there each request is a step.
+xpv by its tracepoints and a probe where tasks wait for an answer: a request is
+one step further than the furthest one that had been answered when it was made;
+requests that a task makes at once are as far as the first of them. The kernel's
+own has one thread for its devices, which waits for each answer: there each
+request is a step.
 
 What the guest notifies is among its event channel hypercalls, which Xen's own
 trace has.
@@ -40,7 +42,11 @@ OF_DISK = re.compile(r"(?:device/vbd|backend/vbd/\d+)/(\d+)")
 # What is asked for other reasons than devices.
 NOT_FOR_DEVICES = re.compile(r"(?:control|memory)/")
 IN = re.compile(r"IN (\S+) \d{8} \d\d:\d\d:\d\d (\S+) \((.*)\)$")
-EVENT = re.compile(r"\s([\d.]+): xpv_store_(request|reply): .*\bpath=(\S*) .*\bid=(\d+)\s*$")
+# Of the one function that waits for answers.
+PROBE = "p:xpv_bench/waits xpv_wait_for_completion"
+EVENT = re.compile(r"-(?P<task>\d+)\s+\[\d+\] .*\s(?P<time>[\d.]+): "
+                   r"(?:xpv_store_(?P<kind>request|reply): .*\boperation=(?P<operation>\S+) path=(?P<path>\S*) "
+                   r".*\bid=(?P<id>\d+)|waits: .*)\s*$")
 
 
 def requests(log):
@@ -76,30 +82,50 @@ def for_devices(asked):
     return sum(not NOT_FOR_DEVICES.match(text) for _, text in asked)
 
 
+def trace_of_requests(guest):
+    """xpv's, in a directory of its own; not switched on."""
+    root = guest.tracefs(PATIENCE)
+    guest.run(f"mkdir {root}/instances/bench; echo '{PROBE}' >>{root}/kprobe_events", timeout=PATIENCE)
+    return f"{root}/instances/bench"
+
+
+def switch(guest, trace, on):
+    guest.run(f"for group in xpv_xenbus xpv_bench; do echo {on} >{trace}/events/$group/enable; done", timeout=PATIENCE)
+
+
 def steps(events):
-    """The length of the longest chain of requests in (kind, id) in the order of time."""
-    depth, furthest = {}, 0
-    for kind, ident in events:
-        if kind == "request":
-            depth[ident] = furthest + 1
-        elif ident in depth:
-            furthest = max(furthest, depth.pop(ident))
+    """The length of the longest chain of requests in events in the order of time."""
+    depth, furthest, at_once = {}, 0, {}
+    for event in events:
+        task, operation = event["task"], event["operation"]
+        if event["kind"] == "request":
+            # Those of another kind may have become necessary by what another task was told.
+            if at_once.get(task, ("", 0))[0] != operation:
+                at_once[task] = operation, furthest + 1
+            depth[event["id"]] = at_once[task][1]
+        elif event["kind"] == "reply":
+            furthest = max(furthest, depth.pop(event["id"], 0))
+        else:
+            at_once.pop(task, None)
     return max([furthest, *depth.values()])
 
 
 def chains(trace, numbers):
     """The longest chain of all for devices, and of one disk's requests, until the last disk is connected."""
-    found = [match.groups() for match in map(EVENT.search, trace.splitlines()) if match and not NOT_FOR_DEVICES.match(match[3])]
-    found.sort(key=lambda event: float(event[0]))
+    found = [match.groupdict(default="") for match in map(EVENT.search, trace.splitlines())
+             if match and not NOT_FOR_DEVICES.match(match["path"] or "")]
+    if all(event["kind"] for event in found):
+        sys.exit("the trace has nobody who waits: its probe does not work")
+    found.sort(key=lambda event: float(event["time"]))
     ends = {}       # the last write of each disk's state; nothing comes after Connected
-    for place, (_, kind, path, _) in enumerate(found):
-        if kind == "reply" and re.search(r"device/vbd/\d+/state$", path):
-            ends[disk_of(path)] = place
+    for place, event in enumerate(found):
+        if event["kind"] == "reply" and re.search(r"device/vbd/\d+/state$", event["path"]):
+            ends[disk_of(event["path"])] = place
     if set(numbers) - set(ends):
         sys.exit(f"the trace has no end of {sorted(set(numbers) - set(ends))}")
     found = found[:max(ends[number] for number in numbers) + 1]
-    of_one = [steps([(kind, ident) for _, kind, path, ident in found if disk_of(path) == number]) for number in numbers]
-    return steps([(kind, ident) for _, kind, _, ident in found]), max(of_one)
+    of_one = [steps([event for event in found if not event["kind"] or disk_of(event["path"]) == number]) for number in numbers]
+    return steps(found), max(of_one)
 
 
 class Measured:
@@ -109,8 +135,7 @@ class Measured:
         self.guest, self.host, self.tool, self.device = guest, guest.host, tool, device
         self.traced = guest.drivers == "xpv"
         if self.traced:
-            self.tracing = f"{guest.tracefs(PATIENCE)}/instances/bench"
-            guest.run(f"mkdir {self.tracing}", timeout=PATIENCE)
+            self.tracing = trace_of_requests(guest)
         self.connection = self._connection()
 
     def _connection(self):
@@ -135,7 +160,7 @@ class Measured:
 
     def _trace(self, on):
         if self.traced:
-            self.guest.run(f"echo {on} >{self.tracing}/events/xpv_xenbus/enable", timeout=PATIENCE)
+            switch(self.guest, self.tracing, on)
 
     def _appear(self, numbers):
         return self.tool.add(self.guest, numbers, "--device", self.device, wait=PATIENCE)

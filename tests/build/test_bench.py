@@ -26,10 +26,10 @@ IN 0x5581 20261121 11:22:34 READ (late )
 CONNECTED = 6
 
 EVENTS = [
-    ("request", "XS_DIRECTORY", "device", 1), ("reply", "XS_DIRECTORY", "device", 1),
+    ("request", "XS_DIRECTORY", "device", 1), ("waits",), ("reply", "XS_DIRECTORY", "device", 1),
     # Two at once are one step.
-    ("request", "XS_READ", "device/vbd/51712/backend", 2), ("request", "XS_READ", "device/vbd/51728/backend", 3),
-    ("reply", "XS_READ", "device/vbd/51728/backend", 3), ("reply", "XS_READ", "device/vbd/51712/backend", 2),
+    ("request", "XS_READ", "device/vbd/51712/backend", 2), ("reply", "XS_READ", "device/vbd/51712/backend", 2),
+    ("request", "XS_READ", "device/vbd/51728/backend", 3), ("waits",), ("reply", "XS_READ", "device/vbd/51728/backend", 3),
     ("request", "XS_READ", "/local/domain/0/backend/vbd/3/51712/state", 4),
     ("reply", "XS_READ", "/local/domain/0/backend/vbd/3/51712/state", 4),
     # No device waits for it.
@@ -60,11 +60,20 @@ def benchmark(name):
 
 def trace():
     lines = ["# tracer: nop"]
-    for place, (kind, operation, path, ident) in enumerate(EVENTS):
+    for place, (kind, *what) in enumerate(EVENTS):
+        if kind == "waits":
+            lines.append(f"  xpv-bus-88   [000] ..... 341.{place:06}: waits: (xpv_wait_for_completion+0x0/0x60 [xpv_lib])")
+            continue
+        operation, path, ident = what
+        task = "xpv-bus-88  " if kind == "request" else "irq/55-xenstore-228"
         result = " result=0 us=12" if kind == "reply" else ""
-        lines.append(f"  xpv-bus-88   [000] d..1.   341.{place:06}: xpv_store_{kind}: transaction=0 "
+        lines.append(f"  {task} [000] d..1.   341.{place:06}: xpv_store_{kind}: transaction=0 "
                      f"operation={operation} path={path}{result} id={ident}")
     return "\n".join(lines)
+
+
+def step(task, kind, operation="", ident=""):
+    return {"task": task, "kind": kind, "operation": operation, "id": ident}
 
 
 def test_requests(xenbus):
@@ -81,11 +90,23 @@ def test_requests(xenbus):
 def test_chains(xenbus):
     """Directory, backend, state, write; for a disk without the first one."""
     assert xenbus.chains(trace(), [51712, 51728]) == (4, 3)
-    assert xenbus.steps([("request", 1), ("request", 2), ("reply", 1), ("reply", 2)]) == 1
     assert xenbus.steps([]) == 0
     assert xenbus.for_devices([("DIRECTORY", "device "), ("TRANSACTION_START", " "), ("WRITE", "control/feature-suspend 1")]) == 2
     with pytest.raises(SystemExit):
         xenbus.chains(trace(), [51744])
+    with pytest.raises(SystemExit):
+        xenbus.chains("\n".join(line for line in trace().splitlines() if "waits" not in line), [51712])
+
+
+def test_what_waits(xenbus):
+    """A request that its task makes before it waits is no step further, whatever was answered meanwhile."""
+    first, answer = step("1", "request", "XS_READ", "a"), step("2", "reply", "XS_READ", "a")
+    assert xenbus.steps([first, answer, step("1", "request", "XS_READ", "b")]) == 1
+    assert xenbus.steps([first, answer, step("1", ""), step("1", "request", "XS_READ", "b")]) == 2
+    assert xenbus.steps([first, answer, step("2", ""), step("1", "request", "XS_READ", "b")]) == 1
+    # It may have been told by the one who got the answer.
+    assert xenbus.steps([first, answer, step("3", "request", "XS_READ", "b")]) == 2
+    assert xenbus.steps([first, answer, step("1", "request", "XS_WRITE", "b")]) == 2
 
 
 def test_kinds(tmp_path):
