@@ -44,9 +44,8 @@ NOT_FOR_DEVICES = re.compile(r"(?:control|memory)/")
 IN = re.compile(r"IN (\S+) \d{8} \d\d:\d\d:\d\d (\S+) \((.*)\)$")
 # Of the one function that waits for answers.
 PROBE = "p:xpv_bench/waits xpv_wait_for_completion"
-EVENT = re.compile(r"-(?P<task>\d+)\s+\[\d+\] .*\s(?P<time>[\d.]+): "
-                   r"(?:xpv_store_(?P<kind>request|reply): .*\boperation=(?P<operation>\S+) path=(?P<path>\S*) "
-                   r".*\bid=(?P<id>\d+)|waits: .*)\s*$")
+EVENT = re.compile(r"-(?P<task>\d+)\s+\[\d+\] .*\s(?P<time>[\d.]+): (?:xpv_store_)?(?P<kind>request|reply|waits): "
+                   r"(?:.*\boperation=(?P<operation>\S+) path=(?P<path>\S*) .*\bid=(?P<id>\d+)|\(.*\))\s*$")
 
 
 def requests(log):
@@ -90,6 +89,7 @@ def trace_of_requests(guest):
 
 
 def switch(guest, trace, on):
+    """1 or 0: that trace's events."""
     guest.run(f"for group in xpv_xenbus xpv_bench; do echo {on} >{trace}/events/$group/enable; done", timeout=PATIENCE)
 
 
@@ -103,18 +103,18 @@ def steps(events):
             if at_once.get(task, ("", 0))[0] != operation:
                 at_once[task] = operation, furthest + 1
             depth[event["id"]] = at_once[task][1]
-        elif event["kind"] == "reply":
-            furthest = max(furthest, depth.pop(event["id"], 0))
-        else:
+        elif event["kind"] == "waits":
             at_once.pop(task, None)
+        else:
+            furthest = max(furthest, depth.pop(event["id"], 0))
     return max([furthest, *depth.values()])
 
 
 def chains(trace, numbers):
     """The longest chain of all for devices, and of one disk's requests, until the last disk is connected."""
-    found = [match.groupdict(default="") for match in map(EVENT.search, trace.splitlines())
-             if match and not NOT_FOR_DEVICES.match(match["path"] or "")]
-    if all(event["kind"] for event in found):
+    found = [match.groupdict(default="") for match in map(EVENT.search, trace.splitlines()) if match]
+    found = [event for event in found if not NOT_FOR_DEVICES.match(event["path"])]
+    if all(event["kind"] != "waits" for event in found):
         sys.exit("the trace has nobody who waits: its probe does not work")
     found.sort(key=lambda event: float(event["time"]))
     ends = {}       # the last write of each disk's state; nothing comes after Connected
@@ -124,7 +124,7 @@ def chains(trace, numbers):
     if set(numbers) - set(ends):
         sys.exit(f"the trace has no end of {sorted(set(numbers) - set(ends))}")
     found = found[:max(ends[number] for number in numbers) + 1]
-    of_one = [steps([event for event in found if not event["kind"] or disk_of(event["path"]) == number]) for number in numbers]
+    of_one = [steps([event for event in found if event["kind"] == "waits" or disk_of(event["path"]) == number]) for number in numbers]
     return steps(found), max(of_one)
 
 

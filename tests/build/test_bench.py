@@ -101,11 +101,13 @@ def test_chains(xenbus):
 def test_what_waits(xenbus):
     """A request that its task makes before it waits is no step further, whatever was answered meanwhile."""
     first, answer = step("1", "request", "XS_READ", "a"), step("2", "reply", "XS_READ", "a")
+    second = step("3", "request", "XS_READ", "b")
+    assert xenbus.steps([first, second, answer, step("2", "reply", "XS_READ", "b")]) == 1
     assert xenbus.steps([first, answer, step("1", "request", "XS_READ", "b")]) == 1
-    assert xenbus.steps([first, answer, step("1", ""), step("1", "request", "XS_READ", "b")]) == 2
-    assert xenbus.steps([first, answer, step("2", ""), step("1", "request", "XS_READ", "b")]) == 1
+    assert xenbus.steps([first, answer, step("1", "waits"), step("1", "request", "XS_READ", "b")]) == 2
+    assert xenbus.steps([first, answer, step("2", "waits"), step("1", "request", "XS_READ", "b")]) == 1
     # It may have been told by the one who got the answer.
-    assert xenbus.steps([first, answer, step("3", "request", "XS_READ", "b")]) == 2
+    assert xenbus.steps([first, answer, second]) == 2
     assert xenbus.steps([first, answer, step("1", "request", "XS_WRITE", "b")]) == 2
 
 
