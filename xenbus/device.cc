@@ -196,6 +196,12 @@ void xpv_device::fail(int error, const char *text)
 	schedule();
 }
 
+void xpv_device::retired()
+{
+	write_once(retired_, true);
+	schedule();
+}
+
 void xpv_device::go_on()
 {
 	gate_.open();

@@ -67,6 +67,8 @@ public:
 	void prepare_unbind(const xpv_frontend_driver &driver);
 	/* Any context. */
 	void fail(int error, const char *text);
+	/* The driver's retire() is done. Any context. */
+	void retired();
 
 	[[nodiscard]] const xpv::DeviceIdentity &identity() const
 	{
@@ -148,6 +150,7 @@ private:
 	/* Marks, left without mutex_. */
 	bool vanished_ = false;
 	bool stop_ = false;
+	bool retired_ = false; /* by the driver */
 	bool silenced_ = false; /* the store takes too long: close without it */
 	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;
 	bool backend_event_ = false;

@@ -108,6 +108,11 @@ void xpv_device_fail_text(struct xpv_device *device, int error, const char *text
 	device->fail(error, text);
 }
 
+void xpv_device_retired(struct xpv_device *device)
+{
+	device->retired();
+}
+
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver)
 {
 	return device->bind(*driver);

@@ -342,6 +342,7 @@ EXPORT_SYMBOL_GPL(xpv_device_read_backend);
 EXPORT_SYMBOL_GPL(xpv_device_read_own);
 EXPORT_SYMBOL_GPL(xpv_device_publish);
 EXPORT_SYMBOL_GPL(xpv_device_initialised);
+EXPORT_SYMBOL_GPL(xpv_device_retired);
 
 MODULE_DESCRIPTION("xpv: xenstore client and device bus");
 MODULE_AUTHOR("The xpv authors");

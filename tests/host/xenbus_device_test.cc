@@ -140,9 +140,13 @@ const xpv_frontend_driver driver = {
 	.negotiate = negotiate,
 	.connect = connect,
 	.backend_changed = backend_changed,
-	.disconnect = disconnect,
 	.connection_lost = connection_lost,
+	.retire = nullptr,
+	.disconnect = disconnect,
 	.remove = remove,
+	.hold = nullptr,
+	.drain = nullptr,
+	.go_on = nullptr,
 };
 
 std::string frontend(const std::string &id)
