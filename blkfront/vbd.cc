@@ -55,8 +55,11 @@ Status xpv_vbd::make_channel()
 			       status(xpv_event_channel_rebind_unbound(channel_, backend)) :
 			       Status();
 	xpv_event_channel *channel = nullptr;
-	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, identity_.name, XPV_EVENT_HARD, on_event,
-						       reinterpret_cast<xpv_event_context *>(this), &channel)));
+	const xpv_event_channel_args args = { .name = identity_.name,
+					      .flags = XPV_EVENT_HARD,
+					      .handler = on_event,
+					      .context = reinterpret_cast<xpv_event_context *>(this) };
+	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, &args, &channel)));
 	write_once(channel_, channel);
 	return {};
 }

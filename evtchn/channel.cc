@@ -4,6 +4,7 @@
 
 #include "evtchn/abi.hh"
 #include "evtchn/channels.hh"
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "hypervisor/hypercall.hh"
 #include "lib/log.hh"
@@ -12,13 +13,6 @@
 namespace xpv {
 
 namespace {
-
-struct Handler {
-	const char *name;
-	unsigned int flags;
-	xpv_event_handler *function;
-	xpv_event_context *context;
-};
 
 constinit xpv_lock_class channel_class = {};
 constinit xpv_lock_class backoff_class = {};
@@ -48,7 +42,7 @@ struct Binding {
  * On failure the port is as it was; an own one is the caller's to close.
  * EAGAIN: the port went in a restore that came between.
  */
-Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler, unsigned int restores)
+Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel_args &args, unsigned int restores)
 {
 	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_ERANGE);
@@ -59,10 +53,10 @@ Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler,
 	channel->source = binding.source;
 	channel->cpu = binding.cpu;
 	channel->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
-	channel->handler = handler.function;
-	channel->context = handler.context;
+	channel->handler = args.handler;
+	channel->context = args.context;
 	channel->hidden = static_cast<unsigned int>(Hidden::Irq);
-	xpv_format(channel->name, sizeof(channel->name), "%s", handler.name);
+	xpv_format(channel->name, sizeof(channel->name), "%s", args.name);
 	channel->lock.init("xpv event channel", channel_class);
 	xpv_work_init(&channel->end_backoff, end_backoff, reinterpret_cast<xpv_work_context *>(channel.get()),
 		      "xpv_event_backoff", &backoff_class);
@@ -73,7 +67,7 @@ Result<xpv_event_channel *> bind(const Binding &binding, const Handler &handler,
 	if (binding.fixed)
 		abi([&](auto &ports) { ports.assign(binding.port, binding.cpu); });
 	unsigned int irq = 0;
-	XPV_TRY(status(xpv_irq_bind(channel->name, handler.flags | (binding.fixed ? XPV_IRQ_FIXED : 0), binding.cpu,
+	XPV_TRY(status(xpv_irq_bind(channel->name, args.flags | (binding.fixed ? XPV_IRQ_FIXED : 0), binding.cpu,
 				    channel.get(), &irq)));
 	undo.dismiss();
 	IrqsOffGuard no_suspend;
@@ -93,14 +87,14 @@ void drop_port(Port port, unsigned int restores)
 }
 
 template <typename Open>
-int bind_own(Open open, Binding binding, const Handler &handler, xpv_event_channel **channel)
+int bind_own(Open open, Binding binding, const xpv_event_channel_args &args, xpv_event_channel **channel)
 {
 	unsigned int restores = channels->restores();
 	Result<Port> port = open();
 	if (!port.ok())
 		return port.code();
 	binding.port = port.value();
-	auto bound = bind(binding, handler, restores);
+	auto bound = bind(binding, args, restores);
 	if (!bound.ok()) {
 		drop_port(port.value(), restores);
 		return bound.code();
@@ -121,24 +115,51 @@ bool is_global(unsigned int virq)
 	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
 }
 
-} // namespace
-
-void hide(xpv_event_channel &channel, Hidden reason)
+bool is_hidden(const xpv_event_channel &channel, Hidden reason)
 {
-	SpinGuard guard(channel.lock);
+	return channel.hidden & static_cast<unsigned int>(reason);
+}
+
+void hide_locked(xpv_event_channel &channel, Hidden reason)
+{
 	if (channel.hidden == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.mask(channel.port); });
 	channel.hidden |= static_cast<unsigned int>(reason);
 }
 
-void show(xpv_event_channel &channel, Hidden reason)
+void show_locked(xpv_event_channel &channel, Hidden reason)
 {
-	SpinGuard guard(channel.lock);
-	if (!(channel.hidden & static_cast<unsigned int>(reason)))
+	if (!is_hidden(channel, reason))
 		return;
 	channel.hidden &= ~static_cast<unsigned int>(reason);
 	if (channel.hidden == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.unmask(channel.port); });
+}
+
+unsigned int count_spurious(xpv_event_channel &channel)
+{
+	channel.spurious++;
+	return channel.backoff.after_spurious(channel.events);
+}
+
+void begin_backoff(xpv_event_channel &channel, unsigned int wait_ms)
+{
+	xpv_trace_event_backoff(channel.port, wait_ms);
+	xpv_work_schedule(&channel.end_backoff, wait_ms);
+}
+
+} // namespace
+
+void hide(xpv_event_channel &channel, Hidden reason)
+{
+	SpinGuard guard(channel.lock);
+	hide_locked(channel, reason);
+}
+
+void show(xpv_event_channel &channel, Hidden reason)
+{
+	SpinGuard guard(channel.lock);
+	show_locked(channel, reason);
 }
 
 } // namespace xpv
@@ -149,51 +170,44 @@ extern "C" {
 
 /* ---- The contract ---- */
 
-int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const char *name, unsigned int flags,
-				    xpv_event_handler *handler, struct xpv_event_context *context,
+int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const struct xpv_event_channel_args *args,
 				    struct xpv_event_channel **channel)
 {
-	return xpv::bind_own([=] { return xpv::evtchn_alloc_unbound(remote); }, {}, { name, flags, handler, context },
-			     channel);
+	return xpv::bind_own([=] { return xpv::evtchn_alloc_unbound(remote); }, {}, *args, channel);
 }
 
-int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port, const char *name,
-				       unsigned int flags, xpv_event_handler *handler,
-				       struct xpv_event_context *context, struct xpv_event_channel **channel)
+int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port,
+				       const struct xpv_event_channel_args *args, struct xpv_event_channel **channel)
 {
-	return xpv::bind_own([=] { return xpv::evtchn_bind_interdomain(remote, port); }, {},
-			     { name, flags, handler, context }, channel);
+	return xpv::bind_own([=] { return xpv::evtchn_bind_interdomain(remote, port); }, {}, *args, channel);
 }
 
-int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char *name, unsigned int flags,
-				xpv_event_handler *handler, struct xpv_event_context *context,
+int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const struct xpv_event_channel_args *args,
 				struct xpv_event_channel **channel)
 {
 	bool global = xpv::is_global(virq);
 	if ((global && cpu != 0) || cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
 	return xpv::bind_own([=] { return xpv::evtchn_bind_virq(virq, xpv_vcpu_of_cpu(cpu)); },
-			     { .source = { xpv::Source::Virq, virq }, .fixed = !global, .cpu = cpu },
-			     { name, flags, handler, context }, channel);
+			     { .source = { xpv::Source::Virq, virq }, .fixed = !global, .cpu = cpu }, *args, channel);
 }
 
-int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int flags, xpv_event_handler *handler,
-			       struct xpv_event_context *context, struct xpv_event_channel **channel)
+int xpv_event_channel_bind_ipi(unsigned int cpu, const struct xpv_event_channel_args *args,
+			       struct xpv_event_channel **channel)
 {
 	if (cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
 	return xpv::bind_own([=] { return xpv::evtchn_bind_ipi(xpv_vcpu_of_cpu(cpu)); },
-			     { .source = { xpv::Source::Ipi, 0 }, .fixed = true, .cpu = cpu },
-			     { name, flags, handler, context }, channel);
+			     { .source = { xpv::Source::Ipi, 0 }, .fixed = true, .cpu = cpu }, *args, channel);
 }
 
-int xpv_event_channel_adopt(struct xpv_port port, const char *name, unsigned int flags, xpv_event_handler *handler,
-			    struct xpv_event_context *context, struct xpv_event_channel **channel)
+int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
+			    struct xpv_event_channel **channel)
 {
 	unsigned int restores = xpv::channels->restores();
 	if (!xpv::is_open(port))
 		return -XEN_ERANGE;
-	auto bound = xpv::bind({ .port = port, .adopted = true }, { name, flags, handler, context }, restores);
+	auto bound = xpv::bind({ .port = port, .adopted = true }, *args, restores);
 	if (!bound.ok())
 		return bound.code();
 	*channel = bound.value();
@@ -273,12 +287,6 @@ void xpv_event_channel_synchronize(struct xpv_event_channel *channel)
 	xpv_irq_synchronize(channel->irq);
 }
 
-void xpv_event_channel_eoi(struct xpv_event_channel *channel)
-{
-	xpv_trace_event_eoi(channel->port);
-	xpv::show(*channel, Hidden::Eoi);
-}
-
 int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority)
 {
 	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
@@ -294,13 +302,30 @@ int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned i
 
 void xpv_event_channel_spurious(struct xpv_event_channel *channel)
 {
-	channel->spurious++;
-	unsigned int wait_ms = channel->backoff.after_spurious(channel->events);
+	unsigned int wait_ms = xpv::count_spurious(*channel);
 	if (!wait_ms)
 		return;
 	xpv::hide(*channel, Hidden::Backoff);
-	xpv_trace_event_backoff(channel->port, wait_ms);
-	xpv_work_schedule(&channel->end_backoff, wait_ms);
+	xpv::begin_backoff(*channel, wait_ms);
+}
+
+void xpv_event_channel_eoi(struct xpv_event_channel *channel, unsigned int flags)
+{
+	unsigned int wait_ms = 0;
+	xpv_trace_event_eoi(channel->port);
+	{
+		/* The handler cannot run, and the counts cannot change, until the mask reason is gone. */
+		xpv::SpinGuard guard(channel->lock);
+		if (!xpv::is_hidden(*channel, Hidden::Eoi))
+			return;
+		if (flags & XPV_EOI_SPURIOUS)
+			wait_ms = xpv::count_spurious(*channel);
+		if (wait_ms)
+			xpv::hide_locked(*channel, Hidden::Backoff);
+		xpv::show_locked(*channel, Hidden::Eoi);
+	}
+	if (wait_ms)
+		xpv::begin_backoff(*channel, wait_ms);
 }
 
 /* ---- For the irq chip ---- */

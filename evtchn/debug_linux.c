@@ -8,6 +8,7 @@
 
 #include <linux/seq_file.h>
 
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "lib/debugfs.h"
 
@@ -50,12 +51,16 @@ static void on_debug_virq(struct xpv_event_context *unused)
 
 void xpv_evtchn_debug_start(void)
 {
+	static const struct xpv_event_channel_args args = {
+		.name = "xen debug",
+		.flags = XPV_EVENT_THREADED,
+		.handler = on_debug_virq,
+	};
 	int error;
 
 	xpv_debug_file_add(&table);
 	/* Xen raises it on every vCPU; one answers for all. */
-	error = xpv_event_channel_bind_virq(VIRQ_DEBUG, 0, "xen debug", XPV_EVENT_THREADED, on_debug_virq, NULL,
-					    &debug_virq);
+	error = xpv_event_channel_bind_virq(VIRQ_DEBUG, 0, &args, &debug_virq);
 	if (error)
 		pr_notice("no reports on demand: VIRQ_DEBUG: error %d\n", error);
 }

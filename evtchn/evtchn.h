@@ -3,16 +3,19 @@
  * Contract of xpv_evtchn: event channels (event_channel.h) as Linux irqs,
  * each with a name and counts in /proc/interrupts and an affinity.
  *
- * A handler runs in hard irq context, irqs off, or in a thread of its own
- * when it asked for that; the event was cleared before it runs, so events
- * that come meanwhile make it run again. A threaded handler's port is masked
- * until it is done ("late EOI"), so that a storm of events costs no more than
- * the thread. One channel's handler never runs on two CPUs at once.
+ * A handler runs in hard irq context with irqs off, or in a thread of its own
+ * (XPV_EVENT_THREADED). The pending bit is cleared before the handler runs, so
+ * an event that arrives meanwhile runs it again. The port of a threaded
+ * handler stays masked until the handler returns ("late EOI"), so a storm of
+ * events costs no more interrupts than the thread has rounds. The handler of
+ * one channel never runs on two CPUs at once.
  *
- * New channels go to the CPU that serves the fewest; from then on they follow
- * their irq's affinity, and CPUs that come and go.
+ * A new channel goes to the CPU that serves the fewest. From then on it
+ * follows the affinity of its irq.
  *
- * Errors are negative errno values.
+ * Functions return 0 or a negative errno. What only an owner of the upcall
+ * can offer (VIRQs, IPIs, priorities, ports of /dev/xen/evtchn) is in
+ * evtchn_owned.h, which no frontend includes. C++: evtchn.hh.
  */
 #ifndef XPV_EVTCHN_H
 #define XPV_EVTCHN_H
@@ -23,125 +26,112 @@
 extern "C" {
 #endif
 
-/* One end of an event channel that is bound to a handler. */
+/* A port bound to a handler. */
 struct xpv_event_channel;
-/* What the handler is about: each client has its own idea and casts. */
+/* The argument of a handler: each client casts it to a type of its own. */
 struct xpv_event_context;
 typedef void xpv_event_handler(struct xpv_event_context *context);
 
 enum xpv_event_flags {
-	XPV_EVENT_HARD = 0, /* handler in hard irq context */
+	XPV_EVENT_HARD = 0, /* handler in hard irq context, also with PREEMPT_RT and threadirqs */
 	XPV_EVENT_THREADED = 1 << 0, /* handler in a thread: may sleep */
-	XPV_EVENT_EXPLICIT_EOI = 1 << 1, /* hard: masked from before the handler until xpv_event_channel_eoi() */
+	XPV_EVENT_EXPLICIT_EOI = 1 << 1, /* hard only: masked from before the handler until xpv_event_channel_eoi() */
+};
+
+struct xpv_event_channel_args {
+	const char *name; /* in /proc/interrupts; copied */
+	unsigned int flags; /* enum xpv_event_flags */
+	xpv_event_handler *handler; /* may run before the opener returns */
+	struct xpv_event_context *context;
 };
 
 /*
- * A new port that `remote` may bind to (EVTCHNOP_alloc_unbound). `name` shows
- * in /proc/interrupts; it is copied. The handler may run before this returns.
- * Closed with xpv_event_channel_close(). Sleeping context.
+ * Allocate a port that `remote` may bind to (EVTCHNOP_alloc_unbound), and bind
+ * it to the handler. Close it with xpv_event_channel_close(). Sleeping context.
  */
-int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const char *name, unsigned int flags,
-				    xpv_event_handler *handler, struct xpv_event_context *context,
-				    struct xpv_event_channel **channel);
+XPV_MUST_CHECK int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const struct xpv_event_channel_args *args,
+						   struct xpv_event_channel **channel);
 
 /*
- * As above, over a port that the toolstack made for us (xenstore, console):
- * closing gives up the handler but leaves the port open. -EBUSY when the
- * port already has a handler, -ERANGE when there is no such port.
+ * Bind a port that the toolstack allocated (xenstore, console) to the handler.
+ * xpv_event_channel_close() leaves such a port open. -EBUSY when the port has
+ * a handler, -ERANGE when there is no such port. Sleeping context.
  */
-int xpv_event_channel_adopt(struct xpv_port port, const char *name, unsigned int flags, xpv_event_handler *handler,
-			    struct xpv_event_context *context, struct xpv_event_channel **channel);
+XPV_MUST_CHECK int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
+					   struct xpv_event_channel **channel);
 
-/* As above, connected to `port` of `remote` (EVTCHNOP_bind_interdomain). */
-int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port, const char *name,
-				       unsigned int flags, xpv_event_handler *handler,
-				       struct xpv_event_context *context, struct xpv_event_channel **channel);
+/* Connect to `port` of `remote` (EVTCHNOP_bind_interdomain). Otherwise as xpv_event_channel_alloc_unbound(). */
+XPV_MUST_CHECK int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port,
+						      const struct xpv_event_channel_args *args,
+						      struct xpv_event_channel **channel);
 
 /*
- * As above, for an interrupt that Xen itself raises (EVTCHNOP_bind_virq;
- * xen.h: VIRQ_*). One that each vCPU has of its own stays on the vCPU of
- * Linux's CPU `cpu`, which must be or have been online; a global one is
- * bound with `cpu` 0 and follows its irq's affinity. -EINVAL otherwise,
- * -EEXIST when it is bound already.
- */
-int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const char *name, unsigned int flags,
-				xpv_event_handler *handler, struct xpv_event_context *context,
-				struct xpv_event_channel **channel);
-
-/* As above, for events that we send ourselves, with notify(), to the vCPU of `cpu` (EVTCHNOP_bind_ipi). */
-int xpv_event_channel_bind_ipi(unsigned int cpu, const char *name, unsigned int flags, xpv_event_handler *handler,
-			       struct xpv_event_context *context, struct xpv_event_channel **channel);
-
-/*
- * No handler runs after this returns, and the port is closed
- * (EVTCHNOP_close) unless it was adopted. Takes no lock that delivery needs.
- * NULL is fine. Sleeping context; not from the channel's own handler.
+ * Unbind the handler, and close the port (EVTCHNOP_close) unless it was
+ * adopted. No handler runs after this returns. NULL is allowed. Sleeping
+ * context; not from the channel's own handler.
  */
 void xpv_event_channel_close(struct xpv_event_channel *channel);
 
 /*
- * A suspend that ends in another domain leaves no port behind. Channels of
- * VIRQs and IPIs are bound anew by themselves; an event that they had then is
- * delivered. All others are lost: they have no event any more, notify() says
- * -ENOTCONN, masking and closing are safe. Their owners close them and open
- * new ones, or give them a new port with the functions below, and keep irq,
- * affinity, mask and counts. A handler that is at work goes on; no event of
- * the old port comes after it.
+ * A restored domain has none of the ports that it had before. Channels of
+ * VIRQs and IPIs are bound again by evtchn, and an event that was pending is
+ * delivered. Every other channel is lost: no event arrives, notify() returns
+ * -ENOTCONN, masking and closing are safe. A handler that runs at that moment
+ * goes on; no event of the old port follows. Its owner closes it or rebinds it.
+ * Any context.
  */
 bool xpv_event_channel_lost(const struct xpv_event_channel *channel);
 /*
- * A lost channel lives on with a port that the toolstack made, or with a new
- * one that `remote` may bind to. Errors as of adopt() and alloc_unbound(),
- * -EISCONN when the channel is not lost; then it stays as it was. Sleeping context.
+ * Bind a lost channel to a port that the toolstack allocated, or to a new one
+ * that `remote` may bind to. Name, handler, affinity and the nesting of
+ * mask() are kept; the irq's number need not be. Errors as of
+ * xpv_event_channel_adopt() and xpv_event_channel_alloc_unbound(); -EISCONN
+ * when the channel is not lost. After an error the channel is as before.
+ * Sleeping context.
  */
-int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port);
-int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote);
+XPV_MUST_CHECK int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port);
+XPV_MUST_CHECK int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote);
 
-/* Our port's number, for the other end; 0 when it is lost. Any context. */
+/* The local port's number, to be written for the other end; 0 when the channel is lost. Any context. */
 struct xpv_port xpv_event_channel_port(const struct xpv_event_channel *channel);
-/* Its Linux irq. Any context. */
+/* The Linux irq. It can change when the channel is rebound. Any context. */
 unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel);
-/* Send an event to the other end (EVTCHNOP_send). -ENOTCONN when the channel is lost. Any context. */
-int xpv_event_channel_notify(struct xpv_event_channel *channel);
 /*
- * Stop and resume delivery; events that come while masked are delivered
- * after unmasking. Nests as disable_irq_nosync(). Any context.
+ * Send an event to the other end (EVTCHNOP_send). -ENOTCONN when the channel
+ * is lost. Any context, NMI and panic included: one hypercall, no lock.
+ */
+XPV_MUST_CHECK int xpv_event_channel_notify(struct xpv_event_channel *channel);
+/*
+ * Stop and resume delivery. An event that arrives while masked is delivered
+ * after unmasking. Nests as disable_irq_nosync() does. Any context but NMI.
  */
 void xpv_event_channel_mask(struct xpv_event_channel *channel);
 void xpv_event_channel_unmask(struct xpv_event_channel *channel);
-/*
- * Said by the handler, of the event that it handles: it brought nothing. When
- * such events follow each other, the next is delivered only after a while, at
- * first 4 ms, in the end a second; so an other end that sends events for
- * nothing cannot keep a vCPU busy. An event of which this is not said ends
- * that, and costs nothing. Only from the handler.
- */
-void xpv_event_channel_spurious(struct xpv_event_channel *channel);
-/*
- * The event that a handler with XPV_EVENT_EXPLICIT_EOI was told of is done
- * with: the next may come, and does if there was one meanwhile. Any context.
- */
-void xpv_event_channel_eoi(struct xpv_event_channel *channel);
-/*
- * 0 (first) to 15 (last), 7 at first: in which order events that are pending
- * together are handled. -ENOSYS under the 2-level ABI, -EINVAL. Sleeping context.
- */
-int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority);
 /* Wait until a handler that runs now has returned. Sleeping context; not from the handler. */
 void xpv_event_channel_synchronize(struct xpv_event_channel *channel);
 
-/* ---- Ports that user space opened, through /dev/xen/evtchn ---- */
-
-struct xpv_held_port;
 /*
- * Keep such a port open until it is released, whatever its user does. Ports
- * of others, the kernel's among them, are -EINVAL. Sleeping context.
+ * Spurious events: an event that carried no work. From the third in a row on
+ * the port stays masked before the next is delivered, for 4 ms at first,
+ * doubling to 1 s, so that an other end which sends events for nothing cannot
+ * keep a vCPU busy. The next event that is not reported as spurious ends that.
+ *
+ * With XPV_EVENT_EXPLICIT_EOI the owner reports it in xpv_event_channel_eoi().
+ * All other handlers call xpv_event_channel_spurious(), for the event that
+ * they handle, and call nothing for a good one. Only from the handler.
  */
-int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held);
-/* NULL is fine. Sleeping context. */
-void xpv_event_port_release(struct xpv_held_port *held);
-/* Send an event to the other end (EVTCHNOP_send). Any context. */
-int xpv_event_port_notify(struct xpv_held_port *held);
+void xpv_event_channel_spurious(struct xpv_event_channel *channel);
+
+enum xpv_eoi_flags {
+	XPV_EOI_SPURIOUS = 1 << 0, /* the event carried no work */
+};
+/*
+ * End an event of a channel with XPV_EVENT_EXPLICIT_EOI, once for each run of
+ * its handler: the next event may be delivered, and is if one arrived
+ * meanwhile. Without an event that awaits its EOI, do nothing. `flags`: enum
+ * xpv_eoi_flags. Any context but NMI, also after the handler has returned.
+ */
+void xpv_event_channel_eoi(struct xpv_event_channel *channel, unsigned int flags);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/string.h>
 
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "hypervisor/hypervisor.h"
 

@@ -123,7 +123,7 @@ void xpv_event_user::finish(const uint32_t *ports, unsigned int count)
 			if (std::exchange(held->enabled, true))
 				continue;
 		}
-		xpv_event_channel_eoi(held->channel);
+		xpv_event_channel_eoi(held->channel, 0);
 	}
 }
 
@@ -149,22 +149,24 @@ bool xpv_event_user::permits(const xpv_event_user_binding &binding) const
 
 Status xpv_event_user::open(const xpv_event_user_binding &binding, HeldPort &held)
 {
-	auto handler = [](xpv_event_context *context) {
-		auto &its = *reinterpret_cast<HeldPort *>(context);
-		its.user.event(its);
+	const xpv_event_channel_args args = {
+		.name = name_,
+		.flags = XPV_EVENT_HARD | XPV_EVENT_EXPLICIT_EOI,
+		.handler =
+			[](xpv_event_context *context) {
+				auto &its = *reinterpret_cast<HeldPort *>(context);
+				its.user.event(its);
+			},
+		.context = reinterpret_cast<xpv_event_context *>(&held),
 	};
-	auto *context = reinterpret_cast<xpv_event_context *>(&held);
-	constexpr unsigned int flags = XPV_EVENT_HARD | XPV_EVENT_EXPLICIT_EOI;
 	switch (binding.kind) {
 	case XPV_EVENT_USER_VIRQ:
-		return status(xpv_event_channel_bind_virq(binding.virq, 0, name_, flags, handler, context,
-							  &held.channel));
+		return status(xpv_event_channel_bind_virq(binding.virq, 0, &args, &held.channel));
 	case XPV_EVENT_USER_INTERDOMAIN:
-		return status(xpv_event_channel_bind_interdomain(binding.remote, binding.remote_port, name_, flags,
-								 handler, context, &held.channel));
+		return status(xpv_event_channel_bind_interdomain(binding.remote, binding.remote_port, &args,
+								 &held.channel));
 	case XPV_EVENT_USER_UNBOUND:
-		return status(xpv_event_channel_alloc_unbound(binding.remote, name_, flags, handler, context,
-							      &held.channel));
+		return status(xpv_event_channel_alloc_unbound(binding.remote, &args, &held.channel));
 	}
 	return Error(XEN_EINVAL);
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "lib/guard.hh"
 #include "lib/list.hh"

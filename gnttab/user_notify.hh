@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "evtchn/evtchn.h"
+#include "evtchn/evtchn_owned.h"
 #include "gnttab/linux.h"
 #include "lib/result.hh"
 

@@ -17,6 +17,9 @@
 #include <stdint.h>
 #endif
 
+/* The compiler warns of a caller that ignores the result. */
+#define XPV_MUST_CHECK __attribute__((warn_unused_result))
+
 /* A domain (xen.h: domid_t). */
 struct xpv_domid {
 	uint16_t value;

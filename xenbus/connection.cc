@@ -94,8 +94,11 @@ Status Connection::open(unsigned int timeout_ms)
 		return Error(XEN_ENOMEM);
 	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
 	/* Events that come before the client is started find it not running. */
-	XPV_TRY(status(xpv_event_channel_adopt(place.port, "xenstore", XPV_EVENT_THREADED, on_event,
-					       reinterpret_cast<xpv_event_context *>(this), &channel)));
+	const xpv_event_channel_args args = { .name = "xenstore",
+					      .flags = XPV_EVENT_THREADED,
+					      .handler = on_event,
+					      .context = reinterpret_cast<xpv_event_context *>(this) };
+	XPV_TRY(status(xpv_event_channel_adopt(place.port, &args, &channel)));
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
 	return store.client.start(page(), Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) },

@@ -212,6 +212,12 @@ static int echo_negotiate(struct xpv_device *device)
 {
 	struct echo *echo = echo_of(device);
 	struct xpv_domid backend = xpv_device_backend_domain(device);
+	const struct xpv_event_channel_args args = {
+		.name = "xpvecho",
+		.flags = XPV_EVENT_HARD,
+		.handler = on_event,
+		.context = (struct xpv_event_context *)echo,
+	};
 	struct xpv_event_channel *channel;
 	char reference[16], port[16];
 	struct xpv_store_write_item items[] = {
@@ -230,8 +236,7 @@ static int echo_negotiate(struct xpv_device *device)
 		xpv_pages_free(echo->page, 0);
 		return error;
 	}
-	error = xpv_event_channel_alloc_unbound(backend, "xpvecho", XPV_EVENT_HARD, on_event,
-						(struct xpv_event_context *)echo, &channel);
+	error = xpv_event_channel_alloc_unbound(backend, &args, &channel);
 	if (!error) {
 		WRITE_ONCE(echo->channel, channel);
 		snprintf(reference, sizeof(reference), "%u", echo->reference.value);

@@ -101,12 +101,11 @@ int channel_error;
 
 extern "C" {
 
-int xpv_event_channel_alloc_unbound(xpv_domid, const char *, unsigned int, xpv_event_handler *handler,
-				    xpv_event_context *context, xpv_event_channel **channel)
+int xpv_event_channel_alloc_unbound(xpv_domid, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	if (channel_error)
 		return channel_error;
-	*channel = the_channel = new xpv_event_channel{ handler, context };
+	*channel = the_channel = new xpv_event_channel{ args->handler, args->context };
 	return 0;
 }
 void xpv_event_channel_close(xpv_event_channel *channel)

@@ -9,6 +9,7 @@
 
 #include "evtchn/abi.hh"
 #include "evtchn/channel.hh"
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/linux.h"
@@ -90,8 +91,15 @@ constexpr Domid dom0 = { 0 };
 struct Events {
 	unsigned int count = 0;
 	static void add(xpv_event_context *context) { reinterpret_cast<Events *>(context)->count++; }
-	[[nodiscard]] xpv_event_context *context() { return reinterpret_cast<xpv_event_context *>(this); }
+	[[nodiscard]] const xpv_event_channel_args *args(const char *name)
+	{
+		args_ = { name, XPV_EVENT_HARD, add, reinterpret_cast<xpv_event_context *>(this) };
+		return &args_;
+	}
 	unsigned int take() { return std::exchange(count, 0); }
+
+private:
+	xpv_event_channel_args args_ = {};
 };
 
 class EvtchnSuspend : public testing::TestWithParam<xpv_evtchn_abi> {
@@ -133,9 +141,7 @@ protected:
 	xpv_event_channel *open(Events &events, unsigned int cpu = 0)
 	{
 		xpv_event_channel *channel = nullptr;
-		EXPECT_EQ(xpv_event_channel_alloc_unbound(dom0, "disk", XPV_EVENT_HARD, Events::add, events.context(),
-							  &channel),
-			  0);
+		EXPECT_EQ(xpv_event_channel_alloc_unbound(dom0, events.args("disk"), &channel), 0);
 		EXPECT_EQ(xpv_event_channel_move(channel, cpu), 0);
 		return channel;
 	}
@@ -198,10 +204,10 @@ TEST_P(EvtchnSuspend, NothingIsPendingForVcpusThatGetNoUpcalls)
 {
 	Events early, late;
 	xpv_event_channel *before = nullptr, *after = nullptr;
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, early.context(), &before), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, early.args("ipi"), &before), 0);
 	unreached.insert(1);
 	xpv_channels_cpu_dead(1);
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, late.context(), &after), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, late.args("ipi"), &after), 0);
 	for (xpv_event_channel *channel : { before, after })
 		EXPECT_EQ(xpv_event_channel_notify(channel), 0);
 	EXPECT_FALSE(read_once(xpv_vcpu_info(1)->evtchn_upcall_pending));
@@ -257,14 +263,9 @@ TEST_P(EvtchnSuspend, VirqsAndIpisAreBoundAgainWhereTheyWere)
 	/* So that the ports have other numbers afterwards. */
 	Events passing;
 	xpv_event_channel *first = open(passing);
-	ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, "global", XPV_EVENT_HARD, Events::add, global.context(),
-					      &channels[0]),
-		  0);
-	ASSERT_EQ(xpv_event_channel_bind_virq(VIRQ_DEBUG, 1, "own", XPV_EVENT_HARD, Events::add, own.context(),
-					      &channels[1]),
-		  0);
-	ASSERT_EQ(xpv_event_channel_bind_ipi(big_cpu, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channels[2]),
-		  0);
+	ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, global.args("global"), &channels[0]), 0);
+	ASSERT_EQ(xpv_event_channel_bind_virq(VIRQ_DEBUG, 1, own.args("own"), &channels[1]), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(big_cpu, ipi.args("ipi"), &channels[2]), 0);
 	ASSERT_EQ(xpv_event_channel_move(channels[0], 2), 0);
 	uint32_t before = xpv_event_channel_port(channels[0]).value;
 	restore();
@@ -291,12 +292,9 @@ TEST_P(EvtchnSuspend, EventsThatWereUnderWayComeOnce)
 {
 	Events pending, masked, threaded;
 	xpv_event_channel *channels[3] = {};
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "pending", XPV_EVENT_HARD, Events::add, pending.context(), &channels[0]),
-		  0);
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "masked", XPV_EVENT_HARD, Events::add, masked.context(), &channels[1]), 0);
-	ASSERT_EQ(xpv_event_channel_bind_ipi(2, "threaded", XPV_EVENT_HARD, Events::add, threaded.context(),
-					     &channels[2]),
-		  0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, pending.args("pending"), &channels[0]), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, masked.args("masked"), &channels[1]), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(2, threaded.args("threaded"), &channels[2]), 0);
 	xpv_event_channel_mask(channels[1]);
 	/* Its thread is at work, and one more event came. */
 	xpv_event_channel_begin_threaded(channels[2]);
@@ -322,7 +320,7 @@ TEST_P(EvtchnSuspend, LostChannelsAreGivenNewPorts)
 {
 	Events disk, store;
 	xpv_event_channel *channel = open(disk, 2), *adopted = nullptr;
-	ASSERT_EQ(xpv_event_channel_adopt(Port{ 1 }, "store", XPV_EVENT_HARD, Events::add, store.context(), &adopted), 0);
+	ASSERT_EQ(xpv_event_channel_adopt(Port{ 1 }, store.args("store"), &adopted), 0);
 	EXPECT_EQ(xpv_event_channel_rebind_adopted(adopted, Port{ 3 }), -XEN_EISCONN);
 	xpv_event_channel_mask(channel);
 	unsigned int irq = xpv_event_channel_irq(channel);
@@ -379,12 +377,8 @@ TEST_P(EvtchnSuspend, EachHypercallMayFail)
 			SCOPED_TRACE(testing::Message() << call.number << ":" << call.command << " after " << skip);
 			Events ipi, virq;
 			xpv_event_channel *channels[2] = {};
-			ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(),
-							     &channels[0]),
-				  0);
-			ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, "virq", XPV_EVENT_HARD, Events::add, virq.context(),
-							      &channels[1]),
-				  0);
+			ASSERT_EQ(xpv_event_channel_bind_ipi(1, ipi.args("ipi"), &channels[0]), 0);
+			ASSERT_EQ(xpv_event_channel_bind_virq(16, 0, virq.args("virq"), &channels[1]), 0);
 			ASSERT_EQ(xpv_event_channel_move(channels[1], 1), 0);
 			begin();
 			xpv_fake_restore();
@@ -408,7 +402,7 @@ TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
 {
 	Events ipi;
 	xpv_event_channel *channel = nullptr;
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channel), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, ipi.args("ipi"), &channel), 0);
 	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
 	xpv_fake_refuse_fifo(true);
 	restore();
@@ -425,7 +419,7 @@ TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
 	ASSERT_EQ(xpv_ports_start(XPV_ABI_FIFO), 0);
 	for (unsigned int cpu : all_cpus)
 		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
-	ASSERT_EQ(xpv_event_channel_bind_ipi(1, "ipi", XPV_EVENT_HARD, Events::add, ipi.context(), &channel), 0);
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, ipi.args("ipi"), &channel), 0);
 	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
 	upcalls();
 	EXPECT_EQ(ipi.take(), 1u);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "hypervisor/linux.h"
 #include "lib/result.hh"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <map>
 
-#include "evtchn/evtchn.h"
+#include "evtchn/evtchn_owned.h"
 #include "hypervisor/hypervisor.h"
 #include "tests/host/gnttab_fixture.hh"
 

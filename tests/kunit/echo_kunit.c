@@ -126,13 +126,16 @@ static void serve(void)
 	send_event();
 }
 
-int kunit_channel_alloc_unbound(struct xpv_domid remote, const char *name, unsigned int flags,
-				xpv_event_handler *handler, struct xpv_event_context *context,
+int kunit_channel_alloc_unbound(struct xpv_domid remote, const struct xpv_event_channel_args *args,
 				struct xpv_event_channel **channel)
 {
 	if (device.channel_error)
 		return device.channel_error;
-	the_channel = (struct xpv_event_channel){ .handler = handler, .context = context, .open = true };
+	the_channel = (struct xpv_event_channel){
+		.handler = args->handler,
+		.context = args->context,
+		.open = true,
+	};
 	/* Nobody has to wait until the port is known. */
 	send_event();
 	*channel = &the_channel;

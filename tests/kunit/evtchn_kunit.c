@@ -14,7 +14,7 @@
 #include <linux/smp.h>
 #include <linux/stop_machine.h>
 
-#include "evtchn/evtchn.h"
+#include "evtchn/evtchn_owned.h"
 #include "hypervisor/suspend_part.h"
 #include "tests/fake/fake_hypervisor.h"
 
@@ -51,14 +51,23 @@ static void count_event(struct xpv_event_context *context)
 	atomic_dec(&events->inside);
 }
 
+static struct xpv_event_channel_args args_of(struct events *events, unsigned int flags)
+{
+	init_completion(&events->arrived);
+	return (struct xpv_event_channel_args){
+		.name = "kunit",
+		.flags = flags,
+		.handler = count_event,
+		.context = (struct xpv_event_context *)events,
+	};
+}
+
 static struct xpv_event_channel *open_channel(struct kunit *test, struct events *events, unsigned int flags)
 {
+	const struct xpv_event_channel_args args = args_of(events, flags);
 	struct xpv_event_channel *channel;
 
-	init_completion(&events->arrived);
-	KUNIT_ASSERT_EQ(test, 0,
-			xpv_event_channel_alloc_unbound(dom0, "kunit", flags, count_event,
-							(struct xpv_event_context *)events, &channel));
+	KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_alloc_unbound(dom0, &args, &channel));
 	return channel;
 }
 
@@ -169,17 +178,13 @@ static void adopted_port_stays_open(struct kunit *test)
 {
 	struct events events = {};
 	struct xpv_port port = xpv_fake_toolstack_port();
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 	struct xpv_event_channel *channel, *again;
 	int round;
 
-	init_completion(&events.arrived);
 	for (round = 0; round < 3; round++) {
-		KUNIT_ASSERT_EQ(test, 0,
-				xpv_event_channel_adopt(port, "kunit", XPV_EVENT_HARD, count_event,
-							(struct xpv_event_context *)&events, &channel));
-		KUNIT_EXPECT_EQ(test, -EBUSY,
-				xpv_event_channel_adopt(port, "kunit", XPV_EVENT_HARD, count_event,
-							(struct xpv_event_context *)&events, &again));
+		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_adopt(port, &args, &channel));
+		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_event_channel_adopt(port, &args, &again));
 		xpv_fake_event(port);
 		KUNIT_EXPECT_TRUE(test, arrives(&events));
 		xpv_event_channel_close(channel);
@@ -189,28 +194,25 @@ static void adopted_port_stays_open(struct kunit *test)
 static void event_without_handler_waits_for_one(struct kunit *test)
 {
 	struct events events = {};
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 	struct xpv_port port = xpv_fake_toolstack_port();
 	struct xpv_event_channel *channel;
 
-	init_completion(&events.arrived);
 	xpv_fake_event(port);
 	settle();
-	KUNIT_ASSERT_EQ(test, 0,
-			xpv_event_channel_adopt(port, "kunit", XPV_EVENT_HARD, count_event,
-						(struct xpv_event_context *)&events, &channel));
+	KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_adopt(port, &args, &channel));
 	KUNIT_EXPECT_TRUE(test, arrives(&events));
 	xpv_event_channel_close(channel);
 }
 
 static void refuses_ports_that_do_not_exist(struct kunit *test)
 {
+	struct events events = {};
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 	struct xpv_event_channel *channel = NULL;
 
-	KUNIT_EXPECT_EQ(test, -ERANGE,
-			xpv_event_channel_adopt((struct xpv_port){ 0 }, "kunit", 0, count_event, NULL, &channel));
-	KUNIT_EXPECT_EQ(test, -ERANGE,
-			xpv_event_channel_adopt((struct xpv_port){ 1u << 31 }, "kunit", 0, count_event, NULL,
-						&channel));
+	KUNIT_EXPECT_EQ(test, -ERANGE, xpv_event_channel_adopt((struct xpv_port){ 0 }, &args, &channel));
+	KUNIT_EXPECT_EQ(test, -ERANGE, xpv_event_channel_adopt((struct xpv_port){ 1u << 31 }, &args, &channel));
 	KUNIT_EXPECT_NULL(test, channel);
 }
 
@@ -219,12 +221,10 @@ static void failed_hypercalls_leave_nothing_open(struct kunit *test)
 	unsigned int open = xpv_fake_open_ports();
 	struct xpv_event_channel *channel = NULL;
 	struct events events = {};
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 
-	init_completion(&events.arrived);
 	xpv_fake_fail(HYPERCALL_EVENT_CHANNEL_OP, COMMAND_ALLOC_UNBOUND, 0, ENOSPC);
-	KUNIT_EXPECT_EQ(test, -ENOSPC,
-			xpv_event_channel_alloc_unbound(dom0, "kunit", 0, count_event,
-							(struct xpv_event_context *)&events, &channel));
+	KUNIT_EXPECT_EQ(test, -ENOSPC, xpv_event_channel_alloc_unbound(dom0, &args, &channel));
 	KUNIT_EXPECT_EQ(test, open, xpv_fake_open_ports());
 }
 
@@ -315,18 +315,29 @@ static void call_spurious(struct xpv_event_context *context)
 	complete(&useless->events.arrived);
 }
 
+static struct xpv_event_channel *open_useless(struct kunit *test, struct useless *useless, unsigned int flags)
+{
+	const struct xpv_event_channel_args args = {
+		.name = "kunit",
+		.flags = flags,
+		.handler = call_spurious,
+		.context = (struct xpv_event_context *)useless,
+	};
+	struct xpv_event_channel *channel;
+
+	init_completion(&useless->events.arrived);
+	KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_alloc_unbound(dom0, &args, &channel));
+	WRITE_ONCE(useless->channel, channel);
+	return channel;
+}
+
 static void spurious_storm(struct kunit *test, unsigned int flags)
 {
 	struct useless useless = { .spurious = true };
+	struct xpv_event_channel *channel = open_useless(test, &useless, flags);
 	struct task_struct *sender;
-	struct xpv_event_channel *channel;
 	int wait;
 
-	init_completion(&useless.events.arrived);
-	KUNIT_ASSERT_EQ(test, 0,
-			xpv_event_channel_alloc_unbound(dom0, "kunit", flags, call_spurious,
-							(struct xpv_event_context *)&useless, &channel));
-	WRITE_ONCE(useless.channel, channel);
 	sender = kthread_run(storm, channel, "kunit-storm");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(sender));
 	/* 4 + 8 + 16 ... ms: ten waits are longer than 2 s. */
@@ -363,14 +374,9 @@ static void closes_while_backing_off(struct kunit *test)
 
 	for (round = 0; round < 20; round++) {
 		struct useless useless = { .spurious = true };
-		struct xpv_event_channel *channel;
+		struct xpv_event_channel *channel = open_useless(test, &useless, XPV_EVENT_HARD);
 		int event;
 
-		init_completion(&useless.events.arrived);
-		KUNIT_ASSERT_EQ(test, 0,
-				xpv_event_channel_alloc_unbound(dom0, "kunit", XPV_EVENT_HARD, call_spurious,
-								(struct xpv_event_context *)&useless, &channel));
-		WRITE_ONCE(useless.channel, channel);
 		for (event = 0; event < 3; event++) {
 			xpv_fake_event(xpv_event_channel_port(channel));
 			KUNIT_EXPECT_TRUE(test, arrives(&useless.events));
@@ -413,12 +419,10 @@ static void ipis_run_on_their_cpu(struct kunit *test)
 
 	for_each_online_cpu(cpu) {
 		struct events events = {};
+		const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 		struct xpv_event_channel *channel;
 
-		init_completion(&events.arrived);
-		KUNIT_ASSERT_EQ(test, 0,
-				xpv_event_channel_bind_ipi(cpu, "kunit", XPV_EVENT_HARD, count_event,
-							   (struct xpv_event_context *)&events, &channel));
+		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_ipi(cpu, &args, &channel));
 		KUNIT_EXPECT_EQ(test, 0, xpv_event_channel_notify(channel));
 		KUNIT_EXPECT_TRUE(test, arrives(&events));
 		KUNIT_EXPECT_EQ(test, (int)cpu, events.cpu);
@@ -430,18 +434,14 @@ static void virqs_of_a_vcpu_stay_there(struct kunit *test)
 {
 	unsigned int cpu = num_online_cpus() - 1;
 	struct events events = {};
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 	struct xpv_event_channel *channel, *again = NULL;
 
-	init_completion(&events.arrived);
 	/* vCPU 0's is the module's own. */
 	if (cpu == 0)
 		kunit_skip(test, "needs two CPUs");
-	KUNIT_ASSERT_EQ(test, 0,
-			xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, "kunit", XPV_EVENT_HARD, count_event,
-						    (struct xpv_event_context *)&events, &channel));
-	KUNIT_EXPECT_EQ(test, -EEXIST,
-			xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, "kunit", XPV_EVENT_HARD, count_event,
-						    (struct xpv_event_context *)&events, &again));
+	KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, &args, &channel));
+	KUNIT_EXPECT_EQ(test, -EEXIST, xpv_event_channel_bind_virq(VIRQ_DEBUG, cpu, &args, &again));
 	KUNIT_EXPECT_NE(test, 0, irq_set_affinity(xpv_event_channel_irq(channel), cpumask_of(0)));
 	xpv_fake_virq(VIRQ_DEBUG);
 	KUNIT_EXPECT_TRUE(test, arrives(&events));
@@ -453,16 +453,12 @@ static void global_virqs_can_move(struct kunit *test)
 {
 	unsigned int cpu = num_online_cpus() - 1;
 	struct events events = {};
+	const struct xpv_event_channel_args args = args_of(&events, XPV_EVENT_HARD);
 	struct xpv_event_channel *channel = NULL;
 
-	init_completion(&events.arrived);
 	if (cpu)
-		KUNIT_EXPECT_EQ(test, -EINVAL,
-				xpv_event_channel_bind_virq(VIRQ_GLOBAL, cpu, "kunit", XPV_EVENT_HARD, count_event,
-							    (struct xpv_event_context *)&events, &channel));
-	KUNIT_ASSERT_EQ(test, 0,
-			xpv_event_channel_bind_virq(VIRQ_GLOBAL, 0, "kunit", XPV_EVENT_HARD, count_event,
-						    (struct xpv_event_context *)&events, &channel));
+		KUNIT_EXPECT_EQ(test, -EINVAL, xpv_event_channel_bind_virq(VIRQ_GLOBAL, cpu, &args, &channel));
+	KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_virq(VIRQ_GLOBAL, 0, &args, &channel));
 	KUNIT_ASSERT_EQ(test, 0, irq_set_affinity(xpv_event_channel_irq(channel), cpumask_of(cpu)));
 	xpv_fake_virq(VIRQ_GLOBAL);
 	KUNIT_EXPECT_TRUE(test, arrives(&events));
@@ -497,10 +493,15 @@ static void higher_priority_comes_first(struct kunit *test)
 	int i, set = 0;
 
 	for (i = 0; i < 4; i++) {
+		const struct xpv_event_channel_args args = {
+			.name = "kunit",
+			.flags = XPV_EVENT_HARD,
+			.handler = note_order,
+			.context = (struct xpv_event_context *)&ranked[i],
+		};
+
 		init_completion(&ranked[i].events.arrived);
-		KUNIT_ASSERT_EQ(test, 0,
-				xpv_event_channel_alloc_unbound(dom0, "kunit", XPV_EVENT_HARD, note_order,
-								(struct xpv_event_context *)&ranked[i], &channels[i]));
+		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_alloc_unbound(dom0, &args, &channels[i]));
 		set = xpv_event_channel_set_priority(channels[i], priorities[i]);
 		KUNIT_EXPECT_EQ(test, -EINVAL, xpv_event_channel_set_priority(channels[i], 16));
 		KUNIT_ASSERT_EQ(test, 0, irq_set_affinity(xpv_event_channel_irq(channels[i]), cpumask_of(0)));
@@ -655,9 +656,9 @@ static void restored_domain_has_events_again(struct kunit *test)
 	unsigned int open = xpv_fake_open_ports();
 
 	for_each_online_cpu(cpu) {
-		init_completion(&ipi.arrived);
-		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_ipi(cpu, "ipi", XPV_EVENT_HARD, count_event,
-								    (struct xpv_event_context *)&ipi, &own));
+		const struct xpv_event_channel_args args = args_of(&ipi, XPV_EVENT_HARD);
+
+		KUNIT_ASSERT_EQ(test, 0, xpv_event_channel_bind_ipi(cpu, &args, &own));
 		for (round = 0; round < 3; round++) {
 			suspend(test, be_restored, NULL, XPV_RESUME_RESTORED);
 			KUNIT_EXPECT_TRUE(test, xpv_event_channel_lost(channel));

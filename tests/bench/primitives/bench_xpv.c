@@ -74,17 +74,17 @@ static void bench_grants(void)
 static void bench_events(unsigned int flags)
 {
 	struct xpv_domid self = { 0x7ff0 };
+	const struct xpv_event_channel_args args = { .name = "bench", .flags = flags, .handler = on_event };
 	struct xpv_event_channel *receiver, *sender;
 	unsigned int before;
 
-	if (xpv_event_channel_alloc_unbound(self, "bench", flags, on_event, NULL, &receiver))
+	if (xpv_event_channel_alloc_unbound(self, &args, &receiver))
 		return;
-	if (!xpv_event_channel_bind_interdomain(self, xpv_event_channel_port(receiver), "bench-sender", flags, on_event,
-						NULL, &sender)) {
+	if (!xpv_event_channel_bind_interdomain(self, xpv_event_channel_port(receiver), &args, &sender)) {
 		irq_set_affinity(xpv_event_channel_irq(receiver), cpumask_of(0));
 		irq_set_affinity(xpv_event_channel_irq(sender), cpumask_of(0));
-		MEASURE("notify", , xpv_event_channel_notify(sender), );
-		MEASURE("event", xpv_event_channel_notify(sender); before = handled, local_irq_enable(); local_irq_disable(),
+		MEASURE("notify", , if (xpv_event_channel_notify(sender)) {}, );
+		MEASURE("event", if (xpv_event_channel_notify(sender)) {} before = handled, local_irq_enable(); local_irq_disable(),
 			missed += handled != before + 1);
 		xpv_event_channel_close(sender);
 	}
