@@ -26,6 +26,10 @@ struct xpv_debug_file {
 void xpv_debug_file_add(struct xpv_debug_file *file);
 void xpv_debug_file_remove(struct xpv_debug_file *file);
 
+/* For the module's start and end: make the directory, which is empty again when it goes. Sleeping context. */
+void xpv_debugfs_create(void);
+void xpv_debugfs_destroy(void);
+
 /* All files into the log, in the order in which they were added. Sleeping context. */
 void xpv_debug_report(void);
 

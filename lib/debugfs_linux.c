@@ -91,17 +91,13 @@ void xpv_debug_report(void)
 }
 EXPORT_SYMBOL_GPL(xpv_debug_report);
 
-static int __init lib_init(void)
+void xpv_debugfs_create(void)
 {
 	/* Without debugfs it is an error pointer, which debugfs takes like any other. */
 	directory = debugfs_create_dir("xpv", NULL);
-	return 0;
 }
 
-static void __exit lib_exit(void)
+void xpv_debugfs_destroy(void)
 {
 	debugfs_remove(directory);
 }
-
-module_init(lib_init);
-module_exit(lib_exit);

@@ -1,29 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel's locks, held for as long as a guard lives. */
+/*
+ * The kernel's locks, held for as long as a guard lives.
+ *
+ *	Mutex mutex_{ "xpv device"_lock };
+ *	State state_ XPV_GUARDED_BY(mutex_);
+ *
+ * A lock in static storage, where no constructor runs, is defined without an
+ * initializer, and its owner calls init("xpv bus"_lock) before the first use.
+ */
 #pragma once
 
+#include "lib/lock_class.hh"
 #include "lib/shim.h"
+#include "lib/thread_safety.hh"
 
 namespace xpv {
 
-/* A spinlock taken with irqs off; may be taken in any context. */
-class Spinlock {
+/* A spinlock taken with irqs off; may be taken in any context but in hard irqs of a PREEMPT_RT kernel, where it sleeps. */
+class XPV_CAPABILITY("spinlock") Spinlock {
 public:
 	Spinlock() = default;
+	explicit Spinlock(LockClass lock_class) { init(lock_class); }
 	Spinlock(const Spinlock &) = delete;
 	Spinlock &operator=(const Spinlock &) = delete;
 
-	void init(const char *name, xpv_lock_class &lock_class) { xpv_spinlock_init(&lock_, name, &lock_class); }
+	void init(LockClass lock_class) { xpv_spinlock_init(&lock_, lock_class.name, lock_class.object); }
+	void init(const char *name, xpv_lock_class &lock_class) { init({ name, &lock_class }); }
 
 private:
 	friend class SpinGuard;
 	xpv_spinlock lock_;
 };
 
-class [[nodiscard]] SpinGuard {
+class [[nodiscard]] XPV_SCOPED_CAPABILITY SpinGuard {
 public:
-	explicit SpinGuard(Spinlock &lock) : lock_(lock), flags_(xpv_spinlock_lock_irqsave(&lock.lock_)) {}
-	~SpinGuard() { xpv_spinlock_unlock_irqrestore(&lock_.lock_, flags_); }
+	explicit SpinGuard(Spinlock &lock) XPV_ACQUIRE(lock)
+	    : lock_(lock), flags_(xpv_spinlock_lock_irqsave(&lock.lock_))
+	{
+	}
+	~SpinGuard() XPV_RELEASE() { xpv_spinlock_unlock_irqrestore(&lock_.lock_, flags_); }
 	SpinGuard(const SpinGuard &) = delete;
 	SpinGuard &operator=(const SpinGuard &) = delete;
 
@@ -32,27 +47,63 @@ private:
 	unsigned long flags_;
 };
 
+/*
+ * A spinlock that spins on PREEMPT_RT too: for what the event upcall and
+ * callbacks of irq chips take. Any context. Nothing is allocated or freed
+ * with it held, and no Spinlock is taken.
+ */
+class XPV_CAPABILITY("raw spinlock") RawSpinlock {
+public:
+	RawSpinlock() = default;
+	explicit RawSpinlock(LockClass lock_class) { init(lock_class); }
+	RawSpinlock(const RawSpinlock &) = delete;
+	RawSpinlock &operator=(const RawSpinlock &) = delete;
+
+	void init(LockClass lock_class) { xpv_raw_spinlock_init(&lock_, lock_class.name, lock_class.object); }
+
+private:
+	friend class RawSpinGuard;
+	xpv_raw_spinlock lock_;
+};
+
+class [[nodiscard]] XPV_SCOPED_CAPABILITY RawSpinGuard {
+public:
+	explicit RawSpinGuard(RawSpinlock &lock) XPV_ACQUIRE(lock)
+	    : lock_(lock), flags_(xpv_raw_spinlock_lock_irqsave(&lock.lock_))
+	{
+	}
+	~RawSpinGuard() XPV_RELEASE() { xpv_raw_spinlock_unlock_irqrestore(&lock_.lock_, flags_); }
+	RawSpinGuard(const RawSpinGuard &) = delete;
+	RawSpinGuard &operator=(const RawSpinGuard &) = delete;
+
+private:
+	RawSpinlock &lock_;
+	unsigned long flags_;
+};
+
 /* For tasks that may sleep. */
-class Mutex {
+class XPV_CAPABILITY("mutex") Mutex {
 public:
 	constexpr Mutex() = default;
+	explicit Mutex(LockClass lock_class) { init(lock_class); }
 	Mutex(const Mutex &) = delete;
 	Mutex &operator=(const Mutex &) = delete;
 
-	void init(const char *name, xpv_lock_class &lock_class) { xpv_mutex_init(&mutex_, name, &lock_class); }
+	void init(LockClass lock_class) { xpv_mutex_init(&mutex_, lock_class.name, lock_class.object); }
+	void init(const char *name, xpv_lock_class &lock_class) { init({ name, &lock_class }); }
 	/* For what no scope is: held from one call of a contract to another. */
-	void lock() { xpv_mutex_lock(&mutex_); }
-	void unlock() { xpv_mutex_unlock(&mutex_); }
+	void lock() XPV_ACQUIRE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_lock(&mutex_); }
+	void unlock() XPV_RELEASE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_unlock(&mutex_); }
 
 private:
 	friend class MutexGuard;
 	xpv_mutex mutex_ = {};
 };
 
-class [[nodiscard]] MutexGuard {
+class [[nodiscard]] XPV_SCOPED_CAPABILITY MutexGuard {
 public:
-	explicit MutexGuard(Mutex &mutex) : mutex_(mutex) { xpv_mutex_lock(&mutex_.mutex_); }
-	~MutexGuard() { xpv_mutex_unlock(&mutex_.mutex_); }
+	explicit MutexGuard(Mutex &mutex) XPV_ACQUIRE(mutex) : mutex_(mutex) { xpv_mutex_lock(&mutex_.mutex_); }
+	~MutexGuard() XPV_RELEASE() { xpv_mutex_unlock(&mutex_.mutex_); }
 	MutexGuard(const MutexGuard &) = delete;
 	MutexGuard &operator=(const MutexGuard &) = delete;
 
@@ -69,6 +120,18 @@ public:
 
 private:
 	unsigned long flags_;
+};
+
+/* Allocations of this task in the scope do not wait for block I/O: for what a stopped disk waits for. Sleeping context. */
+class [[nodiscard]] NoIoScope {
+public:
+	NoIoScope() : flags_(xpv_noio_begin()) {}
+	~NoIoScope() { xpv_noio_end(flags_); }
+	NoIoScope(const NoIoScope &) = delete;
+	NoIoScope &operator=(const NoIoScope &) = delete;
+
+private:
+	unsigned int flags_;
 };
 
 /* Runs `action` at the end of the scope unless dismissed: unwinding for things that are no objects. */

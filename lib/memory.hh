@@ -11,6 +11,16 @@
 
 namespace xpv {
 
+/* End an object in xpv_alloc()'s memory and free it; nullptr is fine. For what no Owned holds any more: elements of lists, references counted by hand. */
+template <typename T>
+void destroy(T *object)
+{
+	if (!object)
+		return;
+	object->~T();
+	xpv_free(object);
+}
+
 /* Sole owner of one object that xpv_alloc() holds. */
 template <typename T>
 class Owned {
@@ -33,14 +43,7 @@ public:
 	T &operator*() const { return *object_; }
 	explicit operator bool() const { return object_ != nullptr; }
 	[[nodiscard]] T *release() { return std::exchange(object_, nullptr); }
-	void reset(T *object = nullptr)
-	{
-		T *old = std::exchange(object_, object);
-		if (old) {
-			old->~T();
-			xpv_free(old);
-		}
-	}
+	void reset(T *object = nullptr) { destroy(std::exchange(object_, object)); }
 
 private:
 	T *object_ = nullptr;
@@ -57,7 +60,27 @@ template <typename T, typename... Arguments>
 	return Owned<T>(::new (memory) T(std::forward<Arguments>(arguments)...));
 }
 
-/* Sole owner of a zeroed array of plain values. */
+/* The edge to C callers: give what was made to `*out`, which an error leaves alone; 0 or a negative errno. */
+template <typename T>
+[[nodiscard]] int hand_out(Result<Owned<T>> made, T **out)
+{
+	if (made.ok())
+		*out = made.value().release();
+	return made.code();
+}
+template <typename T>
+[[nodiscard]] int hand_out(Result<T> made, T *out)
+{
+	if (made.ok())
+		*out = made.take();
+	return made.code();
+}
+
+/*
+ * Sole owner of a zeroed array of plain values. One that may sleep can be
+ * large: its memory is contiguous only by address. Freed in sleeping context
+ * then, else in any.
+ */
 template <typename T>
 class Array {
 	static_assert(std::is_trivially_destructible_v<T> && std::is_trivially_copyable_v<T>);
@@ -132,6 +155,7 @@ public:
 
 	[[nodiscard]] void *get() const { return data_; }
 	[[nodiscard]] Gfn gfn() const { return xpv_pages_gfn(data_); }
+	[[nodiscard]] Pfn pfn() const { return xpv_pages_pfn(data_); }
 	explicit operator bool() const { return data_ != nullptr; }
 	[[nodiscard]] void *release() { return std::exchange(data_, nullptr); }
 	void reset()

@@ -26,6 +26,9 @@ extern "C" {
 struct xpv_spinlock {
 	uint64_t storage[12];
 };
+struct xpv_raw_spinlock {
+	uint64_t storage[10];
+};
 struct xpv_mutex {
 	uint64_t storage[26];
 };
@@ -36,12 +39,27 @@ struct xpv_wait_queue {
 	uint64_t storage[14];
 };
 
-/* What a deferred call is about; each user has its own idea and casts. */
+/* The work queue that runs a work. */
+enum xpv_work_queue {
+	/* For what no disk and no suspend waits for. */
+	XPV_WORK_SYSTEM,
+	/*
+	 * For whatever a stopped disk waits for: a task (the rescuer) is there
+	 * beforehand, so that works go on without memory for another. The works
+	 * run side by side, on any CPU, and may sleep for long.
+	 */
+	XPV_WORK_RECOVERY,
+	/* The same for what must run while works of the other queues are stuck: watchdogs, ends of a backoff. Works are short. */
+	XPV_WORK_WATCHDOG,
+};
+
+/* What a deferred call is about (lib/work.hh). */
 struct xpv_work_context;
 struct xpv_work {
 	uint64_t storage[36];
 	void (*function)(struct xpv_work_context *context);
 	struct xpv_work_context *context;
+	enum xpv_work_queue queue;
 };
 
 /* lockdep's name of a kind of lock: a zeroed static object for each kind. */
@@ -82,18 +100,32 @@ enum xpv_allocation {
 	XPV_MAY_SLEEP_NO_IO, /* sleeping, on the way of block I/O: must not wait for it */
 };
 
-/* Zeroed memory, at least 8-byte aligned; NULL when there is none. At most 4 MiB. */
-void *xpv_alloc(size_t size, enum xpv_allocation how);
-/* Zeroed memory that need not be physically contiguous. Sleeping context. */
-void *xpv_alloc_large(size_t size);
-/* Give back what xpv_alloc() or xpv_alloc_large() gave; NULL is fine. xpv_alloc()'s: any context; large: sleeping. */
+/*
+ * Zeroed memory, at least 8-byte aligned; NULL when there is none. Where the
+ * context may sleep, more than a page need not be contiguous, and is then not
+ * for DMA or grants; XPV_ATOMIC gives at most 4 MiB, the others at most 2 GiB.
+ * The caller limits what another domain or a user can ask for.
+ */
+XPV_MUST_CHECK void *xpv_alloc(size_t size, enum xpv_allocation how);
+/* As xpv_alloc() with XPV_MAY_SLEEP. */
+XPV_MUST_CHECK void *xpv_alloc_large(size_t size);
+/* Free memory of xpv_alloc(); NULL is fine. Any context; more than a page that may have slept: sleeping context. */
 void xpv_free(void *memory);
 
 /* 2^order zeroed, contiguous, page-aligned pages; NULL when there are none. */
-void *xpv_pages_alloc(unsigned int order, enum xpv_allocation how);
+XPV_MUST_CHECK void *xpv_pages_alloc(unsigned int order, enum xpv_allocation how);
 void xpv_pages_free(void *pages, unsigned int order);
 /* The frame behind an address that xpv_pages_alloc() gave. Any context. */
 struct xpv_gfn xpv_pages_gfn(const void *pages);
+struct xpv_pfn xpv_pages_pfn(const void *pages);
+
+/*
+ * From begin to end, allocations of this task do not wait for block I/O,
+ * whatever their flags say. Scopes nest: end takes what its begin returned.
+ * Sleeping context.
+ */
+XPV_MUST_CHECK unsigned int xpv_noio_begin(void);
+void xpv_noio_end(unsigned int before);
 
 /* ---- Locks ---- */
 
@@ -101,6 +133,11 @@ void xpv_spinlock_init(struct xpv_spinlock *lock, const char *name, struct xpv_l
 /* Irqs off, lock taken; gives what unlock needs to restore. Any context. */
 unsigned long xpv_spinlock_lock_irqsave(struct xpv_spinlock *lock);
 void xpv_spinlock_unlock_irqrestore(struct xpv_spinlock *lock, unsigned long flags);
+
+/* The same for raw_spinlock_t, which does not sleep on PREEMPT_RT: for what hard irqs take. */
+void xpv_raw_spinlock_init(struct xpv_raw_spinlock *lock, const char *name, struct xpv_lock_class *lock_class);
+unsigned long xpv_raw_spinlock_lock_irqsave(struct xpv_raw_spinlock *lock);
+void xpv_raw_spinlock_unlock_irqrestore(struct xpv_raw_spinlock *lock, unsigned long flags);
 
 void xpv_mutex_init(struct xpv_mutex *mutex, const char *name, struct xpv_lock_class *lock_class);
 /* Sleeping context. */
@@ -133,15 +170,20 @@ void xpv_sleep_ms(unsigned int milliseconds);
 /* Monotonic milliseconds. Any context. */
 uint64_t xpv_now_ms(void);
 
-/* ---- Deferred work (system workqueue, process context) ---- */
+/* ---- Deferred work (process context) ---- */
 
-void xpv_work_init(struct xpv_work *work, void (*function)(struct xpv_work_context *context),
-		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class);
+/*
+ * A work of RECOVERY or WATCHDOG must not wait for one of SYSTEM, nor cancel
+ * it: the workqueue core warns of that.
+ */
+void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue,
+		   void (*function)(struct xpv_work_context *context), struct xpv_work_context *context,
+		   const char *name, struct xpv_lock_class *lock_class);
 /* Run once, in `delay_ms` or later; pending work keeps its time. Any context. */
 void xpv_work_schedule(struct xpv_work *work, unsigned int delay_ms);
 /* As schedule, but a pending run is moved to `delay_ms` from now. Any context. */
 void xpv_work_reschedule(struct xpv_work *work, unsigned int delay_ms);
-/* After this, it neither runs nor is pending (unless scheduled anew). Sleeping context. */
+/* After this, it neither runs nor is pending (unless scheduled again). Sleeping context. */
 void xpv_work_cancel(struct xpv_work *work);
 
 /* ---- Threads ---- */
@@ -154,6 +196,7 @@ struct xpv_thread_context;
  * wait queues it sleeps on are the caller's to wake before stopping.
  * Returns NULL when it cannot be made. Sleeping context.
  */
+XPV_MUST_CHECK
 struct xpv_thread *xpv_thread_run(void (*function)(struct xpv_thread_context *context),
 				  struct xpv_thread_context *context, const char *name);
 /* True, in the thread itself, once somebody wants it to end. Any context. */
@@ -172,6 +215,13 @@ unsigned long xpv_irqs_off(void);
 void xpv_irqs_restore(unsigned long flags);
 
 #ifdef __cplusplus
+}
+
+/* Until all users name their queue. */
+inline void xpv_work_init(xpv_work *work, void (*function)(xpv_work_context *context), xpv_work_context *context,
+			  const char *name, xpv_lock_class *lock_class)
+{
+	xpv_work_init(work, XPV_WORK_SYSTEM, function, context, name, lock_class);
 }
 #endif
 

@@ -6,32 +6,36 @@
 #include <linux/io.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
-#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/printk.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/delay.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 
 #include "lib/shim.h"
 
 static_assert(sizeof(spinlock_t) <= sizeof(struct xpv_spinlock));
+static_assert(sizeof(raw_spinlock_t) <= sizeof(struct xpv_raw_spinlock));
 static_assert(sizeof(struct mutex) <= sizeof(struct xpv_mutex));
 static_assert(sizeof(struct completion) <= sizeof(struct xpv_completion));
 static_assert(sizeof(wait_queue_head_t) <= sizeof(struct xpv_wait_queue));
-static_assert(sizeof(struct delayed_work) <= sizeof(((struct xpv_work *)0)->storage));
 static_assert(sizeof(struct lock_class_key) <= sizeof(struct xpv_lock_class));
-static_assert(__alignof__(struct delayed_work) <= 8 && __alignof__(struct mutex) <= 8);
+static_assert(__alignof__(struct mutex) <= 8);
 
 static spinlock_t *spinlock_of(struct xpv_spinlock *lock)
 {
 	return (spinlock_t *)lock->storage;
+}
+
+static raw_spinlock_t *raw_spinlock_of(struct xpv_raw_spinlock *lock)
+{
+	return (raw_spinlock_t *)lock->storage;
 }
 
 static struct mutex *mutex_of(struct xpv_mutex *mutex)
@@ -47,11 +51,6 @@ static struct completion *completion_of(struct xpv_completion *completion)
 static wait_queue_head_t *wait_queue_of(struct xpv_wait_queue *queue)
 {
 	return (wait_queue_head_t *)queue->storage;
-}
-
-static struct delayed_work *delayed_work_of(struct xpv_work *work)
-{
-	return (struct delayed_work *)work->storage;
 }
 
 static struct lock_class_key *key_of(struct xpv_lock_class *lock_class)
@@ -133,13 +132,15 @@ EXPORT_SYMBOL_GPL(xpv_format);
 void *xpv_alloc(size_t size, enum xpv_allocation how)
 {
 	/* A size too large is the caller's problem, not a reason to WARN. */
-	return kzalloc(size, gfp_of(how) | __GFP_NOWARN);
+	gfp_t gfp = gfp_of(how) | __GFP_NOWARN;
+
+	return how == XPV_ATOMIC ? kzalloc(size, gfp) : kvzalloc(size, gfp);
 }
 EXPORT_SYMBOL_GPL(xpv_alloc);
 
 void *xpv_alloc_large(size_t size)
 {
-	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
+	return xpv_alloc(size, XPV_MAY_SLEEP);
 }
 EXPORT_SYMBOL_GPL(xpv_alloc_large);
 
@@ -167,6 +168,24 @@ struct xpv_gfn xpv_pages_gfn(const void *pages)
 }
 EXPORT_SYMBOL_GPL(xpv_pages_gfn);
 
+struct xpv_pfn xpv_pages_pfn(const void *pages)
+{
+	return (struct xpv_pfn){ virt_to_phys((void *)pages) >> PAGE_SHIFT };
+}
+EXPORT_SYMBOL_GPL(xpv_pages_pfn);
+
+unsigned int xpv_noio_begin(void)
+{
+	return memalloc_noio_save();
+}
+EXPORT_SYMBOL_GPL(xpv_noio_begin);
+
+void xpv_noio_end(unsigned int before)
+{
+	memalloc_noio_restore(before);
+}
+EXPORT_SYMBOL_GPL(xpv_noio_end);
+
 void xpv_spinlock_init(struct xpv_spinlock *lock, const char *name, struct xpv_lock_class *lock_class)
 {
 	spin_lock_init(spinlock_of(lock));
@@ -188,6 +207,28 @@ void xpv_spinlock_unlock_irqrestore(struct xpv_spinlock *lock, unsigned long fla
 	spin_unlock_irqrestore(spinlock_of(lock), flags);
 }
 EXPORT_SYMBOL_GPL(xpv_spinlock_unlock_irqrestore);
+
+void xpv_raw_spinlock_init(struct xpv_raw_spinlock *lock, const char *name, struct xpv_lock_class *lock_class)
+{
+	raw_spin_lock_init(raw_spinlock_of(lock));
+	lockdep_set_class_and_name(raw_spinlock_of(lock), key_of(lock_class), name);
+}
+EXPORT_SYMBOL_GPL(xpv_raw_spinlock_init);
+
+unsigned long xpv_raw_spinlock_lock_irqsave(struct xpv_raw_spinlock *lock)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(raw_spinlock_of(lock), flags);
+	return flags;
+}
+EXPORT_SYMBOL_GPL(xpv_raw_spinlock_lock_irqsave);
+
+void xpv_raw_spinlock_unlock_irqrestore(struct xpv_raw_spinlock *lock, unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(raw_spinlock_of(lock), flags);
+}
+EXPORT_SYMBOL_GPL(xpv_raw_spinlock_unlock_irqrestore);
 
 void xpv_mutex_init(struct xpv_mutex *mutex, const char *name, struct xpv_lock_class *lock_class)
 {
@@ -263,93 +304,6 @@ uint64_t xpv_now_ms(void)
 }
 EXPORT_SYMBOL_GPL(xpv_now_ms);
 
-static void run_work(struct work_struct *kernel_work)
-{
-	struct delayed_work *delayed = to_delayed_work(kernel_work);
-	struct xpv_work *work = container_of((void *)delayed, struct xpv_work, storage);
-
-	work->function(work->context);
-}
-
-void xpv_work_init(struct xpv_work *work, void (*function)(struct xpv_work_context *context),
-		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class)
-{
-	INIT_DELAYED_WORK(delayed_work_of(work), run_work);
-#ifdef CONFIG_LOCKDEP
-	/* One class for all work would make lockdep see a deadlock where one kind cancels another. */
-	lockdep_init_map(&delayed_work_of(work)->work.lockdep_map, name, key_of(lock_class), 0);
-#endif
-	work->function = function;
-	work->context = context;
-}
-EXPORT_SYMBOL_GPL(xpv_work_init);
-
-void xpv_work_schedule(struct xpv_work *work, unsigned int delay_ms)
-{
-	schedule_delayed_work(delayed_work_of(work), msecs_to_jiffies(delay_ms));
-}
-EXPORT_SYMBOL_GPL(xpv_work_schedule);
-
-void xpv_work_reschedule(struct xpv_work *work, unsigned int delay_ms)
-{
-	mod_delayed_work(system_wq, delayed_work_of(work), msecs_to_jiffies(delay_ms));
-}
-EXPORT_SYMBOL_GPL(xpv_work_reschedule);
-
-void xpv_work_cancel(struct xpv_work *work)
-{
-	cancel_delayed_work_sync(delayed_work_of(work));
-}
-EXPORT_SYMBOL_GPL(xpv_work_cancel);
-
-struct xpv_thread {
-	void (*function)(struct xpv_thread_context *context);
-	struct xpv_thread_context *context;
-	struct task_struct *task;
-};
-
-static int run_thread(void *argument)
-{
-	struct xpv_thread *thread = argument;
-
-	thread->function(thread->context);
-	/* xpv_thread_stop() expects a thread, not what is left of one. */
-	while (!kthread_should_stop())
-		schedule_timeout_interruptible(HZ);
-	return 0;
-}
-
-struct xpv_thread *xpv_thread_run(void (*function)(struct xpv_thread_context *context),
-				  struct xpv_thread_context *context, const char *name)
-{
-	struct xpv_thread *thread = kzalloc(sizeof(*thread), GFP_KERNEL);
-
-	if (!thread)
-		return NULL;
-	thread->function = function;
-	thread->context = context;
-	thread->task = kthread_run(run_thread, thread, "%s", name);
-	if (IS_ERR(thread->task)) {
-		kfree(thread);
-		return NULL;
-	}
-	return thread;
-}
-EXPORT_SYMBOL_GPL(xpv_thread_run);
-
-bool xpv_thread_should_stop(void)
-{
-	return kthread_should_stop();
-}
-EXPORT_SYMBOL_GPL(xpv_thread_should_stop);
-
-void xpv_thread_stop(struct xpv_thread *thread)
-{
-	kthread_stop(thread->task);
-	kfree(thread);
-}
-EXPORT_SYMBOL_GPL(xpv_thread_stop);
-
 unsigned int xpv_cpu_this(void)
 {
 	return raw_smp_processor_id();
@@ -376,8 +330,3 @@ void xpv_irqs_restore(unsigned long flags)
 	local_irq_restore(flags);
 }
 EXPORT_SYMBOL_GPL(xpv_irqs_restore);
-
-MODULE_DESCRIPTION("xpv: base library of the Xen guest drivers");
-MODULE_AUTHOR("The xpv authors");
-MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Strings of bounded size, and numbers read from strings that somebody else wrote. */
+/* Strings of bounded size. */
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "lib/number.hh"
 #include "lib/result.hh"
 
 namespace xpv {
@@ -48,40 +49,5 @@ private:
 	char bytes_[Capacity] = {};
 	std::size_t size_ = 0;
 };
-
-/* An unsigned decimal number and nothing else; EINVAL, or ERANGE above `most`. */
-[[nodiscard]] inline Result<std::uint32_t> parse_decimal(std::string_view text, std::uint32_t most = UINT32_MAX)
-{
-	if (text.empty())
-		return Error(XEN_EINVAL);
-	std::uint64_t number = 0;
-	for (char c : text) {
-		if (c < '0' || c > '9')
-			return Error(XEN_EINVAL);
-		number = number * 10 + static_cast<std::uint64_t>(c - '0');
-		if (number > most)
-			return Error(XEN_ERANGE);
-	}
-	return static_cast<std::uint32_t>(number);
-}
-
-/* The same in lower-case hexadecimal. */
-[[nodiscard]] inline Result<std::uint32_t> parse_hexadecimal(std::string_view text)
-{
-	if (text.empty() || text.size() > 8)
-		return Error(XEN_EINVAL);
-	std::uint32_t number = 0;
-	for (char c : text) {
-		std::uint32_t digit;
-		if (c >= '0' && c <= '9')
-			digit = static_cast<std::uint32_t>(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			digit = static_cast<std::uint32_t>(c - 'a' + 10);
-		else
-			return Error(XEN_EINVAL);
-		number = number << 4 | digit;
-	}
-	return number;
-}
 
 } // namespace xpv

@@ -17,6 +17,12 @@ LIB_CASE(list)
 LIB_CASE(ownership)
 LIB_CASE(locks)
 LIB_CASE(ordering)
+LIB_CASE(work)
+LIB_CASE(thread)
+LIB_CASE(lock_classes)
+LIB_CASE(deadline)
+LIB_CASE(number)
+LIB_CASE(edges)
 
 static struct kunit_case lib_cases[] = {
 	KUNIT_CASE(result),
@@ -26,6 +32,12 @@ static struct kunit_case lib_cases[] = {
 	KUNIT_CASE(ownership),
 	KUNIT_CASE(locks),
 	KUNIT_CASE(ordering),
+	KUNIT_CASE(work),
+	KUNIT_CASE(thread),
+	KUNIT_CASE(lock_classes),
+	KUNIT_CASE(deadline),
+	KUNIT_CASE(number),
+	KUNIT_CASE(edges),
 	{}
 };
 

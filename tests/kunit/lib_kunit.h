@@ -14,6 +14,12 @@ const char *xpv_lib_test_list(void);
 const char *xpv_lib_test_ownership(void);
 const char *xpv_lib_test_locks(void);
 const char *xpv_lib_test_ordering(void);
+const char *xpv_lib_test_work(void);
+const char *xpv_lib_test_thread(void);
+const char *xpv_lib_test_lock_classes(void);
+const char *xpv_lib_test_deadline(void);
+const char *xpv_lib_test_number(void);
+const char *xpv_lib_test_edges(void);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <bit>
 #include <cerrno>
+#include <climits>
 #include <chrono>
 #include <condition_variable>
 #include <cstdarg>
@@ -45,18 +46,21 @@ std::vector<std::string> log_lines;
 	std::abort();
 }
 
-/* As kmalloc(), which gives at most 4 MiB. */
-bool may_allocate(std::size_t size)
+/* What kmalloc() gives at most; and kvmalloc(). */
+constexpr std::size_t most_contiguous = 4 << 20;
+constexpr std::size_t most_large = INT_MAX;
+
+bool may_allocate(std::size_t size, std::size_t most)
 {
 	unsigned int left = allocations_to_failure.load();
 	while (left && !allocations_to_failure.compare_exchange_weak(left, left - 1)) {
 	}
-	return left != 1 && size <= 4 << 20;
+	return left != 1 && size <= most;
 }
 
-void *allocate(std::size_t size, std::size_t alignment)
+void *allocate(std::size_t size, std::size_t alignment, std::size_t most)
 {
-	if (!may_allocate(size))
+	if (!may_allocate(size, most))
 		return nullptr;
 	void *memory = nullptr;
 	std::size_t rounded = (size + alignment - 1) / alignment * alignment;
@@ -68,6 +72,12 @@ void *allocate(std::size_t size, std::size_t alignment)
 }
 
 pthread_mutex_t *pthread_of(xpv_spinlock *lock)
+{
+	static_assert(sizeof(pthread_mutex_t) <= sizeof(lock->storage));
+	return reinterpret_cast<pthread_mutex_t *>(lock->storage);
+}
+
+pthread_mutex_t *pthread_of(xpv_raw_spinlock *lock)
 {
 	static_assert(sizeof(pthread_mutex_t) <= sizeof(lock->storage));
 	return reinterpret_cast<pthread_mutex_t *>(lock->storage);
@@ -156,11 +166,20 @@ WaitQueue *queue_of(xpv_wait_queue *queue)
 }
 
 thread_local unsigned int spinlocks_held;
+thread_local unsigned int raw_spinlocks_held;
+thread_local bool in_noio_scope;
 
 void must_be_able_to_sleep()
 {
-	if (spinlocks_held)
+	if (spinlocks_held || raw_spinlocks_held)
 		misuse("sleeping with a spinlock held");
+}
+
+/* On PREEMPT_RT the memory allocator and spinlocks sleep. */
+void must_hold_no_raw_spinlock()
+{
+	if (raw_spinlocks_held)
+		misuse("allocating memory or taking a spinlock with a raw spinlock held");
 }
 
 /* ---- Work ---- */
@@ -263,6 +282,11 @@ void fail_allocation(unsigned int n)
 	allocations_to_failure = n;
 }
 
+bool noio_scope()
+{
+	return in_noio_scope;
+}
+
 std::vector<std::string> take_log()
 {
 	std::lock_guard guard(log_mutex);
@@ -315,32 +339,35 @@ int xpv_format(char *buffer, size_t size, const char *format, ...)
 
 void *xpv_alloc(size_t size, xpv_allocation how)
 {
-	if (how != XPV_ATOMIC)
-		must_be_able_to_sleep();
-	return allocate(size, 16);
+	must_hold_no_raw_spinlock();
+	if (how == XPV_ATOMIC)
+		return allocate(size, 16, most_contiguous);
+	must_be_able_to_sleep();
+	return allocate(size, 16, most_large);
 }
 
 void *xpv_alloc_large(size_t size)
 {
-	must_be_able_to_sleep();
-	return allocate(size, 16);
+	return xpv_alloc(size, XPV_MAY_SLEEP);
 }
 
 void xpv_free(void *memory)
 {
 	if (!memory)
 		return;
+	must_hold_no_raw_spinlock();
 	allocations--;
 	std::free(memory);
 }
 
 void *xpv_pages_alloc(unsigned int order, xpv_allocation how)
 {
+	must_hold_no_raw_spinlock();
 	if (how != XPV_ATOMIC)
 		must_be_able_to_sleep();
 	/* Frame numbers are addresses, and must be as small as a guest's: a grant has 32 bits for them. */
 	std::size_t size = std::size_t{ 4096 } << order;
-	if (!may_allocate(size))
+	if (!may_allocate(size, most_contiguous))
 		return nullptr;
 	void *pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	if (pages == MAP_FAILED)
@@ -353,6 +380,7 @@ void xpv_pages_free(void *pages, unsigned int order)
 {
 	if (!pages)
 		return;
+	must_hold_no_raw_spinlock();
 	allocations--;
 	munmap(pages, std::size_t{ 4096 } << order);
 }
@@ -360,6 +388,22 @@ void xpv_pages_free(void *pages, unsigned int order)
 xpv_gfn xpv_pages_gfn(const void *pages)
 {
 	return xpv_gfn{ reinterpret_cast<std::uintptr_t>(pages) >> 12 };
+}
+
+xpv_pfn xpv_pages_pfn(const void *pages)
+{
+	return xpv_pfn{ reinterpret_cast<std::uintptr_t>(pages) >> 12 };
+}
+
+unsigned int xpv_noio_begin(void)
+{
+	must_be_able_to_sleep();
+	return std::exchange(in_noio_scope, true);
+}
+
+void xpv_noio_end(unsigned int before)
+{
+	in_noio_scope = before;
 }
 
 /* ---- Locks ---- */
@@ -371,6 +415,7 @@ void xpv_spinlock_init(xpv_spinlock *lock, const char *, xpv_lock_class *)
 
 unsigned long xpv_spinlock_lock_irqsave(xpv_spinlock *lock)
 {
+	must_hold_no_raw_spinlock();
 	if (pthread_mutex_lock(pthread_of(lock)))
 		misuse("spinlock taken twice");
 	spinlocks_held++;
@@ -382,6 +427,26 @@ void xpv_spinlock_unlock_irqrestore(xpv_spinlock *lock, unsigned long)
 	spinlocks_held--;
 	if (pthread_mutex_unlock(pthread_of(lock)))
 		misuse("spinlock was not held");
+}
+
+void xpv_raw_spinlock_init(xpv_raw_spinlock *lock, const char *, xpv_lock_class *)
+{
+	init_checked(pthread_of(lock));
+}
+
+unsigned long xpv_raw_spinlock_lock_irqsave(xpv_raw_spinlock *lock)
+{
+	if (pthread_mutex_lock(pthread_of(lock)))
+		misuse("raw spinlock taken twice");
+	raw_spinlocks_held++;
+	return 0;
+}
+
+void xpv_raw_spinlock_unlock_irqrestore(xpv_raw_spinlock *lock, unsigned long)
+{
+	raw_spinlocks_held--;
+	if (pthread_mutex_unlock(pthread_of(lock)))
+		misuse("raw spinlock was not held");
 }
 
 void xpv_mutex_init(xpv_mutex *mutex, const char *, xpv_lock_class *)
@@ -500,9 +565,10 @@ uint64_t xpv_now_ms(void)
 
 /* ---- Deferred work ---- */
 
-void xpv_work_init(xpv_work *work, void (*function)(xpv_work_context *), xpv_work_context *context, const char *,
-		   xpv_lock_class *)
+void xpv_work_init(xpv_work *work, xpv_work_queue queue, void (*function)(xpv_work_context *), xpv_work_context *context,
+		   const char *, xpv_lock_class *)
 {
+	work->queue = queue;
 	work->function = function;
 	work->context = context;
 }

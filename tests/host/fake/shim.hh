@@ -16,6 +16,8 @@ std::size_t live_threads();
 bool wait_for_work(unsigned int milliseconds);
 /* The n-th allocation from now on (1: the next) fails, once; 0: none does. */
 void fail_allocation(unsigned int n);
+/* Whether this thread is between xpv_noio_begin() and xpv_noio_end(). */
+bool noio_scope();
 /* Log lines since the last call. */
 std::vector<std::string> take_log();
 
