@@ -50,7 +50,7 @@ static int __init blkfront_init(void)
 		goto stop;
 	}
 	/* Before there are devices: their parts of a suspend come with them. */
-	xpv_vbds_suspend_start();
+	xpv_suspend_part_register(&xpv_vbds_suspend_part);
 	error = xpv_frontend_driver_register(&driver);
 	if (error)
 		goto stop_suspend;
@@ -58,7 +58,7 @@ static int __init blkfront_init(void)
 	return 0;
 
 stop_suspend:
-	xpv_vbds_suspend_stop();
+	xpv_suspend_part_unregister(&xpv_vbds_suspend_part);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
 stop:
 	xpv_vbds_stop();
@@ -70,7 +70,7 @@ static void __exit blkfront_exit(void)
 {
 	xpv_debug_file_remove(&table);
 	xpv_frontend_driver_unregister(&driver);
-	xpv_vbds_suspend_stop();
+	xpv_suspend_part_unregister(&xpv_vbds_suspend_part);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
 	xpv_disks_wait_released();
 	xpv_vbds_stop();

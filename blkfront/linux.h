@@ -7,6 +7,7 @@
 #ifndef XPV_BLKFRONT_LINUX_H
 #define XPV_BLKFRONT_LINUX_H
 
+#include "hypervisor/suspend_part.h"
 #include "lib/types.h"
 #include "xenbus/xenbus.h"
 
@@ -67,9 +68,8 @@ void xpv_vbd_add_failed(struct xpv_vbd *vbd, int error);
 /* Around everything else. Sleeping context. */
 int xpv_vbds_start(void);
 void xpv_vbds_stop(void);
-/* Follow suspends from now on, and no longer; between the two above. Sleeping context. */
-void xpv_vbds_suspend_start(void);
-void xpv_vbds_suspend_stop(void);
+/* What this module does in a suspend; registered between the two above. */
+extern struct xpv_suspend_part xpv_vbds_suspend_part;
 struct xpv_vbd_state {
 	const char *name, *path;
 	uint64_t sectors;

@@ -408,7 +408,7 @@ void xpv_vbd_connection_lost(xpv_device *device)
 namespace {
 
 /* A grace period of RCU serves them all. */
-int prepare()
+int prepare(uint64_t)
 {
 	MutexGuard guard(all->mutex);
 	bool stopping = false;
@@ -433,7 +433,9 @@ void resume_late(xpv_resume_kind kind)
 		go_on();
 }
 
-constinit xpv_suspend_part part = {
+} // namespace
+
+constinit xpv_suspend_part xpv_vbds_suspend_part = {
 	.name = "disks",
 	.layer = XPV_SUSPEND_DEVICES,
 	.prepare = prepare,
@@ -445,18 +447,6 @@ constinit xpv_suspend_part part = {
 	.next = nullptr,
 	.prepared = false,
 };
-
-} // namespace
-
-void xpv_vbds_suspend_start(void)
-{
-	xpv_suspend_part_register(&part);
-}
-
-void xpv_vbds_suspend_stop(void)
-{
-	xpv_suspend_part_unregister(&part);
-}
 
 void xpv_vbd_remove(xpv_device *device)
 {

@@ -42,7 +42,7 @@ struct Binding {
  * On failure the port is as it was; an own one is the caller's to close.
  * EAGAIN: the port went in a restore that came between.
  */
-Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel_args &args, unsigned int restores)
+Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores)
 {
 	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_ERANGE);
@@ -79,17 +79,17 @@ Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel
 }
 
 /* Close a port of our own that no channel has, unless a restore took it. */
-void drop_port(Port port, unsigned int restores)
+void drop_port(Port port, uint32_t restores)
 {
 	IrqsOffGuard no_suspend;
-	if (channels->restores() == restores)
+	if (xpv_restore_count() == restores)
 		close_port(port);
 }
 
 template <typename Open>
 int bind_own(Open open, Binding binding, const xpv_event_channel_args &args, xpv_event_channel **channel)
 {
-	unsigned int restores = channels->restores();
+	uint32_t restores = xpv_restore_count();
 	Result<Port> port = open();
 	if (!port.ok())
 		return port.code();
@@ -204,7 +204,7 @@ int xpv_event_channel_bind_ipi(unsigned int cpu, const struct xpv_event_channel_
 int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
 			    struct xpv_event_channel **channel)
 {
-	unsigned int restores = xpv::channels->restores();
+	uint32_t restores = xpv_restore_count();
 	if (!xpv::is_open(port))
 		return -XEN_ERANGE;
 	auto bound = xpv::bind({ .port = port, .adopted = true }, *args, restores);
@@ -238,7 +238,7 @@ bool xpv_event_channel_lost(const struct xpv_event_channel *channel)
 
 int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port)
 {
-	unsigned int restores = xpv::channels->restores();
+	uint32_t restores = xpv_restore_count();
 	if (!xpv::is_open(port))
 		return -XEN_ERANGE;
 	return xpv::channels->rebind(*channel, port, true, restores).code();
@@ -246,7 +246,7 @@ int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct x
 
 int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote)
 {
-	unsigned int restores = xpv::channels->restores();
+	uint32_t restores = xpv_restore_count();
 	auto port = xpv::evtchn_alloc_unbound(remote);
 	if (!port.ok())
 		return port.code();

@@ -31,12 +31,12 @@ Status Channels::make_room_locked(Port port)
 	return abi([&](auto &ports) { return ports.add_port(port); });
 }
 
-Status Channels::add(xpv_event_channel &channel, unsigned int restores)
+Status Channels::add(xpv_event_channel &channel, uint32_t restores)
 {
 	MutexGuard guard(mutex_);
 	XPV_TRY(make_room_locked(channel.port));
 	IrqsOffGuard no_suspend;
-	if (restores_ != restores)
+	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
 	/* Here, so that it is in time for cpu_ready() or late enough to need none. */
 	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))

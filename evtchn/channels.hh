@@ -14,12 +14,12 @@ public:
 
 	/*
 	 * Sleeping context. EBUSY when the port has a channel already; then sees
-	 * to it that the port can have events. EAGAIN when there were more than
-	 * these restores(): the port is no longer the caller's.
+	 * to it that the port can have events. EAGAIN when xpv_restore_count()
+	 * is not `restores` any more: the port is no longer the caller's.
 	 */
-	[[nodiscard]] Status add(xpv_event_channel &channel, unsigned int restores);
+	[[nodiscard]] Status add(xpv_event_channel &channel, uint32_t restores);
 	/* The same for a lost channel and a new port. */
-	[[nodiscard]] Status rebind(xpv_event_channel &channel, Port port, bool adopted, unsigned int restores);
+	[[nodiscard]] Status rebind(xpv_event_channel &channel, Port port, bool adopted, uint32_t restores);
 	void remove(xpv_event_channel &channel);
 	template <typename Call>
 	void each(Call call)
@@ -33,8 +33,6 @@ public:
 	[[nodiscard]] unsigned int on(unsigned int cpu) const;
 	void count_move(xpv_event_channel &channel, unsigned int cpu);
 
-	/* How often all ports were lost. Any context. */
-	[[nodiscard]] unsigned int restores() const { return read_once(restores_); }
 	/* The suspend: prepare() sleeping; the others on the only CPU that runs, with no lock. */
 	[[nodiscard]] Status prepare();
 	void remember_events();
@@ -51,7 +49,6 @@ private:
 	 * Links change with irqs off, so that a restore finds the list whole.
 	 */
 	Mutex mutex_;
-	unsigned int restores_ = 0;
 	List<xpv_event_channel> all_;
 	Array<unsigned int> on_cpu_;
 };

@@ -58,7 +58,7 @@ static int __init evtchn_init(void)
 	error = xpv_event_node_register();
 	if (error)
 		goto stop_users;
-	xpv_evtchn_suspend_start();
+	xpv_suspend_part_register(&xpv_evtchn_suspend_part);
 	xpv_evtchn_debug_start();
 	pr_info("%s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	return 0;
@@ -81,7 +81,7 @@ static void __exit evtchn_exit(void)
 	xpv_evtchn_debug_stop();
 	xpv_event_node_unregister();
 	xpv_event_users_stop();
-	xpv_evtchn_suspend_stop();
+	xpv_suspend_part_unregister(&xpv_evtchn_suspend_part);
 	xpv_upcalls_stop();
 	xpv_irqs_stop();
 	xpv_channels_stop();

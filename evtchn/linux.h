@@ -4,6 +4,7 @@
 #define XPV_EVTCHN_LINUX_H
 
 #include "evtchn/evtchn.h"
+#include "hypervisor/suspend_part.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -128,9 +129,9 @@ bool xpv_upcall_reaches(unsigned int cpu);
 void xpv_trace_event_eoi(struct xpv_port port);
 void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
 
-/* Follow suspends from now on, and no longer. Sleeping context. */
-void xpv_evtchn_suspend_start(void);
-void xpv_evtchn_suspend_stop(void);
+/* What this module does in a suspend. */
+extern struct xpv_suspend_part xpv_evtchn_suspend_part;
+
 /* ---- /dev/xen/evtchn: one user for each time it is open. Sleeping context. ---- */
 
 struct xpv_event_user; /* C++ */

@@ -33,7 +33,6 @@ void Channels::remember_events()
 
 Status Channels::restore()
 {
-	write_once(restores_, restores_ + 1);
 	xpv_irqs_forget_ports();
 	for (xpv_event_channel &channel : all_)
 		write_once(channel.port.value, 0);
@@ -90,7 +89,7 @@ Status Channels::attach(xpv_event_channel &channel, Port port)
 	return {};
 }
 
-Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, unsigned int restores)
+Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, uint32_t restores)
 {
 	MutexGuard guard(mutex_);
 	if (!lost(channel))
@@ -98,7 +97,7 @@ Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, uns
 	XPV_TRY(make_room_locked(port));
 	XPV_TRY(status(xpv_irq_room(port)));
 	SpinGuard channel_guard(channel.lock);
-	if (restores_ != restores)
+	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
 	XPV_TRY(attach(channel, port));
 	channel.adopted = adopted;

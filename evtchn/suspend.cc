@@ -8,7 +8,7 @@ namespace xpv {
 
 namespace {
 
-int prepare()
+int prepare(uint64_t)
 {
 	Status made = channels->prepare();
 	return made.ok() ? xpv_ports_prepare() : made.code();
@@ -43,29 +43,19 @@ void resume_late(xpv_resume_kind kind)
 		raise_pending();
 }
 
-constinit xpv_suspend_part part = {
-	.name = "event channels",
-	.layer = XPV_SUSPEND_EVTCHN,
-	.prepare = prepare,
-	.abandon = xpv_ports_settle,
-	.suspend_early = suspend_early,
-	.resume_early = resume_early,
-	.resume_cpu = resume_cpu,
-	.resume_late = resume_late,
-	.next = nullptr,
-	.prepared = false,
-};
-
 } // namespace
 
 } // namespace xpv
 
-void xpv_evtchn_suspend_start(void)
-{
-	xpv_suspend_part_register(&xpv::part);
-}
-
-void xpv_evtchn_suspend_stop(void)
-{
-	xpv_suspend_part_unregister(&xpv::part);
-}
+constinit xpv_suspend_part xpv_evtchn_suspend_part = {
+	.name = "event channels",
+	.layer = XPV_SUSPEND_EVTCHN,
+	.prepare = xpv::prepare,
+	.abandon = xpv_ports_settle,
+	.suspend_early = xpv::suspend_early,
+	.resume_early = xpv::resume_early,
+	.resume_cpu = xpv::resume_cpu,
+	.resume_late = xpv::resume_late,
+	.next = nullptr,
+	.prepared = false,
+};

@@ -11,7 +11,6 @@ namespace {
 
 constinit unsigned int mapped_count = 0;
 constinit unsigned int stuck_count = 0;
-constinit uint32_t restore_count = 0;
 
 void add_stuck(unsigned int count)
 {
@@ -37,13 +36,7 @@ unsigned int foreign_stuck()
 
 void foreign_restore()
 {
-	write_once(restore_count, restore_count + 1);
 	write_once(mapped_count, 0);
-}
-
-uint32_t foreign_restores()
-{
-	return read_once(restore_count);
 }
 
 xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores)
@@ -53,7 +46,7 @@ xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores)
 
 bool foreign_exists(xpv_grant_handle handle)
 {
-	return handle.value >> 32 == foreign_restores();
+	return handle.value >> 32 == xpv_restore_count();
 }
 
 gnttab_map_grant_ref map_request(Domid domain, Gref reference, xpv_grant_access access, MapTarget target)
@@ -77,7 +70,7 @@ gnttab_unmap_grant_ref unmap_request(MapTarget target, xpv_grant_handle handle)
 Result<Mapping> Mapping::make(Domid domain, Gref reference, xpv_grant_access access, MapTarget target)
 {
 	int outcome = 0;
-	uint32_t restores = foreign_restores();
+	uint32_t restores = xpv_restore_count();
 	xpv_grant_handle handle = XPV_NO_GRANT_HANDLE;
 	run_in_batches<gnttab_map_grant_ref>(
 		1, grant_table_map,
@@ -138,7 +131,7 @@ unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 {
 	unsigned int failed = 0;
 	/* Before the call: one that a restore overtakes is of the old domain, or at worst stays mapped. */
-	uint32_t restores = foreign_restores();
+	uint32_t restores = xpv_restore_count();
 	run_in_batches<gnttab_map_grant_ref>(
 		count, grant_table_map,
 		[=](unsigned int i, gnttab_map_grant_ref &operation) {

@@ -14,9 +14,8 @@ namespace xpv {
 [[nodiscard]] unsigned int foreign_stuck();
 /* In a new domain, on the only CPU that runs: nothing is mapped any more. */
 void foreign_restore();
-/* A handle that Xen gave, after `restores` of them; whether it is of this domain. */
+/* A handle that Xen gave when xpv_restore_count() was `restores`; whether it is of this domain. */
 [[nodiscard]] xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores);
-[[nodiscard]] uint32_t foreign_restores();
 [[nodiscard]] bool foreign_exists(xpv_grant_handle handle);
 
 /* A machine address: only PV guests have them. */

@@ -4,6 +4,7 @@
 #define XPV_GNTTAB_LINUX_H
 
 #include "gnttab/gnttab.h"
+#include "hypervisor/suspend_part.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,9 +42,8 @@ struct xpv_gnttab_pool_line {
 /* What there is to say of pool number `index`; false when there is none. Any context. */
 bool xpv_gnttab_describe_pool(unsigned int index, struct xpv_gnttab_pool_line *line);
 
-/* Follow suspends, after load and until before unload. Sleeping context. */
-void xpv_gnttab_suspend_start(void);
-void xpv_gnttab_suspend_stop(void);
+/* What this module does in a suspend; registered after load and until before unload. */
+extern struct xpv_suspend_part xpv_gnttab_suspend_part;
 /* Module load and unload. Sleeping context. */
 int xpv_gnttab_load(void);
 void xpv_gnttab_unload(void);

@@ -86,7 +86,7 @@ Status Table::restore()
 
 namespace {
 
-int prepare()
+int prepare(uint64_t)
 {
 	the_table->prepare();
 	return 0;
@@ -115,32 +115,22 @@ void resume_late(xpv_resume_kind)
 	the_table->settle();
 }
 
-constinit xpv_suspend_part part = {
-	.name = "grant table",
-	.layer = XPV_SUSPEND_GNTTAB,
-	.prepare = prepare,
-	.abandon = abandon,
-	.suspend_early = suspend_early,
-	.resume_early = resume_early,
-	.resume_cpu = nullptr,
-	.resume_late = resume_late,
-	.next = nullptr,
-	.prepared = false,
-};
-
 } // namespace
 
 } // namespace xpv
 
-void xpv_gnttab_suspend_start(void)
-{
-	xpv_suspend_part_register(&xpv::part);
-}
-
-void xpv_gnttab_suspend_stop(void)
-{
-	xpv_suspend_part_unregister(&xpv::part);
-}
+constinit xpv_suspend_part xpv_gnttab_suspend_part = {
+	.name = "grant table",
+	.layer = XPV_SUSPEND_GNTTAB,
+	.prepare = xpv::prepare,
+	.abandon = xpv::abandon,
+	.suspend_early = xpv::suspend_early,
+	.resume_early = xpv::resume_early,
+	.resume_cpu = nullptr,
+	.resume_late = xpv::resume_late,
+	.next = nullptr,
+	.prepared = false,
+};
 
 void xpv_grant_pool::restore()
 {

@@ -124,22 +124,22 @@ int resume_cpu(unsigned int cpu)
 	return vcpu.value < XEN_LEGACY_MAX_VCPUS ? 0 : state->loaned.register_again(vcpu).code();
 }
 
-constinit xpv_suspend_part part = {
+} // namespace
+
+} // namespace xpv
+
+constinit xpv_suspend_part xpv_hypervisor_suspend_part = {
 	.name = "hypervisor",
 	.layer = XPV_SUSPEND_HYPERVISOR,
 	.prepare = nullptr,
 	.abandon = nullptr,
 	.suspend_early = nullptr,
-	.resume_early = resume_early,
-	.resume_cpu = resume_cpu,
+	.resume_early = xpv::resume_early,
+	.resume_cpu = xpv::resume_cpu,
 	.resume_late = nullptr,
 	.next = nullptr,
 	.prepared = false,
 };
-
-} // namespace
-
-} // namespace xpv
 
 extern "C" {
 
@@ -162,16 +162,6 @@ void xpv_hypervisor_stop(void)
 {
 	xpv::release(xpv::state);
 	xpv::state = nullptr;
-}
-
-void xpv_hypervisor_suspend_start(void)
-{
-	xpv_suspend_part_register(&xpv::part);
-}
-
-void xpv_hypervisor_suspend_stop(void)
-{
-	xpv_suspend_part_unregister(&xpv::part);
 }
 
 int xpv_hypervisor_vcpu_online(unsigned int cpu)

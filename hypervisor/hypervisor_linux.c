@@ -147,7 +147,7 @@ static int __init hypervisor_init(void)
 	if (error)
 		goto remove_cpuhp;
 
-	xpv_hypervisor_suspend_start();
+	xpv_suspend_part_register(&xpv_hypervisor_suspend_part);
 	error = xpv_sysfs_start();
 	if (error)
 		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
@@ -168,7 +168,7 @@ stop:
 static void __exit hypervisor_exit(void)
 {
 	debugfs_remove(windows_file);
-	xpv_hypervisor_suspend_stop();
+	xpv_suspend_part_unregister(&xpv_hypervisor_suspend_part);
 	xpv_sysfs_stop();
 	pci_unregister_driver(&platform_driver);
 	cpuhp_remove_state_nocalls(cpuhp_state);
@@ -202,6 +202,7 @@ EXPORT_SYMBOL_GPL(xpv_window_unmap_run);
 EXPORT_SYMBOL_GPL(xpv_windows_visit);
 EXPORT_SYMBOL_GPL(xpv_suspend_part_register);
 EXPORT_SYMBOL_GPL(xpv_suspend_part_unregister);
+EXPORT_SYMBOL_GPL(xpv_restore_count);
 EXPORT_SYMBOL_GPL(xpv_suspend_parts_lock);
 EXPORT_SYMBOL_GPL(xpv_suspend_parts_unlock);
 EXPORT_SYMBOL_GPL(xpv_suspend_parts_prepare);

@@ -3,6 +3,7 @@
 #ifndef XPV_HYPERVISOR_LINUX_H
 #define XPV_HYPERVISOR_LINUX_H
 
+#include "hypervisor/suspend_part.h"
 #include "lib/types.h"
 
 #ifdef __cplusplus
@@ -20,9 +21,8 @@ void xpv_windows_start(void);
 /* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
 int xpv_hypervisor_start(void);
 void xpv_hypervisor_stop(void);
-/* Follow suspends from now on, and no longer. Sleeping context. */
-void xpv_hypervisor_suspend_start(void);
-void xpv_hypervisor_suspend_stop(void);
+/* What this module does in a suspend. */
+extern struct xpv_suspend_part xpv_hypervisor_suspend_part;
 /* Make Xen's number and info of the running vCPU known. On that CPU, in a thread bound to it. */
 int xpv_hypervisor_vcpu_online(unsigned int cpu);
 

@@ -4,6 +4,8 @@
 #include "hypervisor/linux.h"
 #include "lib/guard.hh"
 #include "lib/log.hh"
+#include "lib/ordering.hh"
+#include "lib/result.hh"
 
 namespace xpv {
 
@@ -22,6 +24,8 @@ struct Registry {
 
 constinit Registry registry = {};
 
+constinit uint32_t restore_count = 0;
+
 /* From the top down, without a link in that direction: there are few parts. */
 template <typename Action>
 void each_down(xpv_suspend_part *part, const Action &action)
@@ -39,9 +43,11 @@ void each_up(const Action &action)
 		action(*part);
 }
 
-int prepare(xpv_suspend_part &part)
+int prepare(xpv_suspend_part &part, uint64_t deadline_ms)
 {
-	int error = part.prepare ? part.prepare() : 0;
+	int error = 0;
+	if (part.prepare)
+		error = xpv_now_ms() < deadline_ms ? part.prepare(deadline_ms) : -XEN_ETIMEDOUT;
 	part.prepared = error == 0;
 	return error;
 }
@@ -97,13 +103,18 @@ void xpv_suspend_parts_unlock(void)
 	xpv_mutex_unlock(&xpv::registry.mutex);
 }
 
-int xpv_suspend_parts_prepare(const char **refused_by)
+uint32_t xpv_restore_count(void)
+{
+	return xpv::read_once(xpv::restore_count);
+}
+
+int xpv_suspend_parts_prepare(uint64_t deadline_ms, const char **refused_by)
 {
 	int error = 0;
 	xpv::each_down(xpv::registry.first, [&](xpv_suspend_part &part) {
 		if (error)
 			return;
-		error = xpv::prepare(part);
+		error = xpv::prepare(part, deadline_ms);
 		if (error)
 			*refused_by = part.name;
 	});
@@ -131,6 +142,8 @@ void xpv_suspend_parts_suspend_early(void)
 
 void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind)
 {
+	if (kind == XPV_RESUME_RESTORED)
+		xpv::write_once(xpv::restore_count, xpv::restore_count + 1);
 	xpv::each_up([&](xpv_suspend_part &part) {
 		if (part.resume_early)
 			xpv::complain(part, part.resume_early(kind));

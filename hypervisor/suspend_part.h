@@ -39,6 +39,10 @@ extern "C" {
 /*
  * From the bottom up. Parts of one layer go up in the order in which they
  * registered, and down in the opposite one.
+ *
+ * CONSOLE is for xencons, which has no user yet: the console must print
+ * until after xenstore and the devices have stopped, and again before they
+ * start, and needs event channels and grants below it.
  */
 enum xpv_suspend_layer {
 	XPV_SUSPEND_HYPERVISOR,
@@ -63,8 +67,11 @@ enum xpv_resume_kind {
 struct xpv_suspend_part {
 	const char *name;
 	enum xpv_suspend_layer layer;
-	/* Stop what must not be in flight. An error refuses the suspend. */
-	int (*prepare)(void);
+	/*
+	 * Stop what must not be in flight, until `deadline_ms` of xpv_now_ms().
+	 * An error refuses the suspend: -ETIMEDOUT if the deadline has passed.
+	 */
+	int (*prepare)(uint64_t deadline_ms);
 	/* Undo prepare(); no suspend took place. */
 	void (*abandon)(void);
 	void (*suspend_early)(void);
@@ -78,18 +85,31 @@ struct xpv_suspend_part {
 	bool prepared;
 };
 
-/* Sleeping context; waits for a suspend that is under way. Not from a part's functions. */
+/*
+ * Sleeping context; waits for a suspend that is under way. Not from a part's
+ * functions. The part is the module's C++ object, declared in its linux.h;
+ * the module's C file registers it.
+ */
 void xpv_suspend_part_register(struct xpv_suspend_part *part);
 void xpv_suspend_part_unregister(struct xpv_suspend_part *part);
 
 /*
+ * How often the domain was restored since the hypervisor module was loaded;
+ * wraps. It changes before the first resume_early() of a restore, while no
+ * other CPU runs: what was obtained from Xen or the toolstack under another
+ * count is of an earlier domain. Any context.
+ */
+uint32_t xpv_restore_count(void);
+
+/*
  * For xpv_suspend, which calls one step after the other. lock() keeps parts
  * from coming and going until unlock(); sleeping context. prepare() leaves
- * nothing prepared when it fails, and then `refused_by` is the part's name.
+ * nothing prepared when it fails, and then `refused_by` is the part's name;
+ * it asks no further part once `deadline_ms` (xpv_now_ms()) has passed.
  */
 void xpv_suspend_parts_lock(void);
 void xpv_suspend_parts_unlock(void);
-int xpv_suspend_parts_prepare(const char **refused_by);
+int xpv_suspend_parts_prepare(uint64_t deadline_ms, const char **refused_by);
 void xpv_suspend_parts_abandon(void);
 void xpv_suspend_parts_suspend_early(void);
 void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind);

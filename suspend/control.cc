@@ -22,6 +22,8 @@ constexpr const char *error_path = "error/control/shutdown/error";
 
 /* Longer than each request that there is. */
 constexpr std::size_t request_capacity = 24;
+/* libxl gives up 60 s after it sees the acknowledgement: libxl_dom_suspend.c, domain_suspend_common_pvcontrol_suspending(). */
+constexpr unsigned int suspend_limit_ms = 45000;
 
 Control *control_of(xpv_store_watch_context *context)
 {
@@ -329,7 +331,7 @@ void Control::suspend()
 	/* Of an attempt before; gone or not, it must not keep us. */
 	ignore(status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, error_path)));
 	char reason[128] = {};
-	int code = xpv_suspend(reason, sizeof(reason));
+	int code = xpv_suspend(xpv_now_ms() + suspend_limit_ms, reason, sizeof(reason));
 	reason[sizeof(reason) - 1] = 0;
 	if (code < 0) {
 		char text[160];

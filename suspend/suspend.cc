@@ -17,6 +17,7 @@ namespace {
 struct State {
 	Barrier barrier;
 	xpv_suspend_choice options;
+	uint64_t deadline_ms; /* of xpv_now_ms() */
 	/* What came of the stop; CPU 0 writes it. */
 	int error;
 	xpv_resume_kind kind;
@@ -154,7 +155,7 @@ int suspend()
 		return XPV_REFUSE(error, "vCPU %u does not respond", cpu);
 	}
 	const char *refused_by = "";
-	if (int error = xpv_suspend_parts_prepare(&refused_by))
+	if (int error = xpv_suspend_parts_prepare(state->deadline_ms, &refused_by))
 		return XPV_REFUSE(error, "part %s: error %d", refused_by, error);
 	record(XPV_STEP_PREPARED);
 
@@ -196,9 +197,10 @@ void conclude(int error)
 
 extern "C" {
 
-int xpv_suspend(char *reason, unsigned int reason_size)
+int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
 	xpv_suspend_parts_lock();
+	xpv::state->deadline_ms = deadline_ms;
 	reason[0] = '\0';
 	xpv::state->reason = reason;
 	xpv::state->reason_size = reason_size;

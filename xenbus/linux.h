@@ -3,6 +3,7 @@
 #ifndef XPV_XENBUS_LINUX_H
 #define XPV_XENBUS_LINUX_H
 
+#include "hypervisor/suspend_part.h"
 #include "lib/types.h"
 #include "xenbus/xenbus.h"
 
@@ -107,9 +108,8 @@ void xpv_bus_go_on(void);
  * hands with the backend that the store now says. Sleeping context.
  */
 void xpv_bus_restored(void);
-/* Follow suspends, after both starts and until before both stops. Sleeping context. */
-void xpv_xenbus_suspend_start(void);
-void xpv_xenbus_suspend_stop(void);
+/* What this module does in a suspend; registered after both starts and until before both stops. */
+extern struct xpv_suspend_part xpv_xenbus_suspend_part;
 
 /* Linux matched the device with a driver; or takes it away. Under Linux's lock of the device. */
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver);

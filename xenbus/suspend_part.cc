@@ -9,7 +9,7 @@ namespace xpv {
 
 namespace {
 
-int prepare()
+int prepare(uint64_t)
 {
 	if (int error = xpv_bus_hold())
 		return error;
@@ -38,29 +38,19 @@ void resume_late(xpv_resume_kind kind)
 	xpv_bus_go_on();
 }
 
-constinit xpv_suspend_part part = {
-	.name = "xenstore",
-	.layer = XPV_SUSPEND_XENBUS,
-	.prepare = prepare,
-	.abandon = abandon,
-	.suspend_early = nullptr,
-	.resume_early = nullptr,
-	.resume_cpu = nullptr,
-	.resume_late = resume_late,
-	.next = nullptr,
-	.prepared = false,
-};
-
 } // namespace
 
 } // namespace xpv
 
-void xpv_xenbus_suspend_start(void)
-{
-	xpv_suspend_part_register(&xpv::part);
-}
-
-void xpv_xenbus_suspend_stop(void)
-{
-	xpv_suspend_part_unregister(&xpv::part);
-}
+constinit xpv_suspend_part xpv_xenbus_suspend_part = {
+	.name = "xenstore",
+	.layer = XPV_SUSPEND_XENBUS,
+	.prepare = xpv::prepare,
+	.abandon = xpv::abandon,
+	.suspend_early = nullptr,
+	.resume_early = nullptr,
+	.resume_cpu = nullptr,
+	.resume_late = xpv::resume_late,
+	.next = nullptr,
+	.prepared = false,
+};

@@ -280,7 +280,7 @@ static int __init xenbus_init(void)
 	error = xpv_store_node_register();
 	if (error)
 		goto stop_bus;
-	xpv_xenbus_suspend_start();
+	xpv_suspend_part_register(&xpv_xenbus_suspend_part);
 	xpv_xenbus_debug_start();
 	return 0;
 
@@ -302,7 +302,7 @@ module_init(xenbus_init);
 static void __exit xenbus_exit(void)
 {
 	xpv_xenbus_debug_stop();
-	xpv_xenbus_suspend_stop();
+	xpv_suspend_part_unregister(&xpv_xenbus_suspend_part);
 	xpv_store_node_unregister();
 	xpv_bus_stop();
 	wait_var_event(&devices_alive, !atomic_read(&devices_alive));

@@ -433,23 +433,23 @@ protected:
 	void SetUp() override
 	{
 		BlkfrontVbd::SetUp();
-		xpv_gnttab_suspend_start();
-		xpv_vbds_suspend_start();
+		xpv_suspend_part_register(&xpv_gnttab_suspend_part);
+		xpv_suspend_part_register(&xpv_vbds_suspend_part);
 		probe();
 		negotiate();
 		connect();
 	}
 	void TearDown() override
 	{
-		xpv_vbds_suspend_stop();
-		xpv_gnttab_suspend_stop();
+		xpv_suspend_part_unregister(&xpv_vbds_suspend_part);
+		xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
 		BlkfrontVbd::TearDown();
 	}
 	static void begin()
 	{
 		const char *refused = nullptr;
 		xpv_suspend_parts_lock();
-		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
 		EXPECT_TRUE(the_disk()->stopped);
 		xpv_suspend_parts_suspend_early();
 	}
@@ -584,7 +584,7 @@ TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
 	/* A suspend that is cancelled does not start what has no backend. */
 	const char *refused = nullptr;
 	xpv_suspend_parts_lock();
-	ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+	ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
 	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
 	xpv_suspend_parts_unlock();
 	EXPECT_TRUE(the_disk()->stopped);

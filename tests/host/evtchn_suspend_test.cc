@@ -115,7 +115,7 @@ protected:
 		fake::take_log();
 		ASSERT_EQ(xpv_hypervisor_detect(), 0);
 		ASSERT_EQ(xpv_hypervisor_start(), 0);
-		xpv_hypervisor_suspend_start();
+		xpv_suspend_part_register(&xpv_hypervisor_suspend_part);
 		for (unsigned int cpu : all_cpus)
 			ASSERT_EQ(xpv_hypervisor_vcpu_online(cpu), 0);
 		ASSERT_EQ(xpv_ports_start(GetParam()), 0);
@@ -125,15 +125,15 @@ protected:
 			ASSERT_EQ(xpv_upcall_set_vector(cpu, 0x30 + cpu), 0);
 		}
 		ASSERT_EQ(xpv_upcall_set_via(1), 0);
-		xpv_evtchn_suspend_start();
+		xpv_suspend_part_register(&xpv_evtchn_suspend_part);
 	}
 	void TearDown() override
 	{
-		xpv_evtchn_suspend_stop();
+		xpv_suspend_part_unregister(&xpv_evtchn_suspend_part);
 		xpv_channels_stop();
 		xpv_ports_mask_all();
 		xpv_ports_stop();
-		xpv_hypervisor_suspend_stop();
+		xpv_suspend_part_unregister(&xpv_hypervisor_suspend_part);
 		xpv_hypervisor_stop();
 		EXPECT_EQ(irqs.size(), 0u);
 	}
@@ -154,7 +154,7 @@ protected:
 	{
 		const char *refused = nullptr;
 		xpv_suspend_parts_lock();
-		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0) << refused;
+		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0) << refused;
 		xpv_suspend_parts_suspend_early();
 	}
 	static void end(xpv_resume_kind kind)
@@ -446,7 +446,7 @@ TEST_P(EvtchnSuspend, PrepareThatFailsLeavesNothing)
 		const char *refused = nullptr;
 		fake::fail_allocation(n);
 		xpv_suspend_parts_lock();
-		if (xpv_suspend_parts_prepare(&refused) == 0)
+		if (xpv_suspend_parts_prepare(UINT64_MAX, &refused) == 0)
 			xpv_suspend_parts_abandon();
 		xpv_suspend_parts_unlock();
 		EXPECT_EQ(fake::live_allocations(), before);
@@ -462,7 +462,7 @@ int refusal;
 xpv_suspend_part lower = {
 	.name = "lower",
 	.layer = XPV_SUSPEND_CONSOLE,
-	.prepare = [] { steps.push_back("lower prepare"); return refusal; },
+	.prepare = [](uint64_t) { steps.push_back("lower prepare"); return refusal; },
 	.abandon = [] { steps.push_back("lower abandon"); },
 	.suspend_early = [] { steps.push_back("lower suspend_early"); },
 	.resume_early = [](xpv_resume_kind) { steps.push_back("lower resume_early"); return 0; },
@@ -474,7 +474,7 @@ xpv_suspend_part lower = {
 xpv_suspend_part upper = {
 	.name = "upper",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [] { steps.push_back("upper prepare"); return 0; },
+	.prepare = [](uint64_t) { steps.push_back("upper prepare"); return 0; },
 	.abandon = [] { steps.push_back("upper abandon"); },
 	.suspend_early = [] { steps.push_back("upper suspend_early"); },
 	.resume_early = [](xpv_resume_kind) { steps.push_back("upper resume_early"); return 0; },
@@ -492,7 +492,7 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 	xpv_suspend_part_register(&lower);
 	refusal = 0;
 	xpv_suspend_parts_lock();
-	EXPECT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+	EXPECT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
 	xpv_suspend_parts_suspend_early();
 	xpv_suspend_parts_resume_early(XPV_RESUME_CANCELLED);
 	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
@@ -500,7 +500,7 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 		  (Steps{ "upper prepare", "lower prepare", "upper suspend_early", "lower suspend_early",
 			  "lower resume_early", "upper resume_early", "lower resume_late", "upper resume_late" }));
 	refusal = -XEN_EBUSY;
-	EXPECT_EQ(xpv_suspend_parts_prepare(&refused), -XEN_EBUSY);
+	EXPECT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), -XEN_EBUSY);
 	EXPECT_STREQ(refused, "lower");
 	EXPECT_EQ(std::exchange(steps, {}), (Steps{ "upper prepare", "lower prepare", "upper abandon" }));
 	xpv_suspend_parts_unlock();

@@ -16,11 +16,11 @@ protected:
 		GnttabFixture::SetUp();
 		ASSERT_EQ(grant_counts().version, GetParam());
 		fake::take_log();
-		xpv_gnttab_suspend_start();
+		xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 	}
 	void TearDown() override
 	{
-		xpv_gnttab_suspend_stop();
+		xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
 		GnttabFixture::TearDown();
 	}
 
@@ -28,7 +28,7 @@ protected:
 	{
 		const char *refused = nullptr;
 		xpv_suspend_parts_lock();
-		ASSERT_EQ(xpv_suspend_parts_prepare(&refused), 0);
+		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
 		xpv_suspend_parts_suspend_early();
 	}
 	static void end(xpv_resume_kind kind)

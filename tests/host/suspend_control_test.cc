@@ -82,7 +82,7 @@ void xpv_linux_force_reboot(void) { the_linux->add('R'); }
 unsigned int xpv_linux_shutdown_timeout(void) { return the_linux->timeout; }
 void xpv_linux_sysrq(unsigned char key) { the_linux->add(static_cast<char>(key)); }
 
-int xpv_suspend(char *reason, unsigned int reason_size)
+int xpv_suspend(uint64_t, char *reason, unsigned int reason_size)
 {
 	the_linux->add('S');
 	std::unique_lock guard(the_linux->mutex);

@@ -8,19 +8,24 @@
 
 #include "hypervisor/linux.h"
 #include "hypervisor/suspend_part.h"
+#include "lib/shim.h"
 #include "tests/host/fake/shim.hh"
 
 namespace {
 
 std::vector<std::string> calls;
 std::string refuses, fails;
+std::vector<uint64_t> deadlines;
 
 /* A part is its name; what it is asked to do is noted under it. */
 #define DEFINE_PART(NAME, LAYER)                                                                                       \
 	xpv_suspend_part NAME = {                                                                                      \
 		.name = #NAME,                                                                                         \
 		.layer = LAYER,                                                                                        \
-		.prepare = [] { calls.push_back("prepare " #NAME); return refuses == #NAME ? -EBUSY : 0; },            \
+		.prepare = [](uint64_t deadline_ms) {                                                                  \
+			calls.push_back("prepare " #NAME);                                                             \
+			deadlines.push_back(deadline_ms);                                                              \
+			return refuses == #NAME ? -EBUSY : 0; },                                                       \
 		.abandon = [] { calls.push_back("abandon " #NAME); },                                                  \
 		.suspend_early = [] { calls.push_back("suspend " #NAME); },                                            \
 		.resume_early = [](xpv_resume_kind kind) {                                                             \
@@ -49,6 +54,7 @@ protected:
 		static bool started = (xpv_suspend_parts_start(), true);
 		static_cast<void>(started);
 		calls.clear();
+		deadlines.clear();
 		refuses = fails = "";
 		for (xpv_suspend_part *part : { &disk, &net, &hypervisor, &empty_, &grants })
 			xpv_suspend_part_register(part);
@@ -59,10 +65,10 @@ protected:
 			xpv_suspend_part_unregister(part);
 	}
 
-	int prepare(const char *&refused_by)
+	int prepare(const char *&refused_by, uint64_t deadline_ms = UINT64_MAX)
 	{
 		xpv_suspend_parts_lock();
-		int error = xpv_suspend_parts_prepare(&refused_by);
+		int error = xpv_suspend_parts_prepare(deadline_ms, &refused_by);
 		xpv_suspend_parts_unlock();
 		return error;
 	}
@@ -127,6 +133,35 @@ TEST_F(SuspendParts, AResumeGoesOnAfterAnErrorAndNamesThePart)
 	auto log = fake::take_log();
 	ASSERT_EQ(log.size(), 1u);
 	EXPECT_NE(log[0].find("part grants: error -5"), std::string::npos);
+}
+
+TEST_F(SuspendParts, AllPartsGetTheDeadline)
+{
+	const char *refused_by = nullptr;
+	uint64_t deadline_ms = xpv_now_ms() + 45000;
+	EXPECT_EQ(prepare(refused_by, deadline_ms), 0);
+	EXPECT_EQ(deadlines, std::vector<uint64_t>(4, deadline_ms));
+	xpv_suspend_parts_abandon();
+}
+
+TEST_F(SuspendParts, NoPartIsAskedAfterTheDeadline)
+{
+	const char *refused_by = nullptr;
+	EXPECT_EQ(prepare(refused_by, xpv_now_ms()), -ETIMEDOUT);
+	EXPECT_STREQ(refused_by, "net");
+	EXPECT_EQ(calls, Calls{});
+}
+
+TEST_F(SuspendParts, OnlyARestoreIsCountedAndBeforeAnyPartResumes)
+{
+	static uint32_t seen;
+	empty_.resume_early = [](xpv_resume_kind) { seen = xpv_restore_count(); return 0; };
+	uint32_t before = xpv_restore_count();
+	xpv_suspend_parts_resume_early(XPV_RESUME_CANCELLED);
+	EXPECT_EQ(seen, before);
+	xpv_suspend_parts_resume_early(XPV_RESUME_RESTORED);
+	EXPECT_EQ(seen, before + 1);
+	EXPECT_EQ(xpv_restore_count(), before + 1);
 }
 
 TEST_F(SuspendParts, OneThatLeftIsAskedNoMore)

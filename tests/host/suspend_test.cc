@@ -23,6 +23,7 @@
 #include "tests/fake/fake_vcpus.h"
 #include "tests/host/fake/shim.hh"
 
+#include "lib/shim.h"
 #include "lib/xen.hh"
 
 #include <xen/sched.h>
@@ -141,7 +142,7 @@ using Calls = std::vector<std::string>;
 xpv_suspend_part part = {
 	.name = "part",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [] { calls.push_back("prepare"); return prepare_error; },
+	.prepare = [](uint64_t) { calls.push_back("prepare"); return prepare_error; },
 	.abandon = [] { calls.push_back("abandon"); },
 	.suspend_early = [] { calls.push_back("suspend"); down_before = xpv_fake_vcpus_down(); },
 	.resume_early = [](xpv_resume_kind kind) {
@@ -183,7 +184,7 @@ protected:
 		told.clear();
 		resumed_cpus = saved = went_on = 0;
 		char text[64] = "x";
-		int error = xpv_suspend(text, sizeof(text));
+		int error = xpv_suspend(xpv_now_ms() + 45000, text, sizeof(text));
 		reason_ = text;
 		EXPECT_EQ(xpv_fake_vcpus_down(), 0u);
 		return error;

@@ -622,7 +622,7 @@ static void suspend(struct kunit *test, int (*away)(void *argument), void *argum
 	int cpu;
 
 	xpv_suspend_parts_lock();
-	KUNIT_EXPECT_EQ(test, 0, xpv_suspend_parts_prepare(&refused));
+	KUNIT_EXPECT_EQ(test, 0, xpv_suspend_parts_prepare(U64_MAX, &refused));
 	KUNIT_EXPECT_EQ(test, 0, stop_machine(away, argument, cpumask_of(0)));
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {

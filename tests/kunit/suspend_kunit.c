@@ -102,7 +102,7 @@ static void expect_suspend(struct kunit *test, bool down, int result)
 	xpv_fake_suspend_result(result, false, look_meanwhile);
 	notes_clear();
 	time = ktime_get_ns();
-	KUNIT_ASSERT_EQ(test, 0, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_ASSERT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_GE(test, ktime_get_ns(), time);
 	KUNIT_EXPECT_STREQ(test, "", reason);
 	KUNIT_EXPECT_STREQ(test, result ? CANCELLED : RESTORED, notes);
@@ -216,7 +216,7 @@ static void vcpus_that_were_not_lost_go_on(struct kunit *test)
 	xpv_suspend_options.down = true;
 	xpv_fake_suspend_result(0, true, NULL);
 	notes_clear();
-	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_STREQ(test, RESTORED, notes);
 	xpv_suspend_get_statistics(&statistics);
 	KUNIT_EXPECT_EQ(test, 0ULL, statistics.cpus_rebuilt);

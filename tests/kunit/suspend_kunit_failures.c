@@ -35,7 +35,7 @@ static void expect_good(struct kunit *test)
 	xpv_suspend_options.down = true;
 	xpv_fake_suspend_result(0, false, NULL);
 	notes_clear();
-	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_STREQ(test, "", reason);
 	KUNIT_EXPECT_STREQ(test, RESTORED, notes);
 	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
@@ -51,7 +51,7 @@ static void expect_failure(struct kunit *test, bool down, int error, const char 
 	xpv_suspend_get_statistics(&before);
 	xpv_suspend_options.down = down;
 	notes_clear();
-	KUNIT_EXPECT_EQ(test, error, xpv_suspend(reason, sizeof(reason)));
+	KUNIT_EXPECT_EQ(test, error, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_STREQ(test, why, reason);
 	KUNIT_EXPECT_STREQ(test, done, notes);
 	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
@@ -90,7 +90,7 @@ static void the_core_refuses(struct kunit *test)
 	{
 		char reason[80] = "";
 
-		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, "Linux's core: error -16", reason);
 		KUNIT_EXPECT_STREQ(test, UNWOUND, notes);
 	}
@@ -156,7 +156,7 @@ static void a_vcpu_does_not_stop(struct kunit *test)
 		char reason[80] = "";
 
 		xpv_suspend_options.down = true;
-		KUNIT_EXPECT_EQ(test, -ETIMEDOUT, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_EQ(test, -ETIMEDOUT, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, why, reason);
 		KUNIT_EXPECT_STREQ(test, "prepare devices, prepare bottom, " ABANDONED, notes);
 	}
@@ -213,7 +213,7 @@ static void expect_silent(struct kunit *test, bool irqs_off)
 	{
 		char reason[80] = "";
 
-		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(reason, sizeof(reason)));
+		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, why, reason);
 		KUNIT_EXPECT_STREQ(test, "", notes);
 	}

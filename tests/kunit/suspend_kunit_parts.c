@@ -43,7 +43,7 @@ void notes_clear(void)
 	wrong_cpu_notes = 0;
 }
 
-static int devices_prepare(void)
+static int devices_prepare(uint64_t deadline_ms)
 {
 	note("prepare devices");
 	return prepare_error;
@@ -70,7 +70,7 @@ static void devices_late(enum xpv_resume_kind kind)
 	note(kind == XPV_RESUME_RESTORED ? "late restored devices" : "late cancelled devices");
 }
 
-static int bottom_prepare(void)
+static int bottom_prepare(uint64_t deadline_ms)
 {
 	note("prepare bottom");
 	return 0;
