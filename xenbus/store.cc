@@ -134,6 +134,11 @@ int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callbac
 	return 0;
 }
 
+bool xpv_store_watch_registered(struct xpv_store_watch *watch)
+{
+	return store().watches.registered(*watch);
+}
+
 void xpv_store_watch_unregister(struct xpv_store_watch *watch)
 {
 	if (watch)

@@ -147,6 +147,14 @@ typedef void xpv_store_watch_callback(struct xpv_store_watch_context *context, c
 int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callback,
 			     struct xpv_store_watch_context *context, struct xpv_store_watch **watch);
 /*
+ * Whether xenstored has the watch. After a lost connection or a restore it may
+ * refuse to register a watch again (quota, want of memory, no answer): the
+ * callback is then called once for each attempt, and attempts go on for ever,
+ * at first after 1 s and later each 64 s. Poll the path meanwhile if that is
+ * too seldom. Any context.
+ */
+bool xpv_store_watch_registered(struct xpv_store_watch *watch);
+/*
  * XS_UNWATCH. No callback runs after this returns, whatever the store says,
  * and it does not wait for the store to say it. NULL is fine.
  */

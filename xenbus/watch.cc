@@ -19,9 +19,9 @@ constinit xpv_lock_class register_work_class;
 constexpr unsigned int wait_slice_ms = 10000;
 /* A connection may be lost while a watch is registered over it; but not every time. */
 constexpr unsigned int register_attempts = 5;
-/* And one of many may be refused for want of memory somewhere. */
-constexpr unsigned int register_all_attempts = 20;
-constexpr unsigned int register_again_ms = 1000;
+/* Between attempts to register what was refused: a quota or a want of memory may last. */
+constexpr unsigned int first_again_ms = 1000;
+constexpr unsigned int longest_again_ms = 64000;
 /* Room for watches that come during the burst. */
 constexpr unsigned int register_spare = 16;
 
@@ -62,9 +62,7 @@ WatchTable::WatchTable(Client &client)
 	xpv_work_init(
 		&register_work_,
 		[](xpv_work_context *context) {
-			auto *table = reinterpret_cast<WatchTable *>(context);
-			if (table->register_missing() != 0 && table->may_try_again())
-				xpv_work_schedule(&table->register_work_, register_again_ms);
+			reinterpret_cast<WatchTable *>(context)->register_again();
 		},
 		reinterpret_cast<xpv_work_context *>(this), "xpv store watch registration", &register_work_class);
 	xpv_wait_queue_init(&wait_queue_, "xpv store watch thread", &watch_queue_class);
@@ -211,39 +209,46 @@ void WatchTable::event(const WatchEvent &event)
 	auto token = parse_hexadecimal(event.token);
 	if (!token.ok())
 		return;
+	Array<char> copy;
 	{
 		SpinGuard guard(lock_);
 		Watch *watch = find_locked(token.value());
-		if (watch && watch->every) {
-			watch->every(watch->context, event.path);
+		if (!watch)
+			return;
+		if (watch->every) {
+			static_cast<void>(deliver_locked(*watch, event.path, copy));
 			return;
 		}
 	}
-	/* Without memory for the path, the watch's own stands for it. */
-	auto copy = copy_text(event.path);
-	Array<char> changed;
-	if (copy.ok())
-		changed = copy.take();
+	/* For the thread. Without memory for the path, the watch's own stands for it. */
+	auto made = copy_text(event.path);
+	if (made.ok())
+		copy = made.take();
 
 	bool wake = false;
 	{
 		SpinGuard guard(lock_);
-		Watch *watch = find_locked(token.value());
-		if (!watch || (watch->filter && changed.data() && !watch->filter(changed.data())))
-			return;
-		std::swap(watch->changed, changed);
-		watch->events++;
-		wake = !static_cast<ListLink<WatchPendingLink> *>(watch)->linked();
-		make_pending_locked(*watch);
+		if (Watch *watch = find_locked(token.value()))
+			wake = deliver_locked(*watch, event.path, copy);
 	}
 	if (wake)
 		xpv_wake_up_all(&wait_queue_);
 }
 
-void WatchTable::make_pending_locked(Watch &watch)
+bool WatchTable::deliver_locked(Watch &watch, std::string_view path, Array<char> &copy)
 {
-	if (!static_cast<ListLink<WatchPendingLink> *>(&watch)->linked())
-		pending_.push_back(watch);
+	if (watch.filter && copy.data() && !watch.filter(copy.data()))
+		return false;
+	watch.events++;
+	if (watch.every) {
+		watch.every(watch.context, path);
+		return false;
+	}
+	std::swap(watch.changed, copy);
+	if (static_cast<ListLink<WatchPendingLink> &>(watch).linked())
+		return false;
+	pending_.push_back(watch);
+	return true;
 }
 
 /* ---- After the store has forgotten all ---- */
@@ -253,15 +258,28 @@ void WatchTable::register_all()
 	{
 		SpinGuard guard(lock_);
 		connection_++;
-		attempts_ = 0;
+		again_ms_ = 0;
 	}
 	xpv_work_reschedule(&register_work_, 0);
 }
 
-bool WatchTable::may_try_again()
+bool WatchTable::registered(const Watch &watch)
 {
 	SpinGuard guard(lock_);
-	return ++attempts_ < register_all_attempts;
+	return registered_locked(watch);
+}
+
+void WatchTable::register_again()
+{
+	if (register_missing() != 0)
+		xpv_work_schedule(&register_work_, next_delay());
+}
+
+unsigned int WatchTable::next_delay()
+{
+	SpinGuard guard(lock_);
+	again_ms_ = again_ms_ == 0 ? first_again_ms : again_ms_ < longest_again_ms ? again_ms_ * 2 : longest_again_ms;
+	return again_ms_;
 }
 
 /* Sends XS_WATCH for one that is missing; a Call that is empty when none is, and says which. */
@@ -289,22 +307,28 @@ Result<Call> WatchTable::register_next(std::uint32_t &token)
 	return client_.submit(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0);
 }
 
-/* The store's answer to one of the burst. */
-void WatchTable::registered(std::uint32_t token, Status answer)
+/* xenstored's answer to one of the burst. */
+void WatchTable::take_answer(std::uint32_t token, Status answer)
 {
-	if (answer.ok() || answer.error() == XEN_EEXIST)
-		return;
-	XPV_ERR_LIMITED("a watch is not registered any more (error %d)", answer.error().number());
+	bool refused = !answer.ok() && !(answer.error() == XEN_EEXIST);
+	if (refused)
+		XPV_ERR_LIMITED("cannot register a watch again (error %d), retrying", answer.error().number());
+	bool wake = false;
 	{
 		SpinGuard guard(lock_);
 		Watch *watch = find_locked(token);
 		if (!watch)
 			return;
-		watch->connection = connection_ - 1;
-		/* In place of the event that the store would send. */
-		make_pending_locked(*watch);
+		watch->refused = refused;
+		if (refused) {
+			watch->connection = connection_ - 1;
+			/* In place of the event that xenstored sends for a new watch. */
+			Array<char> at_its_own_path;
+			wake = deliver_locked(*watch, { watch->path.data(), watch->path.size() - 1 }, at_its_own_path);
+		}
 	}
-	xpv_wake_up_all(&wait_queue_);
+	if (wake)
+		xpv_wake_up_all(&wait_queue_);
 }
 
 unsigned int WatchTable::register_missing()
@@ -319,7 +343,7 @@ unsigned int WatchTable::register_missing()
 		if (token == 0)
 			break;
 		if (!next.ok()) {
-			registered(token, next.error());
+			take_answer(token, next.error());
 			break;
 		}
 		tokens.value()[calls.count()] = token;
@@ -327,7 +351,7 @@ unsigned int WatchTable::register_missing()
 	}
 	for (unsigned int i = 0; i < calls.count(); i++) {
 		auto answer = calls[i].wait();
-		registered(tokens.value()[i], answer.ok() ? Status() : Status(answer.error()));
+		take_answer(tokens.value()[i], answer.ok() ? Status() : Status(answer.error()));
 	}
 	unsigned int missing = 0;
 	SpinGuard guard(lock_);

@@ -25,14 +25,16 @@ struct WatchPendingLink;
 
 struct xpv_store_watch : xpv::ListLink<xpv::WatchTableLink>, xpv::ListLink<xpv::WatchPendingLink> {
 	std::uint32_t token = 0;
-	/* The connection that it is registered over: WatchTable::connection_ when it is. */
+	/* The connection over which xenstored was asked for it: WatchTable::connection_, unless that is still to do. */
 	std::uint32_t connection = 0;
+	/* xenstored refused it over this connection, or did not answer. */
+	bool refused = false;
 	std::uint64_t events = 0;
 	xpv_store_watch_callback *callback = nullptr;
 	struct xpv_store_watch_context *context = nullptr;
 	/* Which events matter, by path; NULL: all. Must not sleep. */
 	bool (*filter)(const char *path) = nullptr;
-	/* Is given every event, instead of the callback, with the table's lock held: must not sleep, nor call back. */
+	/* Replaces callback: called for every event, uncoalesced, with the table's lock held. Must not sleep or call the table. */
 	void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr;
 	/* Where the last change was; NULL: at the watch's own path. */
 	xpv::Array<char> changed = {};
@@ -77,6 +79,8 @@ public:
 					  void (*every)(struct xpv_store_watch_context *context,
 							std::string_view path) = nullptr);
 	void remove(Watch *watch);
+	/* store.h: xpv_store_watch_registered(). */
+	[[nodiscard]] bool registered(const Watch &watch);
 
 	/* The store knows none of them any more: register all, soon and in one burst. Any context. */
 	void register_all();
@@ -91,7 +95,7 @@ public:
 	{
 		SpinGuard guard(lock_);
 		for (Watch &watch : table_)
-			show(watch, &watch == running_, watch.connection == connection_);
+			show(watch, &watch == running_, registered_locked(watch));
 	}
 
 private:
@@ -100,12 +104,18 @@ private:
 	[[nodiscard]] bool call_one();
 	[[nodiscard]] Watch *find_locked(std::uint32_t token);
 	[[nodiscard]] bool has_work();
-	void make_pending_locked(Watch &watch);
-	/* The burst: how many are to be tried once more. */
+	[[nodiscard]] bool registered_locked(const Watch &watch) const
+	{
+		return watch.connection == connection_ && !watch.refused;
+	}
+	/* Pass a change at `path` to the watch's owner, by way of the thread or not; true: wake the thread. */
+	[[nodiscard]] bool deliver_locked(Watch &watch, std::string_view path, Array<char> &copy);
+	/* Register what is missing, and again later what was refused. */
+	void register_again();
 	[[nodiscard]] unsigned int register_missing();
-	[[nodiscard]] bool may_try_again();
+	[[nodiscard]] unsigned int next_delay();
 	[[nodiscard]] Result<Call> register_next(std::uint32_t &token);
-	void registered(std::uint32_t token, Status answer);
+	void take_answer(std::uint32_t token, Status answer);
 
 	Client &client_;
 	Mutex register_mutex_;
@@ -116,7 +126,7 @@ private:
 	std::uint32_t next_token_;
 	unsigned int count_ = 0;
 	std::uint32_t connection_ = 1; /* lock_: counts the times that the store forgot all */
-	unsigned int attempts_ = 0; /* lock_: since then */
+	unsigned int again_ms_ = 0; /* lock_: the delay of the last attempt since then */
 	xpv_work register_work_;
 	bool stopping_ = false;
 	xpv_wait_queue wait_queue_; /* the thread waits for work, and remove() for the thread */

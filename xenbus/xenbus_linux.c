@@ -328,6 +328,7 @@ EXPORT_SYMBOL_GPL(xpv_store_request);
 EXPORT_SYMBOL_GPL(xpv_store_transaction_start);
 EXPORT_SYMBOL_GPL(xpv_store_transaction_end);
 EXPORT_SYMBOL_GPL(xpv_store_watch_register);
+EXPORT_SYMBOL_GPL(xpv_store_watch_registered);
 EXPORT_SYMBOL_GPL(xpv_store_watch_unregister);
 EXPORT_SYMBOL_GPL(xpv_store_reset_watches);
 EXPORT_SYMBOL_GPL(xpv_device_set_context);

@@ -578,9 +578,40 @@ TEST_F(Link, RefusedAtTheBurst)
 	for (int i = 0; i < 500 && calls == 0; i++)
 		std::this_thread::sleep_for(std::chrono::milliseconds(10));
 	EXPECT_EQ(calls, 1u);
+	EXPECT_FALSE(xpv_store_watch_registered(made)) << "its owner polls";
 	auto again = next();
 	EXPECT_EQ(again.header.type, static_cast<unsigned int>(XS_WATCH));
+	EXPECT_FALSE(xpv_store_watch_registered(made)) << "there is no answer yet";
 	peer().reply(again, strings({ "OK" }));
+	for (int i = 0; i < 500 && !xpv_store_watch_registered(made); i++)
+		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+	EXPECT_TRUE(xpv_store_watch_registered(made));
+	unwatch(made);
+}
+
+/*
+ * C1: the watches of /dev/xen/xenbus have no callback. Each of them gets the
+ * event that stands for the missed ones, the same way as any other event.
+ */
+TEST_F(Link, RefusedAtTheBurstWithoutACallback)
+{
+	start();
+	std::promise<std::string> told;
+	auto adding = std::async(std::launch::async, [&] {
+		return harness->store.watches
+			.add("node", nullptr, reinterpret_cast<xpv_store_watch_context *>(&told), nullptr,
+			     [](xpv_store_watch_context *context, std::string_view path) {
+				     reinterpret_cast<std::promise<std::string> *>(context)->set_value(std::string(path));
+			     })
+			.value();
+	});
+	peer().reply(next(), strings({ "OK" }));
+	xpv_store_watch *made = adding.get();
+	ASSERT_TRUE(harness->store.client.pause().ok());
+	ASSERT_TRUE(harness->store.client.restart(&page()).ok());
+	peer().reply_error(next(), "ENOSPC");
+	EXPECT_EQ(told.get_future().get(), "node");
+	peer().reply(next(), strings({ "OK" }));
 	unwatch(made);
 }
 
