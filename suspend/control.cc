@@ -22,7 +22,12 @@ constexpr const char *error_path = "error/control/shutdown/error";
 
 /* Longer than each request that there is. */
 constexpr std::size_t request_capacity = 24;
-/* libxl gives up 60 s after it sees the acknowledgement: libxl_dom_suspend.c, domain_suspend_common_pvcontrol_suspending(). */
+/*
+ * libxl gives up 60 s after it sees the acknowledgement (libxl_dom_suspend.c:
+ * domain_suspend_common_wait_guest()), and then nothing resumes a domain that
+ * suspends later. The rest is for Linux's core to stop, and for Xen to run
+ * this domain's vCPU 0 and dom0 under load.
+ */
 constexpr unsigned int suspend_limit_ms = 45000;
 
 Control *control_of(xpv_store_watch_context *context)
@@ -186,7 +191,10 @@ Status Control::acknowledge_locked()
 {
 	Request request = Request::none;
 	Answer answer = Answer::nothing;
+	std::uint64_t begun_ms = 0;
 	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
+		/* Of the last attempt: none before it was committed, so that the toolstack sees none earlier. */
+		begun_ms = xpv_now_ms();
 		char text[request_capacity];
 		request = XPV_TRY(read_request(transaction, text));
 		answer = answer_to(request, activity_locked());
@@ -196,11 +204,11 @@ Status Control::acknowledge_locked()
 		return done;
 	/* What replaced it has an event of its own. */
 	if (acknowledges(answer))
-		act_locked(request, answer);
+		act_locked(request, answer, begun_ms);
 	return {};
 }
 
-void Control::act_locked(Request request, Answer answer)
+void Control::act_locked(Request request, Answer answer, std::uint64_t begun_ms)
 {
 	XPV_NOTICE("the toolstack asks for %s%s", name_of(request), answer == Answer::again ? " again" : "");
 	switch (request) {
@@ -217,6 +225,7 @@ void Control::act_locked(Request request, Answer answer)
 		break;
 	case Request::suspend:
 		activity_ = Activity::suspending;
+		suspend_deadline_ms_ = begun_ms + suspend_limit_ms;
 		wake();
 		break;
 	case Request::none:
@@ -283,7 +292,7 @@ void Control::run()
 		Due next = due();
 		switch (next.what) {
 		case Due::suspend:
-			suspend();
+			suspend(next.suspend_deadline_ms);
 			continue;
 		case Due::look:
 			look();
@@ -312,7 +321,7 @@ Control::Due Control::due()
 	if (read_once(down_))
 		return {};
 	if (activity_ == Activity::suspending)
-		return { .what = Due::suspend };
+		return { .what = Due::suspend, .suspend_deadline_ms = suspend_deadline_ms_ };
 	if (deadline_ms_ && now >= deadline_ms_) {
 		deadline_ms_ = 0;
 		return { .what = activity_ == Activity::rebooting ? Due::reboot : Due::power_off };
@@ -326,12 +335,12 @@ Control::Due Control::due()
 	return next;
 }
 
-void Control::suspend()
+void Control::suspend(std::uint64_t deadline_ms)
 {
 	/* Of an attempt before; gone or not, it must not keep us. */
 	ignore(status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, error_path)));
 	char reason[128] = {};
-	int code = xpv_suspend(xpv_now_ms() + suspend_limit_ms, reason, sizeof(reason));
+	int code = xpv_suspend(deadline_ms, reason, sizeof(reason));
 	reason[sizeof(reason) - 1] = 0;
 	if (code < 0) {
 		char text[160];

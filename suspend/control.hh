@@ -35,6 +35,7 @@ private:
 	struct Due {
 		enum { nothing, suspend, power_off, reboot, look } what = nothing;
 		unsigned int wait_ms = idle_ms; /* until then there is nothing to do */
+		std::uint64_t suspend_deadline_ms = 0;
 	};
 
 	static constexpr unsigned int idle_ms = 10000;
@@ -44,7 +45,8 @@ private:
 	void look();
 	[[nodiscard]] Status look_locked();
 	[[nodiscard]] Status acknowledge_locked();
-	void act_locked(Request request, Answer answer);
+	/* `begun_ms`: a time before the request was acknowledged. */
+	void act_locked(Request request, Answer answer, std::uint64_t begun_ms);
 	void give_time_locked(Activity activity);
 	[[nodiscard]] Activity activity_locked() const;
 	[[nodiscard]] Result<unsigned char> take_key();
@@ -52,13 +54,14 @@ private:
 
 	void run();
 	[[nodiscard]] Due due();
-	void suspend();
+	void suspend(std::uint64_t deadline_ms);
 	void wake();
 
 	/* Held while the store is asked; not during a suspend, nor while Linux goes down. */
 	Mutex mutex_;
 	Activity activity_ = Activity::running;
 	std::uint64_t deadline_ms_ = 0; /* when user space's time is over; 0: never */
+	std::uint64_t suspend_deadline_ms_ = 0; /* while suspending */
 	std::uint64_t retry_at_ms_ = 0; /* when to look again, after the store failed us; 0: no need */
 	unsigned int failures_ = 0; /* of looks, in a row */
 	bool down_ = false; /* not under the mutex: Linux goes down */

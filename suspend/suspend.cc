@@ -38,11 +38,19 @@ void record(xpv_suspend_step step)
 #define XPV_REFUSE(error, format, ...)                                                                                 \
 	(xpv_format(state->reason, state->reason_size, format __VA_OPT__(, ) __VA_ARGS__), (error))
 
+int check_deadline()
+{
+	return xpv_now_ms() < state->deadline_ms ? 0 : XPV_REFUSE(-XEN_ETIMEDOUT, "the deadline has passed");
+}
+
 /* ---- On CPU 0, irqs off, all others at the barrier ---- */
 
 /* The hypercall, with Linux's core at rest around it. */
 int suspend_domain()
 {
+	/* A domain that suspends after the toolstack gave up stays suspended for ever. Linux's clocks stop next. */
+	if (int error = check_deadline())
+		return error;
 	if (int error = xpv_core_suspend())
 		return XPV_REFUSE(error, "Linux's core: error %d", error);
 	OnExit resume_core([] { xpv_core_resume(); });
@@ -117,7 +125,7 @@ void stopped(unsigned int cpu)
 	}
 	xpv_processor_save(0);
 	state->error = suspend_stopped();
-	xpv_processor_go_on(0, !state->error && state->kind == XPV_RESUME_RESTORED);
+	xpv_processor_go_on(0, state->kind == XPV_RESUME_RESTORED);
 }
 
 /* ---- Sleeping context ---- */
@@ -147,6 +155,8 @@ int suspend()
 	state->statistics.cpus_rebuilt = 0;
 	record(XPV_STEP_STARTED);
 	xpv_suspend_tell(XPV_SUSPEND_PREPARE);
+	if (int error = check_deadline())
+		return error;
 
 	/* RCU, which parts use, and stop_machine() wait for ever for a CPU that does not come: not to start with one. */
 	unsigned int cpu;

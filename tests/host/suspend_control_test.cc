@@ -27,6 +27,7 @@ struct Linux {
 	std::string asked;
 	std::atomic<unsigned int> timeout = 300;
 	std::atomic<int> suspend_result = 0;
+	std::atomic<std::uint64_t> suspend_deadline_ms = 0;
 	bool hold_suspend = false;
 
 	void add(char what)
@@ -82,8 +83,9 @@ void xpv_linux_force_reboot(void) { the_linux->add('R'); }
 unsigned int xpv_linux_shutdown_timeout(void) { return the_linux->timeout; }
 void xpv_linux_sysrq(unsigned char key) { the_linux->add(static_cast<char>(key)); }
 
-int xpv_suspend(uint64_t, char *reason, unsigned int reason_size)
+int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
+	the_linux->suspend_deadline_ms = deadline_ms;
 	the_linux->add('S');
 	std::unique_lock guard(the_linux->mutex);
 	the_linux->changed.wait(guard, [] { return !the_linux->hold_suspend; });
@@ -451,6 +453,25 @@ TEST_F(Control, SuspendsAndGoesOn)
 	/* Back to back. */
 	ask("suspend");
 	EXPECT_TRUE(kernel.wait("SS"));
+}
+
+/* B1: what the store takes for a request after the acknowledgement is time of the suspend. */
+TEST_F(Control, DeadlineOfASuspendCountsFromBeforeTheAcknowledgement)
+{
+	start();
+	std::atomic<std::uint64_t> acknowledged_ms = 0;
+	peer.on_change = [&](const std::string &path) {
+		if (path != shutdown_node || peer.get(path) != "")
+			return;
+		acknowledged_ms = xpv_now_ms();
+		xpv_sleep_ms(100);
+	};
+	std::uint64_t before_ms = xpv_now_ms();
+	ask("suspend");
+	EXPECT_TRUE(kernel.wait("S"));
+	EXPECT_GE(kernel.suspend_deadline_ms, before_ms + 45000);
+	EXPECT_LE(kernel.suspend_deadline_ms, acknowledged_ms + 45000);
+	stop();
 }
 
 TEST_F(Control, SuspendThatFailsSaysWhy)

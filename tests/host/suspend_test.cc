@@ -33,6 +33,16 @@ namespace {
 
 constexpr unsigned int cpus = 4;
 
+/* A step of the suspend that takes longer than the whole may take. */
+std::string stalls_at;
+constexpr unsigned int limit_ms = 60, stall_ms = 90;
+
+void step(const std::string &name)
+{
+	if (name == stalls_at)
+		xpv_sleep_ms(stall_ms);
+}
+
 std::vector<std::string> calls;
 std::atomic<unsigned int> resumed_cpus, saved, went_on;
 unsigned int down_before, down_after;
@@ -51,6 +61,7 @@ xpv_suspend_choice xpv_suspend_options = { true, 5000, 5000 };
 
 int xpv_processors_prepare(void)
 {
+	step("memory");
 	return memory_error;
 }
 void xpv_processors_release(void)
@@ -80,6 +91,7 @@ void xpv_context_enter(const xpv_context *)
 }
 int xpv_cpus_respond(unsigned int, unsigned int *silent)
 {
+	step("respond");
 	*silent = 2;
 	return respond_error;
 }
@@ -89,6 +101,7 @@ void xpv_cpu_report(unsigned int cpu)
 }
 int xpv_stop_machine(void (*function)(unsigned int cpu))
 {
+	step("stop");
 	if (stop_error)
 		return stop_error;
 	std::vector<std::thread> threads;
@@ -142,9 +155,13 @@ using Calls = std::vector<std::string>;
 xpv_suspend_part part = {
 	.name = "part",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [](uint64_t) { calls.push_back("prepare"); return prepare_error; },
+	.prepare = [](uint64_t) { calls.push_back("prepare"); step("prepare"); return prepare_error; },
 	.abandon = [] { calls.push_back("abandon"); },
-	.suspend_early = [] { calls.push_back("suspend"); down_before = xpv_fake_vcpus_down(); },
+	.suspend_early = [] {
+		calls.push_back("suspend");
+		step("suspend_early");
+		down_before = xpv_fake_vcpus_down();
+	},
 	.resume_early = [](xpv_resume_kind kind) {
 		calls.push_back(kind ? "restored" : "cancelled");
 		down_after = xpv_fake_vcpus_down();
@@ -163,6 +180,7 @@ protected:
 		static bool started = (xpv_suspend_parts_start(), true);
 		static_cast<void>(started);
 		xpv_fake_reset();
+		stalls_at = "";
 		core_error = respond_error = stop_error = memory_error = prepare_error = 0;
 		xpv_suspend_options = { true, 5000, 5000 };
 		EXPECT_EQ(xpv_hypervisor_start(), 0);
@@ -178,13 +196,13 @@ protected:
 		xpv_hypervisor_stop();
 	}
 
-	int suspend()
+	int suspend(uint64_t milliseconds = 45000)
 	{
 		calls.clear();
 		told.clear();
 		resumed_cpus = saved = went_on = 0;
 		char text[64] = "x";
-		int error = xpv_suspend(xpv_now_ms() + 45000, text, sizeof(text));
+		int error = xpv_suspend(xpv_now_ms() + milliseconds, text, sizeof(text));
 		reason_ = text;
 		EXPECT_EQ(xpv_fake_vcpus_down(), 0u);
 		return error;
@@ -272,6 +290,23 @@ TEST_F(Suspend, TheCoreRefuses)
 {
 	core_error = -EBUSY;
 	expect_refused(-EBUSY, "Linux's core: error -16", { "prepare", "suspend", "core suspend", "cancelled", "abandon" });
+}
+
+/* B1: the toolstack has given up by then, and nothing would ever resume the domain. */
+TEST_F(Suspend, NoHypercallAfterTheDeadline)
+{
+	xpv_fake_suspend_result(0, true, nullptr);
+	for (const char *name : { "respond", "prepare", "memory", "stop", "suspend_early" }) {
+		stalls_at = name;
+		EXPECT_EQ(suspend(limit_ms), -ETIMEDOUT) << name;
+		for (const std::string &call : calls)
+			EXPECT_TRUE(call != "core suspend" && call != "restored") << name << ": " << call;
+		EXPECT_EQ(told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED })) << name;
+	}
+	stalls_at = "";
+	EXPECT_EQ(suspend(0), -ETIMEDOUT);
+	EXPECT_EQ(reason_, "the deadline has passed");
+	EXPECT_EQ(calls, Calls{});
 }
 
 TEST_F(Suspend, AVcpuDoesNotGoDown)
