@@ -3,10 +3,6 @@
 
 #include "hypervisor/hypervisor.h"
 
-#ifdef CONFIG_XPV_FAKE_HYPERVISOR
-#include "tests/fake/fake_vcpus.h"
-#endif
-
 namespace xpv {
 
 namespace {

@@ -56,6 +56,11 @@ bool xpv_cpu_is_online(unsigned int cpu);
 int xpv_core_suspend(void);
 void xpv_core_resume(void);
 
+#ifdef CONFIG_XPV_FAKE_HYPERVISOR
+/* The hypervisor of the tests stops a vCPU, or loses it, when its CPU calls this. Any context. */
+void xpv_fake_vcpu_runs(struct xpv_vcpu vcpu);
+#endif
+
 /* Nanoseconds by this CPU's TSC: for spans, in any context; it stands still or jumps while the domain is saved. */
 uint64_t xpv_suspend_clock(void);
 /* Nothing can save this guest. Does not return. */

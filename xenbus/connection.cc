@@ -8,6 +8,7 @@
 #include "hypervisor/window.h"
 #include "lib/log.hh"
 #include "xenbus/store.hh"
+#include "xenbus/store_owned.h"
 
 namespace xpv {
 

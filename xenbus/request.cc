@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The functions of store.h that are about no node: domains, all watches at once, and requests as they are. */
+/* The functions of store_owned.h. */
 #include "xenbus/store.hh"
-#include "xenbus/text.hh"
+#include "xenbus/store_owned.h"
 
 namespace xpv {
 
@@ -34,37 +34,6 @@ bool requestable(unsigned int type)
 	}
 }
 
-Result<Call> submit_domain(std::uint32_t type, Domid domain, std::size_t capacity)
-{
-	char text[8];
-	int length = xpv_format(text, sizeof(text), "%u", domain.value);
-	const std::string_view parts[] = { { text, static_cast<std::size_t>(length) + 1 } };
-	return store().client.submit(type, XPV_STORE_NO_TRANSACTION, parts, capacity);
-}
-
-Result<bool> introduced(Domid domain)
-{
-	Call call = XPV_TRY(submit_domain(XS_IS_DOMAIN_INTRODUCED, domain, 0));
-	std::string_view reply = XPV_TRY(call.wait());
-	if (reply == std::string_view("T", 2))
-		return true;
-	if (reply == std::string_view("F", 2))
-		return false;
-	return Error(XEN_EIO);
-}
-
-Result<std::size_t> domain_path(Domid domain, char *path, std::size_t size)
-{
-	Call call = XPV_TRY(submit_domain(XS_GET_DOMAIN_PATH, domain, XENSTORE_PAYLOAD_MAX));
-	std::string_view reply = XPV_TRY(call.wait());
-	if (reply.empty() || reply.find('\0') != reply.size() - 1)
-		return Error(XEN_EIO);
-	if (reply.size() > size)
-		return Error(XEN_EMSGSIZE);
-	__builtin_memcpy(path, reply.data(), reply.size());
-	return reply.size() - 1;
-}
-
 Status request(unsigned int type, xpv_store_transaction transaction, std::string_view body, unsigned int &reply_type,
 	       void *reply, unsigned int &reply_length)
 {
@@ -86,18 +55,6 @@ Status request(unsigned int type, xpv_store_transaction transaction, std::string
 } // namespace xpv
 
 using namespace xpv;
-
-int xpv_store_is_domain_introduced(xpv_domid domain)
-{
-	auto is = introduced(domain);
-	return is.ok() ? is.value() : is.code();
-}
-
-int xpv_store_get_domain_path(xpv_domid domain, char *path, size_t size)
-{
-	auto length = domain_path(domain, path, size);
-	return length.ok() ? static_cast<int>(length.value()) : length.code();
-}
 
 int xpv_store_request(unsigned int type, uint32_t transaction, const void *body, unsigned int length,
 		      unsigned int *reply_type, void *reply, unsigned int *reply_length)

@@ -11,10 +11,10 @@ namespace {
 
 constinit Store *the_store;
 
-Status perform_path(std::uint32_t type, xpv_store_transaction transaction, const char *path)
+Status remove(xpv_store_transaction transaction, const char *path)
 {
 	const std::string_view parts[] = { XPV_TRY(checked_path(path)) };
-	return store().client.perform(type, transaction, parts);
+	return store().client.perform(XS_RM, transaction, parts);
 }
 
 Result<xpv_store_transaction> start_transaction()
@@ -94,15 +94,9 @@ int xpv_store_write(xpv_store_transaction transaction, const char *path, const c
 	return call.ok() ? call.value().wait().code() : call.code();
 }
 
-int xpv_store_mkdir(xpv_store_transaction transaction, const char *path)
-{
-	Status made = perform_path(XS_MKDIR, transaction, path);
-	return !made.ok() && made.error() == XEN_EEXIST ? 0 : made.code();
-}
-
 int xpv_store_remove(xpv_store_transaction transaction, const char *path)
 {
-	Status removed = perform_path(XS_RM, transaction, path);
+	Status removed = remove(transaction, path);
 	return !removed.ok() && removed.error() == XEN_ENOENT ? 0 : removed.code();
 }
 

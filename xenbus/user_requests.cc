@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What becomes of a user's requests: most are passed on as they are, some must be kept from touching what others have. */
+#include "xenbus/store_owned.h"
 #include "xenbus/user.hh"
 #include "xenbus/text.hh"
 #include "xenbus/users.hh"

@@ -8,6 +8,7 @@
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/linux.h"
+#include "xenbus/store_owned.h"
 #include "xenbus/transaction.hh"
 
 using namespace xpv;
@@ -60,64 +61,12 @@ protected:
 	std::size_t allocations = 0;
 };
 
-TEST_F(Operations, MkdirAndRemove)
+TEST_F(Operations, Remove)
 {
-	auto mkdir = [] { return xpv_store_mkdir(none, "a"); };
 	auto remove = [] { return xpv_store_remove(none, "a"); };
-	EXPECT_EQ(answered(mkdir, strings({ "OK" })), 0);
-	EXPECT_TRUE(is(XS_MKDIR, strings({ "a" })));
-	EXPECT_EQ(refused(mkdir, "EEXIST"), 0);
-	EXPECT_EQ(refused(mkdir, "EACCES"), -XEN_EACCES);
 	EXPECT_EQ(answered(remove, strings({ "OK" })), 0);
 	EXPECT_TRUE(is(XS_RM, strings({ "a" })));
 	EXPECT_EQ(refused(remove, "ENOENT"), 0);
-}
-
-TEST_F(Operations, Permissions)
-{
-	xpv_store_permission got[3] = {};
-	auto get = [&] { return xpv_store_get_permissions(none, "a", got, 3); };
-	EXPECT_EQ(answered(get, strings({ "n7", "r0", "b65535" })), 3);
-	EXPECT_TRUE(is(XS_GET_PERMS, strings({ "a" })));
-	EXPECT_EQ(got[0].domain.value, 7);
-	EXPECT_FALSE(got[0].read || got[0].write);
-	EXPECT_TRUE(got[1].read && !got[1].write && got[1].domain.value == 0);
-	EXPECT_TRUE(got[2].read && got[2].write && got[2].domain.value == 65535);
-	EXPECT_EQ(answered(get, strings({ "w1" })), 1);
-	EXPECT_TRUE(!got[0].read && got[0].write);
-	EXPECT_EQ(answered(get, strings({ "n1", "n2", "n3", "n4" })), -XEN_EMSGSIZE);
-	for (std::string bad : { std::string(), std::string("n7"), strings({ "" }), strings({ "x7" }), strings({ "n" }),
-				 strings({ "n65536" }), strings({ "n7", "n-1" }), strings({ "n7 " }) })
-		EXPECT_EQ(answered(get, bad), -XEN_EIO) << bad;
-
-	const xpv_store_permission wanted[] = { { { 7 }, false, false }, { { 0 }, true, false }, { { 9 }, true, true },
-						{ { 65535 }, false, true } };
-	auto set = [&] { return xpv_store_set_permissions(none, "a", wanted, 4); };
-	EXPECT_EQ(answered(set, strings({ "OK" })), 0);
-	EXPECT_TRUE(is(XS_SET_PERMS, strings({ "a", "n7", "r0", "b9", "w65535" })));
-	EXPECT_EQ(refused(set, "EACCES"), -XEN_EACCES);
-	EXPECT_EQ(xpv_store_set_permissions(none, "a", wanted, 0), -XEN_EINVAL);
-	EXPECT_EQ(xpv_store_set_permissions(none, "a", wanted, 100000), -XEN_E2BIG);
-}
-
-TEST_F(Operations, Domains)
-{
-	auto introduced = [] { return xpv_store_is_domain_introduced(Domid{ 12 }); };
-	EXPECT_EQ(answered(introduced, strings({ "T" })), 1);
-	EXPECT_TRUE(is(XS_IS_DOMAIN_INTRODUCED, strings({ "12" })));
-	EXPECT_EQ(answered(introduced, strings({ "F" })), 0);
-	for (std::string bad : { std::string(), std::string("T"), strings({ "X" }), strings({ "T", "F" }) })
-		EXPECT_EQ(answered(introduced, bad), -XEN_EIO);
-	EXPECT_EQ(refused(introduced, "EACCES"), -XEN_EACCES);
-
-	char path[32];
-	auto where = [&] { return xpv_store_get_domain_path(Domid{ 65535 }, path, sizeof(path)); };
-	EXPECT_EQ(answered(where, strings({ "/local/domain/65535" })), 19);
-	EXPECT_TRUE(is(XS_GET_DOMAIN_PATH, strings({ "65535" })));
-	EXPECT_STREQ(path, "/local/domain/65535");
-	EXPECT_EQ(answered(where, strings({ std::string(40, 'p') })), -XEN_EMSGSIZE);
-	for (std::string bad : { std::string(), std::string("/local"), strings({ "/local", "more" }) })
-		EXPECT_EQ(answered(where, bad), -XEN_EIO);
 }
 
 /* The store kills itself over one in a transaction (XSA-484), so none is ever made. */
@@ -228,11 +177,9 @@ TEST_F(Operations, EachErrorOnEachOperation)
 		{ "", XEN_EIO },	  { "ENONSENSE", XEN_EIO },
 	};
 	char value[16];
-	xpv_store_permission permission = { { 1 }, true, true };
 	const std::pair<const char *, std::function<int()>> operations[] = {
 		{ "read", [&] { return xpv_store_read(none, "a", value, sizeof(value)); } },
 		{ "write", [&] { return xpv_store_write(none, "a", "1"); } },
-		{ "mkdir", [&] { return xpv_store_mkdir(none, "a"); } },
 		{ "remove", [&] { return xpv_store_remove(none, "a"); } },
 		{ "directory",
 		  [&] {
@@ -240,15 +187,11 @@ TEST_F(Operations, EachErrorOnEachOperation)
 			  size_t length;
 			  return xpv_store_directory(none, "a", &names, &length);
 		  } },
-		{ "get_permissions", [&] { return xpv_store_get_permissions(none, "a", &permission, 1); } },
-		{ "set_permissions", [&] { return xpv_store_set_permissions(none, "a", &permission, 1); } },
 		{ "transaction_start",
 		  [&] {
 			  xpv_store_transaction transaction;
 			  return xpv_store_transaction_start(&transaction);
 		  } },
-		{ "is_domain_introduced", [&] { return xpv_store_is_domain_introduced(Domid{ 1 }); } },
-		{ "get_domain_path", [&] { return xpv_store_get_domain_path(Domid{ 1 }, value, sizeof(value)); } },
 		{ "reset_watches", [&] { return xpv_store_reset_watches(); } },
 	};
 	for (const auto &[operation, call] : operations)
@@ -257,7 +200,7 @@ TEST_F(Operations, EachErrorOnEachOperation)
 	EXPECT_EQ(harness->counts().in_flight, 0u);
 
 	/* And E2BIG: the directory comes in parts, which are refused too. */
-	auto parts = std::async(std::launch::async, operations[4].second);
+	auto parts = std::async(std::launch::async, operations[3].second);
 	peer().reply_error(next(), "E2BIG");
 	auto part = next();
 	EXPECT_EQ(part.header.type, static_cast<unsigned int>(XS_DIRECTORY_PART));
