@@ -32,12 +32,7 @@ Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction
 	/* C xenstored up to 4.17.6 does not survive it (XSA-484). */
 	if (type == XS_RESET_WATCHES && transaction.value)
 		return Error(XEN_EINVAL);
-	std::size_t payload_size = 0;
-	for (std::string_view part : parts) {
-		if (part.size() > XENSTORE_PAYLOAD_MAX - payload_size)
-			return Error(XEN_E2BIG);
-		payload_size += part.size();
-	}
+	std::size_t payload_size = XPV_TRY(payload_length(parts));
 	if (reply_capacity < least_reply_capacity)
 		reply_capacity = least_reply_capacity;
 	if (reply_capacity > XENSTORE_PAYLOAD_MAX)
@@ -58,14 +53,7 @@ Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction
 	xsd_sockmsg header = {};
 	header.type = type;
 	header.tx_id = transaction.value;
-	header.len = static_cast<std::uint32_t>(payload_size);
-	char *at = request->message();
-	__builtin_memcpy(at, &header, sizeof(header));
-	at += sizeof(header);
-	for (std::string_view part : parts) {
-		__builtin_memcpy(at, part.data(), part.size());
-		at += part.size();
-	}
+	write_message(request->message(), header, parts, payload_size);
 	if (type == XS_TRANSACTION_START) {
 		request->opens = XPV_TRY(make<OpenTransaction>(XPV_MAY_SLEEP_NO_IO));
 		const std::string_view drop[] = { std::string_view("F", 2) };

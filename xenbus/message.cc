@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "xenbus/message.hh"
 
-#include "lib/untrusted.hh"
-
 namespace xpv {
 
 namespace {
-
-bool plausible(const xsd_sockmsg &header)
-{
-	return header.type < XS_TYPE_COUNT && header.len <= XENSTORE_PAYLOAD_MAX;
-}
 
 constexpr const char *operation_names[] = {
 	"XS_CONTROL",	      "XS_DIRECTORY",	 "XS_READ",	       "XS_GET_PERMS",	       "XS_WATCH",
@@ -42,46 +35,35 @@ constexpr NamedError named_errors[] = {
 
 Result<bool> MessageReader::read(StoreRing &ring, bool &was_full)
 {
-	if (whole_)
-		reset();
-	for (;;) {
-		char *target;
-		std::size_t wanted;
-		if (received_ < sizeof(header_)) {
-			target = reinterpret_cast<char *>(&header_) + received_;
-			wanted = sizeof(header_) - received_;
-		} else {
-			std::size_t have = received_ - sizeof(header_);
-			target = payload_ + have;
-			wanted = header_.len - have;
-		}
-		if (wanted != 0) {
-			auto taken = XPV_TRY(ring.read(target, wanted));
+	return fill(
+		[&](char *to, std::size_t size) -> Result<std::size_t> {
+			auto taken = XPV_TRY(ring.read(to, size));
 			was_full |= taken.was_full;
-			if (taken.size == 0)
-				return false;
-			received_ += taken.size;
-			if (received_ < sizeof(header_))
-				continue;
-			if (received_ == sizeof(header_)) {
-				auto checked = Untrusted<xsd_sockmsg>::from_copy(header_).validate(plausible, XEN_EBADMSG);
-				if (!checked.ok()) {
-					reset();
-					return checked.error();
-				}
-			}
-		}
-		if (received_ == sizeof(header_) + header_.len) {
-			whole_ = true;
-			return true;
-		}
-	}
+			return taken.size;
+		},
+		[](const xsd_sockmsg &header) { return header.type < XS_TYPE_COUNT; });
 }
 
-void MessageReader::reset()
+Result<std::size_t> payload_length(std::span<const std::string_view> parts)
 {
-	received_ = 0;
-	whole_ = false;
+	std::size_t length = 0;
+	for (std::string_view part : parts) {
+		if (part.size() > XENSTORE_PAYLOAD_MAX - length)
+			return Error(XEN_E2BIG);
+		length += part.size();
+	}
+	return length;
+}
+
+void write_message(char *to, xsd_sockmsg header, std::span<const std::string_view> parts, std::size_t length)
+{
+	header.len = static_cast<std::uint32_t>(length);
+	__builtin_memcpy(to, &header, sizeof(header));
+	to += sizeof(header);
+	for (std::string_view part : parts) {
+		__builtin_memcpy(to, part.data(), part.size());
+		to += part.size();
+	}
 }
 
 const char *operation_name(std::uint32_t type)

@@ -42,7 +42,7 @@ Result<std::size_t> xpv_store_user::write(const char *bytes, std::size_t size)
 		taken += XPV_TRY(stream_.take(bytes + taken, size - taken));
 		if (!stream_.whole())
 			continue;
-		auto made = UserMessage::make(stream_.header(), { stream_.body() }, XPV_MAY_SLEEP);
+		auto made = UserMessage::make(stream_.header(), { stream_.payload() }, XPV_MAY_SLEEP);
 		stream_.reset();
 		if (!made.ok())
 			return made.error();

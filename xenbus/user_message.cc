@@ -6,25 +6,14 @@ namespace xpv {
 Result<Owned<UserMessage>> UserMessage::make(xsd_sockmsg header, std::initializer_list<std::string_view> parts,
 					     xpv_allocation how)
 {
-	std::size_t length = 0;
-	for (std::string_view part : parts) {
-		if (part.size() > XENSTORE_PAYLOAD_MAX - length)
-			return Error(XEN_E2BIG);
-		length += part.size();
-	}
+	std::span<const std::string_view> all(parts.begin(), parts.size());
+	std::size_t length = XPV_TRY(payload_length(all));
 	void *memory = xpv_alloc(sizeof(UserMessage) + sizeof(header) + length, how);
 	if (!memory)
 		return Error(XEN_ENOMEM);
 	Owned<UserMessage> message(::new (memory) UserMessage);
 	message->size = sizeof(header) + length;
-	header.len = static_cast<std::uint32_t>(length);
-	char *at = message->bytes();
-	__builtin_memcpy(at, &header, sizeof(header));
-	at += sizeof(header);
-	for (std::string_view part : parts) {
-		__builtin_memcpy(at, part.data(), part.size());
-		at += part.size();
-	}
+	write_message(message->bytes(), header, all, length);
 	return message;
 }
 
@@ -38,25 +27,17 @@ xsd_sockmsg UserMessage::header()
 Result<std::size_t> RequestStream::take(const char *bytes, std::size_t size)
 {
 	std::size_t taken = 0;
-	while (!whole() && taken < size) {
-		char *target;
-		std::size_t wanted;
-		if (received_ < sizeof(header_)) {
-			target = reinterpret_cast<char *>(&header_) + received_;
-			wanted = sizeof(header_) - received_;
-		} else {
-			target = body_ + (received_ - sizeof(header_));
-			wanted = sizeof(header_) + header_.len - received_;
-		}
-		std::size_t part = wanted < size - taken ? wanted : size - taken;
-		__builtin_memcpy(target, bytes + taken, part);
-		taken += part;
-		received_ += part;
-		if (received_ == sizeof(header_) && header_.len > XENSTORE_PAYLOAD_MAX) {
-			reset();
-			return Error(XEN_E2BIG);
-		}
-	}
+	auto filled = fill(
+		[&](char *to, std::size_t most) -> Result<std::size_t> {
+			std::size_t part = most < size - taken ? most : size - taken;
+			__builtin_memcpy(to, bytes + taken, part);
+			taken += part;
+			return part;
+		},
+		/* Of a type that is none the user learns by an answer. */
+		[](const xsd_sockmsg &) { return true; });
+	if (!filled.ok())
+		return Error(XEN_E2BIG);
 	return taken;
 }
 

@@ -8,9 +8,7 @@
 
 #include "lib/list.hh"
 #include "lib/memory.hh"
-#include "lib/xen.hh"
-
-#include <xen/io/xs_wire.h>
+#include "xenbus/message.hh"
 
 namespace xpv {
 
@@ -32,33 +30,15 @@ struct UserMessage : ListLink<> {
 	[[nodiscard]] std::string_view body() { return { bytes() + sizeof(xsd_sockmsg), size - sizeof(xsd_sockmsg) }; }
 };
 
-/*
- * Takes requests out of a stream of bytes, in whatever pieces it comes. The
- * message under way is in a buffer of fixed size: the length in its header
- * decides no allocation.
- */
-class RequestStream {
+/* Requests from what a user writes. */
+class RequestStream : public MessageAssembler {
 public:
 	/*
-	 * Take, of `bytes`, what belongs to the message under way; says how many
-	 * that were. E2BIG: its length is more than a message may have, and all
-	 * of it is forgotten.
+	 * Take, of `bytes`, what belongs to the message under way, or to the next
+	 * one after a whole one; returns how many that were. E2BIG: its length is
+	 * more than a message may have, and all of it is forgotten.
 	 */
 	[[nodiscard]] Result<std::size_t> take(const char *bytes, std::size_t size);
-	[[nodiscard]] bool whole() const
-	{
-		return received_ >= sizeof(header_) && received_ == sizeof(header_) + header_.len;
-	}
-	/* Only when whole. */
-	[[nodiscard]] const xsd_sockmsg &header() const { return header_; }
-	[[nodiscard]] std::string_view body() const { return { body_, header_.len }; }
-	/* The next byte begins a message. */
-	void reset() { received_ = 0; }
-
-private:
-	xsd_sockmsg header_ = {};
-	std::size_t received_ = 0; /* of header and body */
-	char body_[XENSTORE_PAYLOAD_MAX];
 };
 
 /* The path and the token of XS_WATCH and XS_UNWATCH, both with their NUL. EINVAL when they are not there. */

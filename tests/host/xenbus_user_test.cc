@@ -196,7 +196,7 @@ TEST(UserMessages, StreamInPiecesOfAnySize)
 					EXPECT_EQ(stream.header().tx_id, 3u);
 					EXPECT_EQ(stream.header().req_id, 9u);
 				}
-				bodies.emplace_back(stream.body());
+				bodies.emplace_back(stream.payload());
 				stream.reset();
 			}
 		}
