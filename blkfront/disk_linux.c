@@ -155,7 +155,7 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq, struct xpv
 				memcpy_page(page, piece.bv_offset, piece.bv_page, piece.bv_offset, piece.bv_len);
 		}
 		if (i == before) {
-			segments->frames[i] = (struct xpv_gfn){ page_to_pfn(page) };
+			segments->frames[i] = (struct xpv_pfn){ page_to_pfn(page) };
 			segments->first_sector[i] = first;
 		}
 		segments->last_sector[i] = first + (piece.bv_len >> SECTOR_SHIFT) - 1;

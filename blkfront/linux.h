@@ -33,7 +33,7 @@ enum xpv_block_operation {
 /* Each a run of whole 512-byte sectors in one page, first and last one included. */
 struct xpv_block_segments {
 	unsigned int count;
-	struct xpv_gfn frames[XPV_BLOCK_SEGMENTS];
+	struct xpv_pfn frames[XPV_BLOCK_SEGMENTS];
 	uint8_t first_sector[XPV_BLOCK_SEGMENTS];
 	uint8_t last_sector[XPV_BLOCK_SEGMENTS];
 };

@@ -185,7 +185,7 @@ unsigned int Ring::revoke_locked(const Shadow &shadow)
 		references[i] = Gref{ shadow.wire.seg[i].gref };
 	unsigned int still_mapped = pool_.revoke(references, count);
 	if (still_mapped != 0)
-		ignore(status(xpv_grant_park(references, still_mapped))); /* else lost, which is as safe */
+		xpv_grant_park(references, still_mapped);
 	return still_mapped;
 }
 

@@ -29,10 +29,10 @@ static int abi_wanted(enum xpv_evtchn_abi *wanted)
 static int __init evtchn_init(void)
 {
 	enum xpv_evtchn_abi wanted;
-	int error = xpv_hypervisor_ready();
+	int error;
 
-	if (error)
-		return error;
+	if (xpv_hypervisor_ready() != XPV_HYPERVISOR_OWNED)
+		return -ENODEV;
 	error = abi_wanted(&wanted);
 	if (error)
 		return error;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "evtchn/fifo.hh"
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 
 namespace xpv {
 

@@ -30,7 +30,7 @@
 #include <asm/irqdomain.h>
 
 #include "evtchn/linux.h"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 
 static char *upcall = "auto";
 module_param(upcall, charp, 0444);

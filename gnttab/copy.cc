@@ -2,6 +2,7 @@
 #include "gnttab/batch.hh"
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
+#include "hypervisor/translate.hh"
 
 namespace {
 
@@ -12,7 +13,7 @@ void set_end(gnttab_copy::gnttab_copy_ptr &to, const xpv_grant_copy_end &end)
 	if (end.granted)
 		to.u.ref = static_cast<grant_ref_t>(end.number);
 	else
-		to.u.gmfn = end.number;
+		to.u.gmfn = xpv::gfn_of(xpv::Pfn{ end.number }).value;
 }
 
 } // namespace

@@ -14,6 +14,7 @@
 #include <xen/grant_table.h>
 
 #include "gnttab/gnttab.h"
+#include "hypervisor/translate.hh"
 #include "lib/ordering.hh"
 
 namespace xpv {
@@ -108,6 +109,7 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 struct EntriesV1 {
 	grant_entry_v1 *first;
 
+	/* Whether the entries can name all frames up to this one. */
 	[[nodiscard]] static bool grantable(Gfn frame) { return frame.value <= UINT32_MAX; }
 	/* Only for an entry that is not in use, and a grantable() frame. */
 	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
@@ -222,11 +224,11 @@ private:
 };
 
 template <typename EntriesOfVersion>
-[[nodiscard]] inline bool all_grantable(const EntriesOfVersion &entries, const Gfn *frames, unsigned int count)
+[[nodiscard]] inline bool all_grantable(const EntriesOfVersion &entries, const Pfn *frames, unsigned int count)
 {
 	uint64_t all = 0;
 	for (unsigned int i = 0; i < count; i++)
-		all |= frames[i].value;
+		all |= gfn_of(frames[i]).value;
 	return entries.grantable(Gfn{ all });
 }
 

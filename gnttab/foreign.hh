@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "gnttab/batch.hh"
-#include "gnttab/gnttab.h"
+#include "gnttab/gnttab_owned.h"
 
 namespace xpv {
 
@@ -30,7 +30,8 @@ public:
 	[[nodiscard]] static MapTarget frame(Gfn frame) { return MapTarget(frame.value << 12, GNTMAP_host_map); }
 	/*
 	 * PV: in the page table entry at a machine address (which must be empty
-	 * and is from then on Xen's to write). Xen refuses it to other guests.
+	 * and is from then on Xen's to write). Xen refuses it to other guests. For
+	 * windows of the hosted mode in a PV domain.
 	 */
 	[[nodiscard]] static MapTarget page_table_entry(MachineAddress entry)
 	{

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Other domains' pages in kernel address space. */
 #include "gnttab/foreign.hh"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
+#include "hypervisor/translate.hh"
 #include "hypervisor/window.h"
 #include "lib/memory.hh"
 
@@ -64,7 +65,7 @@ Status xpv_grant_window::show(xpv_grant_access access)
 	if (!window_)
 		return Error(XEN_ENOMEM);
 	for (unsigned int i = 0; i < count; i++)
-		XPV_TRY(status(xpv_window_map(window_, i, Pfn{ maps_[i].target.value },
+		XPV_TRY(status(xpv_window_map(window_, i, pfn_of(maps_[i].target),
 					      access == XPV_GRANT_READ_ONLY ? XPV_WINDOW_READ_ONLY :
 									      XPV_WINDOW_READ_WRITE)));
 	return {};

@@ -2,6 +2,7 @@
 #include "gnttab/frames.hh"
 
 #include "hypervisor/hypercall.hh"
+#include "hypervisor/hypervisor_owned.h"
 #include "lib/guard.hh"
 #include "lib/log.hh"
 
@@ -70,7 +71,7 @@ Status TableFrames::show(unsigned int place, unsigned long index, xpv_window_acc
 {
 	/* Makes the table larger when Xen's has not got this frame yet; it may, from before a reload. */
 	XPV_TRY(add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place)));
-	auto mapped = status(xpv_window_map(window_, place, Pfn{ gfn(place).value }, access));
+	auto mapped = status(xpv_window_map(window_, place, pfn_of(gfn(place)), access));
 	if (!mapped.ok())
 		static_cast<void>(take_out(place)); /* logged there; the error to report is the first */
 	return mapped;

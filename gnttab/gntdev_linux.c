@@ -171,7 +171,7 @@ static int pin(const void __user *address, bool written, struct page **page, str
 
 	if (pinned != 1)
 		return pinned < 0 ? pinned : -EFAULT;
-	*end = xpv_copy_local((struct xpv_gfn){ page_to_pfn(*page) }, offset);
+	*end = xpv_copy_local((struct xpv_pfn){ page_to_pfn(*page) }, offset);
 	*length = min_t(unsigned int, *length, PAGE_SIZE - offset);
 	return 0;
 }
@@ -214,10 +214,9 @@ static int copy_segment(const struct gntdev_grant_copy_segment *segment, int *st
 		if (error)
 			return error;
 		copy.length = length;
-		xpv_grant_copy(&copy, 1);
+		*status = xpv_grant_copy(&copy, 1) ? copy.status : 0;
 		if (page)
 			unpin_user_pages_dirty_lock(&page, 1, !to_grant);
-		*status = copy.status;
 	}
 	return 0;
 }

@@ -12,9 +12,8 @@ using namespace xpv;
 
 int xpv_gnttab_load()
 {
-	int ready = xpv_hypervisor_ready();
-	if (ready < 0)
-		return ready;
+	if (xpv_hypervisor_ready() != XPV_HYPERVISOR_OWNED)
+		return -XEN_ENODEV;
 	auto table = Table::make();
 	if (!table.ok()) {
 		XPV_ERR("cannot use the grant table: %d", table.code());
@@ -30,32 +29,33 @@ void xpv_gnttab_unload()
 	the_table = nullptr;
 }
 
-int xpv_grant_page(xpv_domid remote, xpv_gfn frame, xpv_grant_access access, xpv_gref *reference)
+int xpv_grant_page(xpv_domid remote, xpv_pfn frame, xpv_grant_access access, xpv_allocation how,
+		   xpv_gref *reference)
 {
 	Table &table = *the_table;
 	return table.entries().visit([&](auto entries) {
-		if (!entries.grantable(frame)) [[unlikely]]
+		if (!entries.grantable(gfn_of(frame))) [[unlikely]]
 			return -XEN_ERANGE;
-		auto taken = table.take(reference, 1);
+		auto taken = table.take(reference, 1, how);
 		if (!taken.ok()) [[unlikely]]
 			return taken.code();
-		entries.permit(*reference, remote, frame, access);
+		entries.permit(*reference, remote, gfn_of(frame), access);
 		return 0;
 	});
 }
 
-int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames, unsigned int count,
-		    xpv_gref *references)
+int xpv_grant_pages(xpv_domid remote, xpv_grant_access access, xpv_allocation how, const xpv_pfn *frames,
+		    unsigned int count, xpv_gref *references)
 {
 	Table &table = *the_table;
 	return table.entries().visit([&](auto entries) {
 		if (!all_grantable(entries, frames, count))
 			return -XEN_ERANGE;
-		auto taken = table.take(references, count);
+		auto taken = table.take(references, count, how);
 		if (!taken.ok())
 			return taken.code();
 		for (unsigned int i = 0; i < count; i++)
-			entries.permit(references[i], remote, frames[i], access);
+			entries.permit(references[i], remote, gfn_of(frames[i]), access);
 		return 0;
 	});
 }
@@ -127,12 +127,12 @@ void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, v
 	ParkedPages parked = {};
 	parked.pages = pages;
 	parked.order = order;
-	ignore(the_table->parking().park(left, still_mapped, parked)); /* then lost: logged and counted there */
+	the_table->parking().park(left, still_mapped, parked);
 }
 
-int xpv_grant_park(const xpv_gref *references, unsigned int count)
+void xpv_grant_park(const xpv_gref *references, unsigned int count)
 {
-	return the_table->parking().park(references, count, {}).code();
+	the_table->parking().park(references, count, {});
 }
 
 int xpv_grant_wait(xpv_grant_waiter *waiter, unsigned int references)
@@ -164,7 +164,7 @@ unsigned int xpv_grant_pool_available(const xpv_grant_pool *pool)
 	return pool->available();
 }
 
-int xpv_grant_pool_issue(xpv_grant_pool *pool, xpv_domid remote, xpv_grant_access access, const xpv_gfn *frames,
+int xpv_grant_pool_issue(xpv_grant_pool *pool, xpv_domid remote, xpv_grant_access access, const xpv_pfn *frames,
 			 unsigned int count, xpv_gref *references)
 {
 	return pool->issue(remote, access, frames, count, references).code();

@@ -2,7 +2,11 @@
 /*
  * Contract of xpv_gnttab: letting other domains use our pages, and using
  * theirs (grant_table.h; entries of version 1, of version 2 only where Xen
- * refuses that).
+ * refuses that). gnttab_owned.h has what only a domain whose grant table is
+ * xpv's own can offer.
+ *
+ * Pages of this domain are named by Linux's frame number (struct xpv_pfn);
+ * this module translates it to Xen's.
  *
  * Revocation succeeds or says -EBUSY: there is no "is it still in use?" to
  * ask first. A page whose reference cannot be revoked is parked together with
@@ -13,6 +17,7 @@
 #ifndef XPV_GNTTAB_H
 #define XPV_GNTTAB_H
 
+#include "lib/shim.h"
 #include "lib/types.h"
 
 #ifdef __cplusplus
@@ -24,34 +29,38 @@ enum xpv_grant_access {
 	XPV_GRANT_READ_ONLY,
 };
 
-/* ---- Single grants, from per-CPU free lists. Any context but NMI. ---- */
+/* ---- Single grants, from per-CPU free lists ---- */
 
 /*
- * Let `remote` map or copy the frame. -ENOSPC when no reference is free now
- * (more are made in the background until the table is at its maximum, which
- * the log then says); -ERANGE for a frame number that the entries cannot
- * express (from 2^32 on in version 1).
+ * Let `remote` map or copy the frame. With XPV_MAY_SLEEP the table grows until
+ * a reference is free, and -ENOSPC means that it is at its maximum (logged);
+ * during a suspend the call waits for its end. With XPV_ATOMIC -ENOSPC means
+ * that no reference is free now (more are made in the background). -ERANGE
+ * for a frame number that the entries cannot express (from 2^32 on in
+ * version 1). Context: as `how` says, never NMI.
  */
-int xpv_grant_page(struct xpv_domid remote, struct xpv_gfn frame, enum xpv_grant_access access,
-		   struct xpv_gref *reference);
+XPV_MUST_CHECK int xpv_grant_page(struct xpv_domid remote, struct xpv_pfn frame, enum xpv_grant_access access,
+				  enum xpv_allocation how, struct xpv_gref *reference);
 /*
  * The same for `count` frames, all or nothing; references[i] is frames[i]'s.
- * Irqs are off meanwhile, a few nanoseconds for each.
+ * With XPV_ATOMIC irqs are off meanwhile, a few nanoseconds for each.
  */
-int xpv_grant_pages(struct xpv_domid remote, enum xpv_grant_access access, const struct xpv_gfn *frames,
-		    unsigned int count, struct xpv_gref *references);
+XPV_MUST_CHECK int xpv_grant_pages(struct xpv_domid remote, enum xpv_grant_access access, enum xpv_allocation how,
+				   const struct xpv_pfn *frames, unsigned int count, struct xpv_gref *references);
 /*
  * Take the right away. 0: the reference is free again, and the other end no
  * longer has access. -EBUSY: it still maps the frame, and the reference is
  * still the caller's to revoke. -EINVAL: nothing is granted with this
- * reference. Calls for one reference are the caller's to serialise.
+ * reference. Calls for one reference are the caller's to serialise. Any
+ * context but NMI.
  */
-int xpv_grant_try_revoke(struct xpv_gref reference);
+XPV_MUST_CHECK int xpv_grant_try_revoke(struct xpv_gref reference);
 /*
  * Revoke `count` references. Returns how many the other end still maps; they
- * are moved to the front of `references`, and are still the caller's.
+ * are moved to the front of `references`, and are still the caller's. Any
+ * context but NMI.
  */
-unsigned int xpv_grant_revoke_pages(struct xpv_gref *references, unsigned int count);
+XPV_MUST_CHECK unsigned int xpv_grant_revoke_pages(struct xpv_gref *references, unsigned int count);
 /*
  * Take the right away and free the pages (xpv_pages_alloc(), 2^order) that
  * were granted with it; whatever the other end still maps is parked first.
@@ -82,7 +91,7 @@ struct xpv_grant_waiter {
  * already. While somebody waits, grants go through the table's shared list.
  * Any context but NMI.
  */
-int xpv_grant_wait(struct xpv_grant_waiter *waiter, unsigned int references);
+XPV_MUST_CHECK int xpv_grant_wait(struct xpv_grant_waiter *waiter, unsigned int references);
 /*
  * After this the function does not run, and will not, whether or not it was
  * waiting. Sleeping context; not from a waiter's function, nor with a lock
@@ -104,91 +113,60 @@ struct xpv_grant_pool;
  * `name` says in debugfs whose it is; what is longer than
  * XPV_GRANT_POOL_NAME - 1 characters is cut. Sleeping context. -ENOSPC, -ENOMEM.
  */
-int xpv_grant_pool_create(const char *name, unsigned int capacity, struct xpv_grant_pool **pool);
+XPV_MUST_CHECK int xpv_grant_pool_create(const char *name, unsigned int capacity, struct xpv_grant_pool **pool);
 /* Every reference must have been revoked or parked; others are lost. NULL is fine. Sleeping context. */
 void xpv_grant_pool_destroy(struct xpv_grant_pool *pool);
 /* How many references can be issued now. */
-unsigned int xpv_grant_pool_available(const struct xpv_grant_pool *pool);
+XPV_MUST_CHECK unsigned int xpv_grant_pool_available(const struct xpv_grant_pool *pool);
 
 /*
  * Grant `count` frames in one go. With nothing granted: -ENOSPC when the pool
  * has fewer references, -ERANGE as xpv_grant_page(). Atomic context.
  */
-int xpv_grant_pool_issue(struct xpv_grant_pool *pool, struct xpv_domid remote, enum xpv_grant_access access,
-			 const struct xpv_gfn *frames, unsigned int count, struct xpv_gref *references);
+XPV_MUST_CHECK int xpv_grant_pool_issue(struct xpv_grant_pool *pool, struct xpv_domid remote,
+					enum xpv_grant_access access, const struct xpv_pfn *frames,
+					unsigned int count, struct xpv_gref *references);
 /*
  * Revoke `count` references; those that could be revoked are back in the
  * pool. Returns how many the other end still maps; they are moved to the
  * front of `references` and are no longer the pool's, which is smaller from
  * now on: the caller must park them. Atomic context.
  */
-unsigned int xpv_grant_pool_revoke(struct xpv_grant_pool *pool, struct xpv_gref *references, unsigned int count);
+XPV_MUST_CHECK unsigned int xpv_grant_pool_revoke(struct xpv_grant_pool *pool, struct xpv_gref *references,
+						  unsigned int count);
 
 /*
  * Park references (from a pool or single) that the other end still maps.
  * They are retried with growing intervals, then belong to the table. Until
  * then this module holds a reference on the page behind each (get_page()), so
  * that nobody gets that memory however soon the caller lets go of it: the
- * frames must be ordinary pages, of no slab. -ENOMEM: references and pages
- * are left out of use for good, which is counted; the caller has nothing more
- * to do. Any context but NMI.
+ * frames must be ordinary pages, of no slab. Without memory to keep account of
+ * them, references and pages are left out of use for good, which is counted
+ * and logged. The caller has nothing more to do in either case. Any context
+ * but NMI.
  */
-int xpv_grant_park(const struct xpv_gref *references, unsigned int count);
+void xpv_grant_park(const struct xpv_gref *references, unsigned int count);
 
 /* ---- Mapping what other domains granted ---- */
-
-/*
- * Xen's name of a mapping, in the lower half; in the upper, the number of
- * restores before it: a restored domain has none of its mappings any more.
- */
-struct xpv_grant_handle {
-	uint64_t value;
-};
-#define XPV_NO_GRANT_HANDLE ((struct xpv_grant_handle){ ~0ULL })
-
-/* One mapping. Until it is unmapped this is the only record of it: it must not be lost. */
-struct xpv_grant_map_op {
-	/* Given by the caller. */
-	struct xpv_domid domain;
-	struct xpv_gref reference; /* the other domain's */
-	enum xpv_grant_access access;
-	struct xpv_gfn target; /* a guest frame without RAM: xpv_frames_claim() in hypervisor.h */
-	/* The outcome. */
-	int status; /* 0 or a negative errno, of the last operation */
-	struct xpv_grant_handle handle; /* XPV_NO_GRANT_HANDLE when not mapped */
-};
-
-/*
- * Make each other domain's frame appear at its target. Returns how many could
- * not be mapped; `status` says why: -ESRCH no such domain, -ENOENT no such
- * reference, -EACCES not allowed by Xen's policy, -EAGAIN the frame was paged
- * out and did not come back within about a second (for the whole call),
- * -ENOSPC no handle left (max_maptrack_frames), -EIO all else, among it
- * what is not granted to us. Sleeping context.
- */
-unsigned int xpv_grant_map(struct xpv_grant_map_op *maps, unsigned int count);
-/*
- * Undo it; maps without a handle are passed over. Returns how many Xen would
- * not unmap; they keep their handle, and their target frames must not be used
- * again. On return no CPU can reach the frames that were unmapped through
- * Xen's translations; windows on them the caller takes away before. Sleeping
- * context.
- */
-unsigned int xpv_grant_unmap(struct xpv_grant_map_op *maps, unsigned int count);
 
 /* Grants of one domain, side by side in kernel address space. */
 struct xpv_grant_window;
 
 /*
- * Claim guest frames, map `count` grants there and show them in a window, in
- * order. All or nothing: the error is the first one of xpv_grant_map(), or
- * -ENOMEM, -ENOSPC for want of space; -EINVAL for a count of 0. The memory is
- * the other domain's: it may change at any moment. Sleeping context.
+ * Map `count` grants and show them in a window, in order. All or nothing; the
+ * error is the first that Xen gave: -ESRCH no such domain, -ENOENT no such
+ * reference, -EACCES not allowed by Xen's policy, -EAGAIN the frame was paged
+ * out and did not come back within about a second (for the whole call),
+ * -ENOSPC no handle left (max_maptrack_frames), -EIO all else, among it what
+ * is not granted to us. Or -ENOMEM, -ENOSPC for want of space; -EINVAL for a
+ * count of 0. The memory is the other domain's: it may change at any moment.
+ * Sleeping context.
  */
-int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *references, unsigned int count,
-			 enum xpv_grant_access access, struct xpv_grant_window **window);
+XPV_MUST_CHECK int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *references,
+					unsigned int count, enum xpv_grant_access access,
+					struct xpv_grant_window **window);
 /* Where the first page is. Any context. */
-void *xpv_grant_window_address(const struct xpv_grant_window *window);
+XPV_MUST_CHECK void *xpv_grant_window_address(const struct xpv_grant_window *window);
 /*
  * Take all of it away. What Xen would not unmap stays where it is, seen by
  * nobody; its space is left out of use and counted (foreign_stuck), and this
@@ -201,12 +179,12 @@ void xpv_grant_unmap_window(struct xpv_grant_window *window);
 /* A piece of one frame: built by the functions below. */
 struct xpv_grant_copy_end {
 	struct xpv_domid domain;
-	bool granted; /* `number` is a reference, else a frame of ours */
+	bool granted; /* `number` is a reference, else a frame of ours (struct xpv_pfn) */
 	uint64_t number;
 	uint16_t offset; /* bytes */
 };
 
-static inline struct xpv_grant_copy_end xpv_copy_local(struct xpv_gfn frame, uint16_t offset)
+static inline struct xpv_grant_copy_end xpv_copy_local(struct xpv_pfn frame, uint16_t offset)
 {
 	struct xpv_grant_copy_end end = { XPV_DOMID_SELF, false, frame.value, offset };
 	return end;
@@ -227,10 +205,10 @@ struct xpv_grant_copy_op {
 
 /*
  * Xen copies, with nothing mapped. Returns how many copies failed; `status` as
- * for xpv_grant_map(), and -EINVAL for a piece that leaves its frame. A copy
+ * for xpv_grant_map_window(), and -EINVAL for a piece that leaves its frame. A copy
  * that failed may have been done in part. Sleeping context.
  */
-unsigned int xpv_grant_copy(struct xpv_grant_copy_op *copies, unsigned int count);
+XPV_MUST_CHECK unsigned int xpv_grant_copy(struct xpv_grant_copy_op *copies, unsigned int count);
 
 /*
  * ---- A suspend that ends in another domain ----
@@ -245,24 +223,6 @@ unsigned int xpv_grant_copy(struct xpv_grant_copy_op *copies, unsigned int count
  * more: free ones are gone from the pools too, and issued ones go when they
  * are revoked. A line in the log says so.
  */
-
-/* ---- Seeing ---- */
-
-struct xpv_grant_counts {
-	unsigned int version; /* of the entries: 1 or 2 */
-	unsigned int frames; /* table pages mapped */
-	unsigned int frames_limit; /* Xen's maximum */
-	unsigned int total; /* references in the mapped table, reserved ones left out */
-	unsigned int free; /* on the free lists */
-	unsigned int pooled; /* set aside in pools, issued or not */
-	unsigned int parked; /* waiting for the other end to unmap */
-	unsigned int lost; /* out of use for good */
-	unsigned int waiters; /* waiting for free references */
-	unsigned int foreign_mapped; /* other domains' pages that we have mapped */
-	unsigned int foreign_stuck; /* those of them that Xen would not unmap */
-};
-/* A snapshot, exact when nothing is going on. Any context. */
-void xpv_grant_get_counts(struct xpv_grant_counts *counts);
 
 #ifdef __cplusplus
 }

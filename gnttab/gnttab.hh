@@ -32,7 +32,7 @@ public:
 	{
 		auto page = XPV_TRY(Page::make(how));
 		GrantedPage granted;
-		XPV_TRY(status(xpv_grant_page(remote, page.gfn(), XPV_GRANT_READ_WRITE, &granted.reference_)));
+		XPV_TRY(status(xpv_grant_page(remote, page.pfn(), XPV_GRANT_READ_WRITE, how, &granted.reference_)));
 		granted.data_ = page.release();
 		return granted;
 	}
@@ -74,10 +74,11 @@ public:
 	Grant &operator=(const Grant &) = delete;
 	~Grant() { reset(); }
 
-	[[nodiscard]] static Result<Grant> make(Domid remote, Gfn frame, xpv_grant_access access)
+	[[nodiscard]] static Result<Grant> make(Domid remote, Pfn frame, xpv_grant_access access,
+						xpv_allocation how)
 	{
 		Grant grant;
-		XPV_TRY(status(xpv_grant_page(remote, frame, access, &grant.reference_)));
+		XPV_TRY(status(xpv_grant_page(remote, frame, access, how, &grant.reference_)));
 		grant.granted_ = true;
 		return grant;
 	}
@@ -96,7 +97,7 @@ public:
 	void reset()
 	{
 		if (!try_revoke().ok() && std::exchange(granted_, false))
-			xpv_grant_park(&reference_, 1); /* its error is counted, and leaves nothing to do */
+			xpv_grant_park(&reference_, 1);
 	}
 
 private:
@@ -165,7 +166,7 @@ public:
 	}
 
 	[[nodiscard]] unsigned int available() const { return xpv_grant_pool_available(pool_); }
-	[[nodiscard]] Status issue(Domid remote, xpv_grant_access access, const Gfn *frames, unsigned int count,
+	[[nodiscard]] Status issue(Domid remote, xpv_grant_access access, const Pfn *frames, unsigned int count,
 				   Gref *references)
 	{
 		return status(xpv_grant_pool_issue(pool_, remote, access, frames, count, references));

@@ -23,13 +23,13 @@ void xpv_gnttab_release_module(void)
 	module_put(THIS_MODULE);
 }
 
-void xpv_gnttab_hold_frame(struct xpv_gfn frame)
+void xpv_gnttab_hold_frame(struct xpv_pfn frame)
 {
 	if (pfn_valid(frame.value))
 		get_page(pfn_to_page(frame.value));
 }
 
-void xpv_gnttab_release_frame(struct xpv_gfn frame)
+void xpv_gnttab_release_frame(struct xpv_pfn frame)
 {
 	if (pfn_valid(frame.value))
 		put_page(pfn_to_page(frame.value));

@@ -3,7 +3,7 @@
 #ifndef XPV_GNTTAB_LINUX_H
 #define XPV_GNTTAB_LINUX_H
 
-#include "gnttab/gnttab.h"
+#include "gnttab/gnttab_owned.h"
 #include "hypervisor/suspend_part.h"
 
 #ifdef __cplusplus
@@ -17,8 +17,8 @@ void xpv_gnttab_hold_module(void);
 void xpv_gnttab_release_module(void);
 
 /* get_page() and put_page() on the page behind a frame; a frame that is no page of Linux's is left alone. Any context. */
-void xpv_gnttab_hold_frame(struct xpv_gfn frame);
-void xpv_gnttab_release_frame(struct xpv_gfn frame);
+void xpv_gnttab_hold_frame(struct xpv_pfn frame);
+void xpv_gnttab_release_frame(struct xpv_pfn frame);
 
 /* Run function(context) on each CPU that is online, irqs off, and wait until all have. Sleeping context. */
 struct xpv_gnttab_cpu_context;

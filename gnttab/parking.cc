@@ -27,15 +27,15 @@ void Parking::stop()
 		xpv_work_cancel(&work_);
 }
 
-Status Parking::park(const Gref *references, unsigned int count, ParkedPages pages)
+void Parking::park(const Gref *references, unsigned int count, ParkedPages pages)
 {
 	if (count == 0)
-		return {};
+		return;
 
 	/* Before anything can fail: these pages must not be reused even when they cannot be tracked. */
 	if (!pages.pages) {
 		for (unsigned int i = 0; i < count; i++)
-			xpv_gnttab_hold_frame(table_.entries().frame(references[i]));
+			xpv_gnttab_hold_frame(pfn_of(table_.entries().frame(references[i])));
 	}
 
 	auto new_set = make<Set>(XPV_ATOMIC);
@@ -43,12 +43,12 @@ Status Parking::park(const Gref *references, unsigned int count, ParkedPages pag
 	if (!new_set.ok() || !entries.ok()) {
 		table_.lost(count);
 		XPV_ERR_LIMITED("no memory to track %u references that the other end still maps: lost", count);
-		return Error(XEN_ENOMEM);
+		return;
 	}
 	Set *set = new_set.value().release();
 	set->entries = entries.take();
 	for (unsigned int i = 0; i < count; i++)
-		set->entries[i] = { references[i], table_.entries().frame(references[i]) };
+		set->entries[i] = { references[i], pfn_of(table_.entries().frame(references[i])) };
 	set->waiting = count;
 	set->pages = pages;
 	set->interval_ms = first_interval_ms;
@@ -64,7 +64,6 @@ Status Parking::park(const Gref *references, unsigned int count, ParkedPages pag
 		}
 	}
 	xpv_work_reschedule(&work_, first_interval_ms);
-	return {};
 }
 
 /* Leaves in the set what is still mapped. */

@@ -33,10 +33,11 @@ public:
 	void stop();
 
 	/*
-	 * ENOMEM: references and pages are lost, and counted so. With nothing
-	 * in `pages` the frames get their get_page() here. Any context but NMI.
+	 * Without memory for it, references and pages are lost, and counted so.
+	 * With nothing in `pages` the frames get their get_page() here. Any
+	 * context but NMI.
 	 */
-	[[nodiscard]] Status park(const Gref *references, unsigned int count, ParkedPages pages);
+	void park(const Gref *references, unsigned int count, ParkedPages pages);
 
 	/* Look at all of them again, soon. Any context. */
 	void retry_soon();
@@ -47,7 +48,7 @@ public:
 private:
 	struct Parked {
 		Gref reference;
-		Gfn frame;
+		Pfn frame;
 	};
 	struct Set : ListLink<> {
 		Array<Parked> entries; /* the first `waiting` are still mapped */

@@ -37,7 +37,7 @@ void xpv_grant_pool::describe(xpv_gnttab_pool_line &line) const
 	line.issued = line.owned > available ? line.owned - available : 0;
 }
 
-Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Gfn *frames, unsigned int count,
+Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Pfn *frames, unsigned int count,
 			     Gref *references)
 {
 	if (count > available_)
@@ -51,7 +51,7 @@ Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Gfn *f
 		for (unsigned int i = 0; i < count; i++) {
 			Gref reference = *--free;
 			references[i] = reference;
-			entries.permit(reference, remote, frames[i], access);
+			entries.permit(reference, remote, gfn_of(frames[i]), access);
 		}
 		return {};
 	});

@@ -15,7 +15,7 @@ public:
 	xpv_grant_pool &operator=(const xpv_grant_pool &) = delete;
 
 	[[nodiscard]] unsigned int available() const { return available_; }
-	[[nodiscard]] xpv::Status issue(xpv::Domid remote, xpv_grant_access access, const xpv::Gfn *frames,
+	[[nodiscard]] xpv::Status issue(xpv::Domid remote, xpv_grant_access access, const xpv::Pfn *frames,
 					unsigned int count, xpv::Gref *references);
 	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
 

@@ -169,7 +169,7 @@ void Table::grow_ahead_if_low(unsigned int free)
 
 /* ---- References in passing ---- */
 
-Status Table::take_slowly(Gref *references, unsigned int count)
+Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation)
 {
 	{
 		IrqsOffGuard irqs_off;

@@ -74,8 +74,8 @@ public:
 	[[nodiscard]] Status restore();
 	void settle();
 
-	/* `count` free references, or none and an error: ENOSPC. Any context but NMI. */
-	[[nodiscard]] Status take(Gref *references, unsigned int count)
+	/* `count` free references, or none and an error: ENOSPC, as xpv_grant_page() says. Context as `how` says, never NMI. */
+	[[nodiscard]] Status take(Gref *references, unsigned int count, xpv_allocation how)
 	{
 		{
 			RawIrqsOffGuard irqs_off;
@@ -86,7 +86,7 @@ public:
 				return {};
 			}
 		}
-		return take_slowly(references, count);
+		return take_slowly(references, count, how);
 	}
 	/* Back to the free ones: its entry is idle. Any context but NMI. */
 	void give_back(Gref reference)
@@ -144,7 +144,7 @@ private:
 		return magazines_[xpv_cpu_this()];
 #endif
 	}
-	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count);
+	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count, xpv_allocation how);
 	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();

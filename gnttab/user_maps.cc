@@ -10,6 +10,8 @@
 #include "gnttab/foreign.hh"
 #include "gnttab/user_notify.hh"
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
+#include "hypervisor/translate.hh"
 #include "lib/guard.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
@@ -94,11 +96,11 @@ void xpv_user_map::clear_byte()
 		return;
 	const xpv_grant_map_op &map = maps[notice.offset() / page_size];
 	xpv_grant_copy_op copy = {};
-	copy.source = xpv_copy_local(zero.gfn(), 0);
+	copy.source = xpv_copy_local(zero.pfn(), 0);
 	copy.target = xpv_copy_granted(map.domain, map.reference, static_cast<uint16_t>(notice.offset() % page_size));
 	copy.length = 1;
 	/* An other end that took the page away needs no notice in it. */
-	xpv_grant_copy(&copy, 1);
+	ignore(xpv_grant_copy(&copy, 1));
 }
 
 void xpv_user_map::unmap()
@@ -259,7 +261,7 @@ int xpv_user_map_view(struct xpv_user_maps *user, uint64_t index, unsigned int c
 	if (!viewed.ok())
 		return viewed.code();
 	*map = viewed.value();
-	first->value = viewed.value()->first.value;
+	*first = pfn_of(viewed.value()->first);
 	return 0;
 }
 

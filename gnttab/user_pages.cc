@@ -123,8 +123,9 @@ Status xpv_user_pages::allocate(const xpv_user_pages_request &request, uint64_t 
 	for (; count < request.count; count++) {
 		auto page = XPV_TRY(make<UserPage>(XPV_MAY_SLEEP));
 		page->page = XPV_TRY(Page::make(XPV_MAY_SLEEP));
-		page->grant = XPV_TRY(Grant::make(request.remote, page->page.gfn(),
-						  request.writable ? XPV_GRANT_READ_WRITE : XPV_GRANT_READ_ONLY));
+		page->grant = XPV_TRY(Grant::make(request.remote, page->page.pfn(),
+						  request.writable ? XPV_GRANT_READ_WRITE : XPV_GRANT_READ_ONLY,
+						  XPV_MAY_SLEEP));
 		page->listed = true;
 		references[count] = page->grant.reference();
 		made.push_back(*page.release());

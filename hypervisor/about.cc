@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What Xen says of itself (version.h), as /sys/hypervisor shows it. */
 #include "hypervisor/hypercall.hh"
+#include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
 #include "lib/memory.hh"
 

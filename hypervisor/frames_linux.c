@@ -9,7 +9,7 @@
 #include <linux/sizes.h>
 #include <asm/processor.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 
 struct claim {
 	struct list_head link;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The hypercall instruction (arch-x86/xen-x86_64.h: rax; rdi, rsi, rdx, r10). */
 #include "hypervisor/detect.hh"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 
 namespace xpv {
 

@@ -14,7 +14,7 @@
 #include <xen/vcpu.h>
 #include <xen/version.h>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "lib/result.hh"
 
 namespace xpv {

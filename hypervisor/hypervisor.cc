@@ -4,6 +4,8 @@
 
 #include "hypervisor/detect.hh"
 #include "hypervisor/hypercall.hh"
+#include "hypervisor/hypervisor_owned.h"
+#include "hypervisor/translate.hh"
 #include "hypervisor/lent.hh"
 #include "hypervisor/linux.h"
 #include "hypervisor/suspend_part.h"
@@ -55,7 +57,7 @@ Status map_shared_info(State &made)
 	made.window = xpv_window_create(1, "shared info");
 	if (!made.window)
 		return Error(XEN_ENOMEM);
-	XPV_TRY(status(xpv_window_map(made.window, 0, Pfn{ frame.value }, XPV_WINDOW_READ_WRITE)));
+	XPV_TRY(status(xpv_window_map(made.window, 0, pfn_of(frame), XPV_WINDOW_READ_WRITE)));
 	made.shared_info = static_cast<::shared_info *>(xpv_window_address(made.window));
 	return {};
 }

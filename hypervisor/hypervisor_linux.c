@@ -12,6 +12,7 @@
 #include <xen/xen.h>
 
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "hypervisor/linux.h"
 #include "hypervisor/suspend_part.h"
 #include "hypervisor/window.h"
@@ -20,13 +21,13 @@
 /* hvm/params.h: how HVM_PARAM_CALLBACK_IRQ names a PCI interrupt line. */
 #define CALLBACK_VIA_PCI_INTX (1ULL << 56)
 
-static bool ready;
+static enum xpv_hypervisor_owner owner = XPV_HYPERVISOR_NONE;
 static int cpuhp_state;
 static struct pci_dev *platform_device;
 
-int xpv_hypervisor_ready(void)
+enum xpv_hypervisor_owner xpv_hypervisor_ready(void)
 {
-	return ready ? 0 : -ENODEV;
+	return owner;
 }
 EXPORT_SYMBOL_GPL(xpv_hypervisor_ready);
 
@@ -121,7 +122,8 @@ static int __init hypervisor_init(void)
 	int error;
 
 	if (xen_domain()) {
-		pr_notice("this kernel's own Xen support is active and keeps Xen; an HVM guest booted with xen_nopv leaves it to xpv\n");
+		owner = XPV_HYPERVISOR_HOSTED;
+		pr_notice("the kernel's own Xen support is active; boot this HVM guest with xen_nopv to use xpv\n");
 		return -ENODEV;
 	}
 	error = xpv_hypervisor_detect();
@@ -153,7 +155,7 @@ static int __init hypervisor_init(void)
 		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
 	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
 	version = xpv_hypervisor_version();
-	ready = true;
+	owner = XPV_HYPERVISOR_OWNED;
 	pr_info("Xen %u.%u, %u vCPUs%s\n", version >> 16, version & 0xffff, num_online_cpus(),
 		platform_device ? "" : ", no platform PCI device");
 	return 0;

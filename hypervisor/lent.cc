@@ -7,7 +7,7 @@
 #include "hypervisor/lent.hh"
 
 #include "hypervisor/hypercall.hh"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "hypervisor/linux.h"
 #include "lib/memory.hh"
 

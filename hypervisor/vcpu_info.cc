@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "hypervisor/vcpu_info.hh"
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "lib/log.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"

@@ -29,11 +29,11 @@ enum xpv_window_access {
  * people (debugfs); it must last as long as the window. NULL when there is no
  * room. Sleeping context.
  */
-struct xpv_window *xpv_window_create(unsigned int pages, const char *name);
+XPV_MUST_CHECK struct xpv_window *xpv_window_create(unsigned int pages, const char *name);
 /* Gives the range back; whatever is still mapped is unmapped first. Sleeping context. NULL is fine. */
 void xpv_window_destroy(struct xpv_window *window);
 /* Where the range begins. Any context. */
-void *xpv_window_address(const struct xpv_window *window);
+XPV_MUST_CHECK void *xpv_window_address(const struct xpv_window *window);
 
 /*
  * Show `frame` at page `index`, write-back cached, never executable. On
@@ -42,7 +42,7 @@ void *xpv_window_address(const struct xpv_window *window);
  * can hold, -EIO when the PTE is not as we left it: somebody else interferes,
  * and it stays as it is. Sleeping context.
  */
-int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access);
+XPV_MUST_CHECK int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access);
 
 /*
  * Make a page, or `count` pages from `first` on, inaccessible again; those
@@ -51,8 +51,8 @@ int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn
  * when somebody else interfered with a PTE, which stays as it is; the others
  * are unmapped. Sleeping context.
  */
-int xpv_window_unmap(struct xpv_window *window, unsigned int index);
-int xpv_window_unmap_run(struct xpv_window *window, unsigned int first, unsigned int count);
+XPV_MUST_CHECK int xpv_window_unmap(struct xpv_window *window, unsigned int index);
+XPV_MUST_CHECK int xpv_window_unmap_run(struct xpv_window *window, unsigned int first, unsigned int count);
 
 /* ---- For debugfs and tests ---- */
 

@@ -103,6 +103,13 @@ template <typename T>
 constexpr void ignore(const Result<T> &)
 {
 }
+/* The same for what a function of a C contract returns. */
+constexpr void ignore(int)
+{
+}
+constexpr void ignore(unsigned int)
+{
+}
 
 /* The value, or return the error to the caller. */
 #define XPV_TRY(expression)                                                                                            \

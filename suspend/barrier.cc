@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "suspend/barrier.hh"
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 
 namespace xpv {
 

@@ -146,10 +146,10 @@ static struct xpv_debug_file suspend_file = { .name = "suspend", .show = suspend
 
 static int __init suspend_init(void)
 {
-	int error = xpv_hypervisor_ready();
+	int error;
 
-	if (error)
-		return error;
+	if (xpv_hypervisor_ready() != XPV_HYPERVISOR_OWNED)
+		return -ENODEV;
 	error = xpv_suspend_start();
 	if (error)
 		return error;

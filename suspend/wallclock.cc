@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "suspend/wallclock.hh"
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "lib/log.hh"
 #include "lib/ordering.hh"
 #include "suspend/linux.h"

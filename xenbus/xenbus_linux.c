@@ -256,10 +256,10 @@ MODULE_PARM_DESC(store_timeout_ms, "How long to wait for an answer of the store,
 
 static int __init xenbus_init(void)
 {
-	int error = xpv_hypervisor_ready();
+	int error;
 
-	if (error)
-		return error;
+	if (xpv_hypervisor_ready() != XPV_HYPERVISOR_OWNED)
+		return -ENODEV;
 	error = xpv_store_start(store_timeout_ms);
 	if (error)
 		return error;

@@ -28,7 +28,7 @@ protected:
 		xpv_pages_free(ours, 0);
 		GnttabFixture::TearDown();
 	}
-	[[nodiscard]] xpv_gfn frame() const { return xpv_pages_gfn(ours); }
+	[[nodiscard]] xpv_pfn frame() const { return xpv_pages_pfn(ours); }
 
 	char *theirs, *theirs_read_only, *ours;
 };

@@ -54,7 +54,7 @@ protected:
 		std::vector<xpv_gref> taken;
 		EXPECT_TRUE(eventually([&] {
 			xpv_gref reference;
-			while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+			while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) == 0)
 				taken.push_back(reference);
 			xpv_grant_counts counts = grant_counts();
 			return counts.frames == counts.frames_limit && counts.free == 0;

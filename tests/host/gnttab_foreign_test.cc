@@ -5,7 +5,7 @@
 
 #include "gnttab/foreign.hh"
 #include "gnttab/gnttab.hh"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "tests/host/gnttab_fixture.hh"
 
 namespace {
@@ -276,7 +276,7 @@ TEST_F(GnttabForeign, PageTableEntryIsFilledAndEmptied)
 TEST_F(GnttabForeign, GrantEndsWithItsOwner)
 {
 	{
-		auto made = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE);
+		auto made = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC);
 		ASSERT_TRUE(made.ok());
 		xpv::Grant grant = made.take();
 		xpv::Grant moved = std::move(grant);
@@ -286,7 +286,7 @@ TEST_F(GnttabForeign, GrantEndsWithItsOwner)
 	}
 	EXPECT_EQ(xpv_fake_active_grants(), 0u);
 
-	auto grant = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE).take();
+	auto grant = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC).take();
 	EXPECT_TRUE(grant.try_revoke().ok());
 	EXPECT_TRUE(grant.try_revoke().ok()) << "a second time there is nothing to do";
 	EXPECT_TRUE(fake::take_log().empty());
@@ -296,7 +296,7 @@ TEST_F(GnttabForeign, GrantThatIsMappedIsParkedByItsOwner)
 {
 	xpv_gref mapped;
 	{
-		auto grant = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE).take();
+		auto grant = xpv::Grant::make(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC).take();
 		mapped = grant.reference();
 		xpv_gfn seen;
 		ASSERT_EQ(xpv_fake_map_grant(backend, mapped, true, &seen), 0);

@@ -14,13 +14,13 @@ TEST_F(GnttabRun, GrantsEachFrameOnce)
 	for (unsigned int count : { 0u, 1u, 15u, 16u, 31u, 32u, 300u }) {
 		auto frames = frame_numbers(count);
 		std::vector<xpv_gref> references(count + 1);
-		ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), count, references.data()), 0);
+		ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), count, references.data()), 0);
 		references.pop_back();
 		EXPECT_EQ(xpv_fake_active_grants(), count);
 		for (unsigned int i = 0; i < count; i++) {
 			xpv_gfn seen;
 			ASSERT_EQ(xpv_fake_map_grant(backend, references[i], true, &seen), 0);
-			EXPECT_EQ(seen, frames[i]);
+			EXPECT_EQ(seen.value, frames[i].value);
 			xpv_fake_unmap_grant(references[i]);
 		}
 		revoke_all(references);
@@ -31,7 +31,7 @@ TEST_F(GnttabRun, ReadOnlyRunIsReadOnly)
 {
 	auto frames = frame_numbers(20);
 	std::vector<xpv_gref> references(20);
-	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_ONLY, frames.data(), 20, references.data()), 0);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_ONLY, XPV_ATOMIC, frames.data(), 20, references.data()), 0);
 	for (xpv_gref reference : references) {
 		xpv_gfn seen;
 		EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), -XEN_EACCES);
@@ -44,7 +44,7 @@ TEST_F(GnttabRun, OneFrameTooHighRefusesTheRun)
 	auto frames = frame_numbers(8);
 	frames[5].value = 1ull << 32;
 	xpv_gref references[8];
-	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 8, references), -XEN_ERANGE);
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 8, references), -XEN_ERANGE);
 	EXPECT_EQ(xpv_fake_active_grants(), 0u);
 }
 
@@ -57,10 +57,10 @@ TEST_F(GnttabRun, AllOrNothing)
 	unsigned int active = xpv_fake_active_grants();
 	auto frames = frame_numbers(41);
 	xpv_gref references[41];
-	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 41, references), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 41, references), -XEN_ENOSPC);
 	EXPECT_EQ(xpv_fake_active_grants(), active);
 	EXPECT_EQ(grant_counts().free, 40u);
-	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 40, references), 0);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 40, references), 0);
 	EXPECT_EQ(grant_counts().free, 0u);
 	EXPECT_EQ(xpv_grant_revoke_pages(references, 40), 0u);
 	revoke_all(taken);
@@ -71,9 +71,9 @@ TEST_F(GnttabRun, TableGrowsToARunThatWasRefused)
 {
 	auto frames = frame_numbers(1500);
 	std::vector<xpv_gref> references(1500);
-	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 1500, references.data()), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500, references.data()), -XEN_ENOSPC);
 	EXPECT_TRUE(eventually([&] {
-		return xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 1500, references.data()) == 0;
+		return xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500, references.data()) == 0;
 	}));
 	revoke_all(references);
 }
@@ -82,7 +82,7 @@ TEST_F(GnttabRun, StillMappedAreReturned)
 {
 	auto frames = frame_numbers(5);
 	xpv_gref references[5];
-	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 5, references), 0);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 5, references), 0);
 	xpv_gref mapped = references[3];
 	xpv_gfn seen;
 	ASSERT_EQ(xpv_fake_map_grant(backend, mapped, true, &seen), 0);
@@ -99,7 +99,7 @@ TEST_F(GnttabRun, FullTableSaysSoNotTooOften)
 	fake::take_log();
 	xpv_gref reference;
 	for (unsigned int i = 0; i < 100; i++)
-		EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), -XEN_ENOSPC);
+		EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ENOSPC);
 	auto log = fake::take_log();
 	EXPECT_LE(log.size(), 5u);
 	revoke_all(taken);
@@ -119,7 +119,7 @@ TEST(GnttabFull, LineHasSizeAndMaximum)
 			if (xpv_grant_pool_create("all", 1024 - 8, &pool) != 0)
 				std::exit(2);
 			xpv_gref reference;
-			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) != -XEN_ENOSPC)
+			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) != -XEN_ENOSPC)
 				std::exit(3);
 			auto log = fake::take_log();
 			bool found = false;
@@ -139,7 +139,7 @@ TEST_F(GnttabRun, ParkingHasALimitForOneAllocation)
 	ASSERT_NE(pages, nullptr);
 	auto frames = frame_numbers(count);
 	std::vector<xpv_gref> references(count);
-	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), count, references.data()), 0);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), count, references.data()), 0);
 	xpv_gfn seen;
 	/* Up to the limit they are parked, */
 	for (unsigned int i = 0; i < 64; i++)
@@ -163,7 +163,7 @@ TEST(GnttabLostRun, PastTheParkingLimitIsLostAndCounted)
 	std::vector<xpv_gref> references(count);
 	for (xpv_gref &reference : references) {
 		xpv_gfn seen;
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 	}
 	xpv_grant_revoke_and_free(references.data(), count, pages, order);
@@ -182,7 +182,7 @@ TEST_F(GnttabRun, PoolsAreShownByName)
 	EXPECT_FALSE(xpv_gnttab_describe_pool(0, &line));
 	ASSERT_EQ(xpv_grant_pool_create("one", 10, &one), 0);
 	ASSERT_EQ(xpv_grant_pool_create("a name of more than 24 characters", 20, &two), 0);
-	xpv_gfn frame = frame_number(1);
+	xpv_pfn frame = frame_number(1);
 	xpv_gref reference;
 	ASSERT_EQ(xpv_grant_pool_issue(two, backend, XPV_GRANT_READ_WRITE, &frame, 1, &reference), 0);
 	ASSERT_TRUE(xpv_gnttab_describe_pool(0, &line));

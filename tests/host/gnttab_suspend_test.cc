@@ -47,9 +47,9 @@ protected:
 	{
 		xpv_gref reference;
 		xpv_gfn seen = {};
-		if (xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, &reference) != 0)
+		if (xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) != 0)
 			return false;
-		bool mapped = xpv_fake_map_grant(backend, reference, true, &seen) == 0 && seen == frame_number(7);
+		bool mapped = xpv_fake_map_grant(backend, reference, true, &seen) == 0 && seen.value == frame_number(7).value;
 		xpv_fake_unmap_grant(reference);
 		return mapped && xpv_grant_revoke_pages(&reference, 1) == 0;
 	}
@@ -61,7 +61,7 @@ TEST_P(GnttabSuspend, CancelledKeepsWhatIsGranted)
 {
 	xpv_gref reference;
 	xpv_gfn seen = {};
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	begin();
 	end(XPV_RESUME_CANCELLED);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
@@ -74,9 +74,9 @@ TEST_P(GnttabSuspend, CancelledKeepsWhatIsGranted)
 TEST_P(GnttabSuspend, NothingIsGrantedAndRevokingSucceeds)
 {
 	xpv_gref mapped[3], pooled[2];
-	std::vector<xpv_gfn> frames = frame_numbers(3);
+	std::vector<xpv_pfn> frames = frame_numbers(3);
 	xpv_gfn seen = {};
-	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 3, mapped), 0);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 3, mapped), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, mapped[0], true, &seen), 0);
 	xpv_grant_pool *pool = nullptr;
 	ASSERT_EQ(xpv_grant_pool_create("test", 8, &pool), 0);
@@ -121,7 +121,7 @@ TEST_P(GnttabSuspend, FreeReferencesAreAllStillThereOnce)
 	/* None of the free ones counts as issued. */
 	for (uint32_t i = 0; i < 100; i++)
 		EXPECT_EQ(xpv_grant_try_revoke({ i }), -XEN_EINVAL);
-	std::vector<xpv_gfn> frames = frame_numbers(8);
+	std::vector<xpv_pfn> frames = frame_numbers(8);
 	xpv_gref references[8];
 	EXPECT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_ONLY, frames.data(), 8, references), 0);
 	EXPECT_EQ(xpv_fake_active_grants(), 8u);
@@ -133,10 +133,10 @@ TEST_P(GnttabSuspend, ParkedPagesAreFreeAtOnce)
 {
 	xpv_gref reference;
 	xpv_gfn seen = {};
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 	ASSERT_EQ(xpv_grant_revoke_pages(&reference, 1), 1u);
-	ASSERT_EQ(xpv_grant_park(&reference, 1), 0);
+	xpv_grant_park(&reference, 1);
 	std::this_thread::sleep_for(std::chrono::milliseconds(300));
 	EXPECT_EQ(grant_counts().parked, 1u);
 	restore();
@@ -195,7 +195,7 @@ TEST_P(GnttabSuspend, PoolsLoseWhatDoesNotFit)
 	xpv_grant_pool *pool = nullptr;
 	unsigned int size = GetParam() == 1 ? 1200 : 600;
 	ASSERT_EQ(xpv_grant_pool_create("test", size, &pool), 0);
-	std::vector<xpv_gfn> frames = frame_numbers(size / 2);
+	std::vector<xpv_pfn> frames = frame_numbers(size / 2);
 	std::vector<xpv_gref> references(size / 2);
 	ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_ONLY, frames.data(), size / 2, references.data()), 0);
 	xpv_fake_set_max_grant_frames(1);
@@ -225,7 +225,7 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 	ASSERT_EQ(xpv_grant_pool_create("test", 8, &pool), 0);
 	for (const Call &call : calls) {
 		xpv_gref reference;
-		int granted = xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference);
+		int granted = xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference);
 		begin();
 		xpv_fake_restore();
 		xpv_fake_fail(call.number, call.command, call.skip, XEN_ENOMEM);
@@ -239,7 +239,7 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 	xpv_grant_pool_destroy(pool);
 	/* Nothing is left of it; whoever asks is told so. */
 	xpv_gref reference;
-	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ENOSPC);
 }
 
 TEST_P(GnttabSuspend, TakingWaitsForTheEnd)

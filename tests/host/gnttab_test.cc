@@ -50,11 +50,11 @@ TEST_F(Gnttab, GivesAccessAndTakesItAway)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
 	EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
-	EXPECT_EQ(seen, frame_number(7));
+	EXPECT_EQ(seen.value, frame_number(7).value);
 	xpv_fake_unmap_grant(reference);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
@@ -64,7 +64,7 @@ TEST_F(Gnttab, ReadOnlyIsReadOnly)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_ONLY, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_ONLY, XPV_ATOMIC, &reference), 0);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), -XEN_EACCES);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
 	xpv_fake_unmap_grant(reference);
@@ -75,7 +75,7 @@ TEST_F(Gnttab, RevokeOfMappedIsBusyAndChangesNothing)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
@@ -87,7 +87,7 @@ TEST_F(Gnttab, RevokeOfMappedIsBusyAndChangesNothing)
 TEST_F(Gnttab, RevokeOfWhatIsNotGrantedIsRefused)
 {
 	xpv_gref reference;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_grant_try_revoke(reference), 0);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EINVAL);
 	EXPECT_EQ(xpv_grant_try_revoke({ 0 }), -XEN_EINVAL);
@@ -99,13 +99,13 @@ TEST_F(Gnttab, RevokeOfWhatIsNotGrantedIsRefused)
 TEST_F(Gnttab, FrameNumbersAreNotCut)
 {
 	xpv_gref reference;
-	EXPECT_EQ(xpv_grant_page(backend, { 1ull << 32 }, XPV_GRANT_READ_WRITE, &reference), -XEN_ERANGE);
-	ASSERT_EQ(xpv_grant_page(backend, { UINT32_MAX }, XPV_GRANT_READ_WRITE, &reference), 0);
+	EXPECT_EQ(xpv_grant_page(backend, { 1ull << 32 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ERANGE);
+	ASSERT_EQ(xpv_grant_page(backend, { UINT32_MAX }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 
 	xpv_grant_pool *pool;
 	ASSERT_EQ(xpv_grant_pool_create("test", 4, &pool), 0);
-	xpv_gfn frames[3] = { { 1 }, { 1ull << 32 }, { 2 } };
+	xpv_pfn frames[3] = { { 1 }, { 1ull << 32 }, { 2 } };
 	xpv_gref references[3];
 	EXPECT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames, 3, references), -XEN_ERANGE);
 	EXPECT_EQ(xpv_grant_pool_available(pool), 4u);
@@ -118,14 +118,14 @@ TEST_F(Gnttab, SinglesUseTheWholeTableAndNoMore)
 	std::vector<xpv_gref> references;
 	EXPECT_TRUE(eventually([&] {
 		xpv_gref reference;
-		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) == 0)
 			references.push_back(reference);
 		return references.size() >= max_references;
 	}));
 	EXPECT_EQ(references.size(), max_references);
 	EXPECT_EQ(xpv_fake_active_grants(), max_references);
 	xpv_gref one_more;
-	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &one_more), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &one_more), -XEN_ENOSPC);
 	EXPECT_EQ(grant_counts().free, 0u);
 	EXPECT_EQ(grant_counts().frames, max_frames);
 
@@ -145,7 +145,7 @@ TEST_F(Gnttab, GrowsBeforeReferencesAreGone)
 	for (unsigned int i = 0; i < 1200; i++) {
 		xpv_gref reference;
 		ASSERT_TRUE(eventually([] { return grant_counts().free >= 32; }));
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		references.push_back(reference);
 	}
 	for (xpv_gref reference : references)
@@ -169,7 +169,7 @@ TEST_F(Gnttab, PoolIssuesWhatItHas)
 	for (unsigned int i = 0; i < 700; i++) {
 		xpv_gfn seen;
 		ASSERT_EQ(xpv_fake_map_grant(backend, references[i], true, &seen), 0);
-		EXPECT_EQ(seen, frames[i]);
+		EXPECT_EQ(seen.value, frames[i].value);
 		xpv_fake_unmap_grant(references[i]);
 	}
 	EXPECT_EQ(xpv_grant_pool_revoke(pool, references.data(), 700), 0u);
@@ -214,7 +214,7 @@ TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
 	EXPECT_EQ(references[0], mapped[0]);
 	EXPECT_EQ(references[1], mapped[1]);
 	EXPECT_EQ(xpv_grant_pool_available(pool), 6u);
-	ASSERT_EQ(xpv_grant_park(references, 2), 0);
+	xpv_grant_park(references, 2);
 	EXPECT_EQ(grant_counts().parked, 2u);
 	EXPECT_EQ(held_frames(), 2u);
 	EXPECT_EQ(held_module(), 1u);
@@ -237,7 +237,7 @@ TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
 	ASSERT_NE(pages, nullptr);
 	xpv_gref references[2];
 	for (unsigned int i = 0; i < 2; i++)
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &references[i]), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &references[i]), 0);
 	xpv_gfn seen;
 	ASSERT_EQ(xpv_fake_map_grant(backend, references[1], true, &seen), 0);
 	xpv_grant_revoke_and_free(references, 2, pages, 1);
@@ -264,7 +264,7 @@ TEST_F(Gnttab, RevokeAgainstMapHasOneWinner)
 	});
 	unsigned int busy = 0;
 	for (unsigned int i = 0; i < 20000; i++) {
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		target = reference.value;
 		int code;
 		while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY)
@@ -283,7 +283,7 @@ TEST_F(Gnttab, ReloadsManyTimes)
 		ASSERT_EQ(xpv_grant_pool_create("test", 1000, &pool), 0);
 		xpv_grant_pool_destroy(pool);
 		xpv_gref reference;
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		ASSERT_EQ(xpv_grant_try_revoke(reference), 0);
 		xpv_gnttab_unload();
 		ASSERT_EQ(xpv_gnttab_load(), 0);
@@ -314,11 +314,11 @@ TEST(GnttabLost, ParkingWithoutMemoryLosesAndCounts)
 	for (unsigned int n = 1; n <= 2; n++) {
 		xpv_gref reference;
 		xpv_gfn seen;
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 		ASSERT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 		fake::fail_allocation(n);
-		EXPECT_EQ(xpv_grant_park(&reference, 1), -XEN_ENOMEM);
+		xpv_grant_park(&reference, 1);
 		EXPECT_EQ(grant_counts().lost, n);
 		EXPECT_EQ(grant_counts().parked, 0u);
 		/* The page is out of use with it. */

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "evtchn/evtchn_owned.h"
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "tests/host/gnttab_fixture.hh"
 
 /* ---- evtchn's part of the contract: ports 20 to 29 are user space's ---- */

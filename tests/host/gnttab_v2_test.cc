@@ -27,11 +27,11 @@ TEST_F(GnttabV2, GivesAccessAndTakesItAway)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
 	EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
-	EXPECT_EQ(seen, frame_number(7));
+	EXPECT_EQ(seen.value, frame_number(7).value);
 	xpv_fake_unmap_grant(reference);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
@@ -44,7 +44,7 @@ TEST_F(GnttabV2, FramesBeyond16TiBCanBeGranted)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, { 1ull << 36 }, XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, { 1ull << 36 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
 	EXPECT_EQ(seen.value, 1ull << 36);
 	xpv_fake_unmap_grant(reference);
@@ -56,7 +56,7 @@ TEST_F(GnttabV2, StillMappedCanBeRevokedLater)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
@@ -71,7 +71,7 @@ TEST_F(GnttabV2, ReadOnlyStaysReadOnlyWhileItIsRevoked)
 {
 	xpv_gref reference;
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_ONLY, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_ONLY, XPV_ATOMIC, &reference), 0);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), -XEN_EACCES);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
@@ -79,7 +79,7 @@ TEST_F(GnttabV2, ReadOnlyStaysReadOnlyWhileItIsRevoked)
 	xpv_fake_unmap_grant(reference);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 	/* And the next one with this reference may be writable. */
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference), 0);
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 	xpv_fake_unmap_grant(reference);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
@@ -89,13 +89,14 @@ TEST_F(GnttabV2, ParksUntilLetGo)
 {
 	xpv_grant_pool *pool;
 	ASSERT_EQ(xpv_grant_pool_create("test", 4, &pool), 0);
-	xpv_gfn frames[4] = { frame_number(0), frame_number(1), frame_number(2), frame_number(3) }, seen;
+	xpv_pfn frames[4] = { frame_number(0), frame_number(1), frame_number(2), frame_number(3) };
+	xpv_gfn seen;
 	xpv_gref references[4];
 	ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_WRITE, frames, 4, references), 0);
 	xpv_gref mapped = references[2];
 	ASSERT_EQ(xpv_fake_map_grant(backend, mapped, true, &seen), 0);
 	ASSERT_EQ(xpv_grant_pool_revoke(pool, references, 4), 1u);
-	ASSERT_EQ(xpv_grant_park(references, 1), 0);
+	xpv_grant_park(references, 1);
 	EXPECT_EQ(held_frames(), 1u);
 	xpv_grant_pool_destroy(pool);
 	xpv_fake_unmap_grant(mapped);
@@ -130,7 +131,7 @@ TEST_F(GnttabV2, RevokeAgainstMapHasOneWinner)
 	});
 	for (unsigned int i = 0; i < 20000; i++) {
 		xpv_gref reference;
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, &reference), 0);
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
 		target = reference.value;
 		int code;
 		while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY) {

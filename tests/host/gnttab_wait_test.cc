@@ -83,9 +83,9 @@ TEST_F(GnttabWait, WhatIsFreeCanBeTaken)
 	taken.resize(taken.size() - 30);
 	std::thread([&] { revoke_all(back); }).join();
 	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
-	std::vector<xpv_gfn> frames(30, frame_number(1));
+	std::vector<xpv_pfn> frames(30, frame_number(1));
 	xpv_gref references[30];
-	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames.data(), 30, references), 0);
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 30, references), 0);
 	EXPECT_EQ(xpv_grant_revoke_pages(references, 30), 0u);
 	revoke_all(taken);
 }
@@ -180,7 +180,7 @@ TEST_F(GnttabWait, CancelRacesWithTheCall)
 	std::thread churn([&] {
 		while (!stop) {
 			xpv_gref reference;
-			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0) {
+			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) == 0) {
 				EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
 			}
 		}
@@ -218,7 +218,7 @@ TEST_F(GnttabWait, NoWakeUpIsLost)
 		ASSERT_TRUE(eventually([&] { return waiter.calls == 1; }));
 		xpv_grant_wait_cancel(&waiter);
 		xpv_gref reference;
-		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, &reference) == 0)
+		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) == 0)
 			taken.push_back(reference);
 	}
 	revoke_all(taken);

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "hypervisor/hypervisor.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "hypervisor/linux.h"
 #include "suspend/linux.h"
 #include "suspend/suspend.h"

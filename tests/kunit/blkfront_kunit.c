@@ -48,7 +48,7 @@ struct xpv_vbd {
 	unsigned int held_count;
 
 	unsigned int requests, pushes, flushes, write_throughs, segments;
-	struct xpv_gfn last_frame;
+	struct xpv_pfn last_frame;
 	int add_error;
 };
 

@@ -28,6 +28,7 @@
 #define copy_to_user(to, from, size) (memcpy((__force void *)(to), from, size), 0)
 #define copy_from_user(to, from, size) (memcpy(to, (__force const void *)(from), size), 0)
 #include "examples/echo/echofront.c"
+#include "gnttab/gnttab_owned.h"
 
 #include <kunit/test.h>
 #include <linux/completion.h>

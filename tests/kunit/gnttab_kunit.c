@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
-#include "gnttab/gnttab.h"
+#include "gnttab/gnttab_owned.h"
 #include "tests/fake/fake_hypervisor.h"
 #include "tests/kunit/gnttab_kunit.h"
 
@@ -37,9 +37,9 @@ static bool parked_becomes(unsigned int parked)
 	return counts_now().parked == parked;
 }
 
-static struct xpv_gfn gfn_of(struct page *page)
+static struct xpv_pfn pfn_of(struct page *page)
 {
-	return (struct xpv_gfn){ page_to_pfn(page) };
+	return (struct xpv_pfn){ page_to_pfn(page) };
 }
 
 static void expect_unused(struct kunit *test)
@@ -59,7 +59,7 @@ static void grants_and_revokes_a_page(struct kunit *test)
 	struct xpv_gfn seen;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, gfn_of(page), XPV_GRANT_READ_ONLY, &reference));
+	KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, pfn_of(page), XPV_GRANT_READ_ONLY, XPV_ATOMIC, &reference));
 	KUNIT_EXPECT_EQ(test, -EACCES, xpv_fake_map_grant(backend, reference, true, &seen));
 	KUNIT_ASSERT_EQ(test, 0, xpv_fake_map_grant(backend, reference, false, &seen));
 	KUNIT_EXPECT_EQ(test, page_to_pfn(page), seen.value);
@@ -79,10 +79,10 @@ static void parked_page_is_held_until_let_go(struct kunit *test)
 	struct xpv_gfn seen;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, gfn_of(page), XPV_GRANT_READ_WRITE, &reference));
+	KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, pfn_of(page), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference));
 	KUNIT_ASSERT_EQ(test, 0, xpv_fake_map_grant(backend, reference, true, &seen));
 	KUNIT_ASSERT_EQ(test, -EBUSY, xpv_grant_try_revoke(reference));
-	KUNIT_ASSERT_EQ(test, 0, xpv_grant_park(&reference, 1));
+	xpv_grant_park(&reference, 1);
 	KUNIT_EXPECT_EQ(test, 2, page_count(page));
 	msleep(100);
 	KUNIT_EXPECT_EQ(test, 1u, counts_now().parked);
@@ -104,8 +104,8 @@ static void pages_that_are_mapped_are_freed_later(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 	for (i = 0; i < 2; i++)
-		KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, gfn_of(virt_to_page(pages + i * PAGE_SIZE)),
-							XPV_GRANT_READ_WRITE, &references[i]));
+		KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, pfn_of(virt_to_page(pages + i * PAGE_SIZE)),
+							XPV_GRANT_READ_WRITE, XPV_ATOMIC, &references[i]));
 	KUNIT_ASSERT_EQ(test, 0, xpv_fake_map_grant(backend, references[1], true, &seen));
 	xpv_grant_revoke_and_free(references, 2, pages, 1);
 	KUNIT_EXPECT_EQ(test, 1u, counts_now().parked);
@@ -118,7 +118,7 @@ static void pages_that_are_mapped_are_freed_later(struct kunit *test)
 
 static void pool_works_with_irqs_off(struct kunit *test)
 {
-	struct xpv_gfn frames[32];
+	struct xpv_pfn frames[32];
 	struct xpv_gref references[32];
 	struct xpv_grant_pool *pool;
 	unsigned long flags;
@@ -160,7 +160,7 @@ static int churn_thread(void *argument)
 
 	while (!kthread_should_stop()) {
 		if (count < HELD && get_random_u32() % 2) {
-			if (xpv_grant_page(backend, (struct xpv_gfn){ 0x2000 }, XPV_GRANT_READ_WRITE, &held[count])) {
+			if (xpv_grant_page(backend, (struct xpv_pfn){ 0x2000 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &held[count])) {
 				churn->refused++;
 				cond_resched();
 			} else {
@@ -254,7 +254,7 @@ static void revoking_races_with_mapping(struct kunit *test)
 		struct xpv_gref reference;
 		int code;
 
-		if (xpv_grant_page(backend, (struct xpv_gfn){ 0x2000 }, XPV_GRANT_READ_WRITE, &reference)) {
+		if (xpv_grant_page(backend, (struct xpv_pfn){ 0x2000 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference)) {
 			wrong++;
 			continue;
 		}
@@ -285,9 +285,9 @@ static void complete_waiter(struct xpv_grant_waiter *waiter)
 static int fill_magazine(void *argument)
 {
 	struct xpv_gref references[8];
-	struct xpv_gfn frames[8] = {};
+	struct xpv_pfn frames[8] = {};
 
-	*(int *)argument = xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, frames, 8, references);
+	*(int *)argument = xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames, 8, references);
 	if (*(int *)argument == 0)
 		*(int *)argument = xpv_grant_revoke_pages(references, 8);
 	while (!kthread_should_stop())

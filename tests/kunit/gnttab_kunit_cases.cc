@@ -4,7 +4,8 @@
 
 #include "gnttab/entry.hh"
 #include "gnttab/gnttab.hh"
-#include "hypervisor/hypervisor.h"
+#include "gnttab/gnttab_owned.h"
+#include "hypervisor/hypervisor_owned.h"
 #include "lib/memory.hh"
 #include "tests/fake/fake_hypervisor.h"
 #include "tests/kunit/check.h"
@@ -121,26 +122,26 @@ const char *xpv_gnttab_test_entries(void)
 
 const char *xpv_gnttab_test_run(void)
 {
-	Gfn frames[40];
+	Pfn frames[40];
 	Gref references[40];
 	for (unsigned int i = 0; i < 40; i++)
-		frames[i] = Gfn{ 0x3000 + i };
+		frames[i] = Pfn{ 0x3000 + i };
 	unsigned int before = xpv_fake_active_grants();
-	CHECK(xpv_grant_pages(peer, XPV_GRANT_READ_ONLY, frames, 40, references) == 0);
+	CHECK(xpv_grant_pages(peer, XPV_GRANT_READ_ONLY, XPV_ATOMIC, frames, 40, references) == 0);
 	CHECK(xpv_fake_active_grants() == before + 40);
 	for (unsigned int i = 0; i < 40; i++) {
 		Gfn seen;
 		CHECK(xpv_fake_map_grant(peer, references[i], true, &seen) == -XEN_EACCES);
 		CHECK(xpv_fake_map_grant(peer, references[i], false, &seen) == 0);
-		CHECK(seen == frames[i]);
+		CHECK(seen == gfn_of(frames[i]));
 	}
 	CHECK(xpv_grant_revoke_pages(references, 40) == 40);
 	for (Gref reference : references)
 		xpv_fake_unmap_grant(reference);
 	CHECK(xpv_grant_revoke_pages(references, 40) == 0);
 	CHECK(xpv_fake_active_grants() == before);
-	frames[39] = Gfn{ 1ull << 32 };
-	CHECK(xpv_grant_pages(peer, XPV_GRANT_READ_ONLY, frames, 40, references) == -XEN_ERANGE);
+	frames[39] = Pfn{ 1ull << 32 };
+	CHECK(xpv_grant_pages(peer, XPV_GRANT_READ_ONLY, XPV_ATOMIC, frames, 40, references) == -XEN_ERANGE);
 	CHECK(xpv_fake_active_grants() == before);
 	return nullptr;
 }
@@ -272,10 +273,10 @@ const char *xpv_gnttab_test_copy(void)
 	ours[0] = 'o';
 	theirs.page(1)[5] = 't';
 	xpv_grant_copy_op copies[] = {
-		{ xpv_copy_local(page.gfn(), 0), xpv_copy_granted(owner, theirs.reference(0), 9), 1, 0 },
-		{ xpv_copy_granted(owner, theirs.reference(1), 5), xpv_copy_local(page.gfn(), 1), 1, 0 },
-		{ xpv_copy_local(page.gfn(), 0), xpv_copy_granted(owner, theirs.reference(3), 0), 1, 0 },
-		{ xpv_copy_local(page.gfn(), 4095), xpv_copy_granted(owner, theirs.reference(0), 0), 2, 0 },
+		{ xpv_copy_local(page.pfn(), 0), xpv_copy_granted(owner, theirs.reference(0), 9), 1, 0 },
+		{ xpv_copy_granted(owner, theirs.reference(1), 5), xpv_copy_local(page.pfn(), 1), 1, 0 },
+		{ xpv_copy_local(page.pfn(), 0), xpv_copy_granted(owner, theirs.reference(3), 0), 1, 0 },
+		{ xpv_copy_local(page.pfn(), 4095), xpv_copy_granted(owner, theirs.reference(0), 0), 2, 0 },
 	};
 	CHECK(xpv_grant_copy(copies, 4) == 2);
 	CHECK(copies[0].status == 0 && copies[1].status == 0);

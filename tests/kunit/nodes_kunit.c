@@ -16,7 +16,7 @@
 #include <xen/gntalloc.h>
 #include <xen/gntdev.h>
 
-#include "gnttab/gnttab.h"
+#include "gnttab/gnttab_owned.h"
 #include "tests/fake/fake_hypervisor.h"
 
 static const struct xpv_domid peer = { 5 };

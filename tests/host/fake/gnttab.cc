@@ -31,7 +31,7 @@ unsigned int held_module()
 	return module_count;
 }
 
-xpv_gfn frame_number(unsigned int i)
+xpv_pfn frame_number(unsigned int i)
 {
 	return { 0x1000u + i };
 }
@@ -50,13 +50,13 @@ void xpv_gnttab_release_module()
 	module_count--;
 }
 
-void xpv_gnttab_hold_frame(xpv_gfn frame)
+void xpv_gnttab_hold_frame(xpv_pfn frame)
 {
 	std::lock_guard guard(mutex);
 	frames[frame.value]++;
 }
 
-void xpv_gnttab_release_frame(xpv_gfn frame)
+void xpv_gnttab_release_frame(xpv_pfn frame)
 {
 	std::lock_guard guard(mutex);
 	frames[frame.value]--;

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "gnttab/gnttab.h"
+#include "gnttab/gnttab_owned.h"
 #include "lib/shim.h"
 
 namespace xpv_test {
@@ -18,11 +18,11 @@ unsigned int held_module();
 inline constexpr xpv_domid backend = { 3 };
 
 /* A frame number of no page; for grants whose memory nobody looks at. */
-xpv_gfn frame_number(unsigned int i);
+xpv_pfn frame_number(unsigned int i);
 
-inline std::vector<xpv_gfn> frame_numbers(unsigned int count)
+inline std::vector<xpv_pfn> frame_numbers(unsigned int count)
 {
-	std::vector<xpv_gfn> frames;
+	std::vector<xpv_pfn> frames;
 	for (unsigned int i = 0; i < count; i++)
 		frames.push_back(frame_number(i));
 	return frames;

@@ -2,7 +2,7 @@
 /* Linux's side of the hypervisor module, for those above it: there is a Xen, the fake one. */
 #include "hypervisor/hypervisor.h"
 
-int xpv_hypervisor_ready()
+xpv_hypervisor_owner xpv_hypervisor_ready()
 {
-	return 0;
+	return XPV_HYPERVISOR_OWNED;
 }
