@@ -113,11 +113,8 @@ Status Table::grow()
 		return Error(XEN_EAGAIN); /* and again when that is over: settle() */
 	auto added = frames_.add();
 	if (!added.ok()) {
-		if (frames_.count() == frames_.limit())
-			report_full(frames_.count(), frames_.limit(), entry_count_);
-		else
-			XPV_ERR_LIMITED("cannot add frame %u of %u to the grant table: %d", frames_.count(),
-					frames_.limit(), added.code());
+		XPV_ERR_LIMITED("cannot add frame %u of %u to the grant table: %d", frames_.count(), frames_.limit(),
+				added.code());
 		return added;
 	}
 
@@ -152,13 +149,21 @@ void Table::grow_ahead(xpv_work_context *context)
 	table->grow_for(wanted < low_mark ? low_mark : wanted);
 }
 
+/* ENOSPC at Xen's maximum. With grow_mutex_ held. */
+Status Table::grow_to(unsigned int wanted)
+{
+	while (read_once(free_) < wanted) {
+		if (frames_.count() == frames_.limit())
+			return Error(XEN_ENOSPC);
+		XPV_TRY(grow());
+	}
+	return {};
+}
+
 void Table::grow_for(unsigned int wanted)
 {
 	MutexGuard guard(grow_mutex_);
-	while (read_once(free_) < wanted && frames_.count() < frames_.limit()) {
-		if (!grow().ok())
-			return; /* logged there; tried again when the next reference is taken */
-	}
+	ignore(grow_to(wanted)); /* tried again when the next reference is taken */
 }
 
 void Table::grow_ahead_if_low(unsigned int free)
@@ -169,7 +174,7 @@ void Table::grow_ahead_if_low(unsigned int free)
 
 /* ---- References in passing ---- */
 
-Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation)
+Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation how)
 {
 	{
 		IrqsOffGuard irqs_off;
@@ -177,6 +182,8 @@ Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation)
 		if (taken.ok())
 			return taken;
 	}
+	if (how != XPV_ATOMIC)
+		return take_many(references, count);
 	refused(count);
 	return Error(XEN_ENOSPC);
 }
@@ -273,20 +280,31 @@ Status Table::take_many(Gref *references, unsigned int count)
 /* With grow_mutex_ held. */
 Status Table::take_many_growing(Gref *references, unsigned int count)
 {
+	/* Others may take what was just made: what ends this is the table's maximum. */
 	for (;;) {
-		{
-			SpinGuard guard(list_lock_);
-			if (free_ >= count) {
-				for (unsigned int i = 0; i < count; i++)
-					references[i] = Gref{ pop_locked() };
-				grow_ahead_if_low(free_);
-				return {};
-			}
-		}
-		/* Whatever the reason: there are not that many, and the log says why. */
-		if (!grow().ok())
-			return Error(XEN_ENOSPC);
+		Status grown = grow_to(count);
+		if (!grown.ok())
+			empty_magazines();
+		if (take_from_shared(references, count))
+			return {};
+		if (!grown.ok())
+			break;
 	}
+	/* Any other error than the maximum is logged where it happened. */
+	if (frames_.count() == frames_.limit())
+		report_full(frames_.count(), frames_.limit(), entry_count_);
+	return Error(XEN_ENOSPC);
+}
+
+bool Table::take_from_shared(Gref *references, unsigned int count)
+{
+	SpinGuard guard(list_lock_);
+	if (free_ < count)
+		return false;
+	for (unsigned int i = 0; i < count; i++)
+		references[i] = Gref{ pop_locked() };
+	grow_ahead_if_low(free_);
+	return true;
 }
 
 void Table::give_back_many(const Gref *references, unsigned int count)

@@ -148,12 +148,14 @@ private:
 	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
 	[[nodiscard]] Status grow();
+	[[nodiscard]] Status grow_to(unsigned int wanted);
 	void wait_until_settled();
 	[[nodiscard]] bool was_free(uint32_t reference) const { return test_bit(reference, free_bits_.data()); }
 	static void grow_ahead(xpv_work_context *context);
 	void grow_ahead_if_low(unsigned int free);
 	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);
 	[[nodiscard]] Status take_many_growing(Gref *references, unsigned int count);
+	[[nodiscard]] bool take_from_shared(Gref *references, unsigned int count);
 	void refused(unsigned int count);
 	static void empty_magazine(xpv_gnttab_cpu_context *context);
 	[[nodiscard]] uint32_t pop_locked();

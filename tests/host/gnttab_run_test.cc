@@ -78,6 +78,33 @@ TEST_F(GnttabRun, TableGrowsToARunThatWasRefused)
 	revoke_all(references);
 }
 
+/* C5: who may sleep does not depend on when the work item runs. */
+TEST_F(GnttabRun, SleepingCallerGrowsTheTable)
+{
+	auto frames = frame_numbers(1500);
+	std::vector<xpv_gref> references(1500);
+	ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, frames.data(), 1500, references.data()),
+		  0);
+	EXPECT_EQ(grant_counts().frames, 3u);
+	revoke_all(references);
+}
+
+TEST_F(GnttabRun, SleepingCallerIsRefusedAtTheMaximum)
+{
+	std::vector<xpv_gref> taken = take_all();
+	fake::take_log();
+	xpv_gref reference;
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, &reference),
+		  -XEN_ENOSPC);
+	EXPECT_EQ(lines_with(fake::take_log(), "grant table is full"), 1u);
+	/* One that another CPU keeps in its magazine is found: here the only magazine is this thread's own. */
+	EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0);
+	taken.pop_back();
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, &reference), 0);
+	taken.push_back(reference);
+	revoke_all(taken);
+}
+
 TEST_F(GnttabRun, StillMappedAreReturned)
 {
 	auto frames = frame_numbers(5);
