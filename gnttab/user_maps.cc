@@ -89,18 +89,31 @@ Status xpv_user_map::map()
 	return Error(error);
 }
 
-/* Through Xen: the frame is in no address space of the kernel's. */
+/*
+ * Through Xen: the frame is in no address space of the kernel's. Only while
+ * the page is mapped: after a restore the domain and the reference are
+ * somebody else's. An other end that took the page away needs no notice.
+ */
 void xpv_user_map::clear_byte()
 {
 	if (!notice.clears() || !writable)
 		return;
 	const xpv_grant_map_op &map = maps[notice.offset() / page_size];
-	xpv_grant_copy_op copy = {};
-	copy.source = xpv_copy_local(zero.pfn(), 0);
-	copy.target = xpv_copy_granted(map.domain, map.reference, static_cast<uint16_t>(notice.offset() % page_size));
-	copy.length = 1;
-	/* An other end that took the page away needs no notice in it. */
-	ignore(xpv_grant_copy(&copy, 1));
+	gnttab_copy copy = {};
+	copy.source.u.gmfn = gfn_of(zero.pfn()).value;
+	copy.source.domid = DOMID_SELF;
+	copy.dest.u.ref = map.reference.value;
+	copy.dest.domid = map.domain.value;
+	copy.dest.offset = static_cast<uint16_t>(notice.offset() % page_size);
+	copy.len = 1;
+	copy.flags = GNTCOPY_dest_gref;
+	Patience patience;
+	do {
+		/* A suspend stops all CPUs in a task of their own, and so does not come between. */
+		IrqsOffGuard no_suspend;
+		if (!foreign_exists(map.handle) || !grant_table_copy(&copy, 1).ok())
+			return;
+	} while (copy.status == GNTST_eagain && patience.wait());
 }
 
 void xpv_user_map::unmap()

@@ -9,6 +9,7 @@
 
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
+#include "hypervisor/suspend_part.h"
 #include "lib/result.hh"
 #include "lib/xen.hh"
 #include "tests/fake/fake_hypervisor.h"
@@ -46,6 +47,21 @@ protected:
 		EXPECT_EQ(held_frames(), 0u);
 		xpv_gnttab_unload();
 		xpv_fake_refuse_grant_version_1(false);
+	}
+
+	/* What the suspend does before the hypercall, and after it. */
+	static void suspend()
+	{
+		const char *refused = nullptr;
+		xpv_suspend_parts_lock();
+		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
+		xpv_suspend_parts_suspend_early();
+	}
+	static void resume(xpv_resume_kind kind)
+	{
+		xpv_suspend_parts_resume_early(kind);
+		xpv_suspend_parts_resume_late(kind);
+		xpv_suspend_parts_unlock();
 	}
 
 	/* All references that the table can ever have, in use. */

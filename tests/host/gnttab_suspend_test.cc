@@ -24,24 +24,11 @@ protected:
 		GnttabFixture::TearDown();
 	}
 
-	static void begin()
-	{
-		const char *refused = nullptr;
-		xpv_suspend_parts_lock();
-		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
-		xpv_suspend_parts_suspend_early();
-	}
-	static void end(xpv_resume_kind kind)
-	{
-		xpv_suspend_parts_resume_early(kind);
-		xpv_suspend_parts_resume_late(kind);
-		xpv_suspend_parts_unlock();
-	}
 	static void restore()
 	{
-		begin();
+		suspend();
 		xpv_fake_restore();
-		end(XPV_RESUME_RESTORED);
+		resume(XPV_RESUME_RESTORED);
 	}
 	static bool works()
 	{
@@ -62,8 +49,8 @@ TEST_P(GnttabSuspend, CancelledKeepsWhatIsGranted)
 	xpv_gref reference;
 	xpv_gfn seen = {};
 	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-	begin();
-	end(XPV_RESUME_CANCELLED);
+	suspend();
+	resume(XPV_RESUME_CANCELLED);
 	EXPECT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 	EXPECT_EQ(xpv_grant_revoke_pages(&reference, 1), 1u);
 	xpv_fake_unmap_grant(reference);
@@ -226,10 +213,10 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 	for (const Call &call : calls) {
 		xpv_gref reference;
 		int granted = xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference);
-		begin();
+		suspend();
 		xpv_fake_restore();
 		xpv_fake_fail(call.number, call.command, call.skip, XEN_ENOMEM);
-		end(XPV_RESUME_RESTORED);
+		resume(XPV_RESUME_RESTORED);
 		xpv_fake_fail(0, 0, 0, 0);
 		if (granted == 0) {
 			EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
@@ -244,13 +231,13 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 
 TEST_P(GnttabSuspend, TakingWaitsForTheEnd)
 {
-	begin();
+	suspend();
 	xpv_grant_pool *pool = nullptr;
 	std::thread taker([&] { EXPECT_EQ(xpv_grant_pool_create("test", 8, &pool), 0); });
 	std::this_thread::sleep_for(std::chrono::milliseconds(50));
 	EXPECT_EQ(grant_counts().pooled, 0u);
 	xpv_fake_restore();
-	end(XPV_RESUME_RESTORED);
+	resume(XPV_RESUME_RESTORED);
 	taker.join();
 	xpv_grant_pool_destroy(pool);
 }

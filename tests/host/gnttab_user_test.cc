@@ -387,6 +387,25 @@ TEST_F(UserMaps, Notice)
 	EXPECT_STREQ(theirs[0], "page 0");
 }
 
+/* C6: in the new domain the same numbers are of a grant that has nothing to do with ours. */
+TEST_F(UserMaps, NoticeOfAnOlderDomainsMappingClearsNothing)
+{
+	uint64_t index = add(0, 1);
+	xpv_unmap_notice notice = { both, { 20 } };
+	EXPECT_EQ(xpv_user_maps_set_notice(user, index * 4096, &notice), 0);
+	ASSERT_EQ(xpv_user_map_view(user, index, 1, true, &map, &first), 0);
+	xpv_suspend_part_register(&xpv_gnttab_suspend_part);
+	suspend();
+	xpv_fake_restore();
+	resume(XPV_RESUME_RESTORED);
+	xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
+	std::strcpy(theirs[0], "another");
+	xpv_user_map_release(map);
+	EXPECT_STREQ(theirs[0], "another");
+	EXPECT_EQ(ports[20].notified, 1u);
+	EXPECT_EQ(xpv_fake_foreign_mapped(), 0u);
+}
+
 TEST_F(UserMaps, NothingIsLeftOfOneThatCouldNotBeAdded)
 {
 	std::size_t before = fake::live_allocations();
