@@ -55,15 +55,13 @@ void Parking::park(const Gref *references, unsigned int count, ParkedPages pages
 	set->due_ms = xpv_now_ms() + first_interval_ms;
 
 	fetch_add(count_, count);
-	{
-		SpinGuard guard(lock_);
-		sets_.push_back(*set);
-		if (!holds_module_) {
-			holds_module_ = true;
-			xpv_gnttab_hold_module();
-		}
+	SpinGuard guard(lock_);
+	sets_.push_back(*set);
+	if (!holds_module_) {
+		holds_module_ = true;
+		xpv_gnttab_hold_module();
 	}
-	xpv_work_reschedule(&work_, first_interval_ms);
+	retry_by_locked(set->due_ms);
 }
 
 /* Leaves in the set what is still mapped. */
@@ -93,14 +91,22 @@ void Parking::retry(Set &set)
 	set.waiting = still_mapped;
 }
 
+/* A retry that is due earlier stays where it is. */
+void Parking::retry_by_locked(uint64_t due_ms)
+{
+	if (due_ms >= next_retry_ms_)
+		return;
+	next_retry_ms_ = due_ms;
+	uint64_t now = xpv_now_ms();
+	xpv_work_reschedule(&work_, due_ms > now ? static_cast<unsigned int>(due_ms - now) : 0);
+}
+
 void Parking::retry_soon()
 {
-	{
-		SpinGuard guard(lock_);
-		for (Set &set : sets_)
-			set.due_ms = 0;
-	}
-	xpv_work_reschedule(&work_, 0);
+	SpinGuard guard(lock_);
+	for (Set &set : sets_)
+		set.due_ms = 0;
+	retry_by_locked(0);
 }
 
 void Parking::run(xpv_work_context *context)
@@ -114,6 +120,7 @@ void Parking::retry_all()
 	{
 		SpinGuard guard(lock_);
 		sets.take_all(sets_);
+		next_retry_ms_ = none;
 	}
 
 	uint64_t now = xpv_now_ms();
@@ -134,23 +141,14 @@ void Parking::retry_all()
 	}
 
 	bool release_module = false;
-	uint64_t next_ms = now + longest_interval_ms;
-	bool more;
 	{
 		SpinGuard guard(lock_);
 		sets_.take_all(sets);
-		for (Set &set : sets_) {
-			if (set.due_ms < next_ms)
-				next_ms = set.due_ms;
-		}
-		more = !sets_.empty();
-		if (!more && holds_module_) {
-			holds_module_ = false;
-			release_module = true;
-		}
+		for (Set &set : sets_)
+			retry_by_locked(set.due_ms);
+		if (sets_.empty())
+			release_module = std::exchange(holds_module_, false);
 	}
-	if (more)
-		xpv_work_schedule(&work_, next_ms > now ? static_cast<unsigned int>(next_ms - now) : 0);
 	/* Unloading waits for this work to end before the code goes. */
 	if (release_module)
 		xpv_gnttab_release_module();

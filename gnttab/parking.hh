@@ -61,7 +61,10 @@ private:
 	static constexpr unsigned int first_interval_ms = 10;
 	static constexpr unsigned int longest_interval_ms = 5000;
 
+	static constexpr uint64_t none = ~uint64_t{ 0 };
+
 	static void run(xpv_work_context *context);
+	void retry_by_locked(uint64_t due_ms);
 	void retry_all();
 	void retry(Set &set);
 
@@ -69,8 +72,9 @@ private:
 	xpv_work work_;
 	bool ready_ = false;
 
-	Spinlock lock_; /* sets_, holds_module_ */
+	Spinlock lock_; /* sets_, next_retry_ms_, holds_module_ */
 	List<Set> sets_;
+	uint64_t next_retry_ms_ = none; /* when the work runs next */
 	/* Somebody's memory depends on us: the module stays loaded. */
 	bool holds_module_ = false;
 	unsigned int count_ = 0;
