@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <utility>
+
 #include "lib/xen.hh"
 
 #include <xen/io/ring.h>
@@ -28,6 +30,7 @@ public:
 		shared_ = static_cast<Shared *>(page);
 		size_ = round_down_to_power_of_2((bytes - offset_of_entries()) / sizeof(shared_->ring[0]));
 		request_produced_ = 0;
+		request_pushed_ = 0;
 		response_consumed_ = 0;
 		write_once(shared_->req_prod, 0);
 		write_once(shared_->rsp_prod, 0);
@@ -49,7 +52,7 @@ public:
 	/* Publish what was put. True when the other end asked to be notified. */
 	[[nodiscard]] bool push()
 	{
-		RING_IDX old = shared_->req_prod;
+		RING_IDX old = std::exchange(request_pushed_, request_produced_);
 		store_release(shared_->req_prod, request_produced_);
 		/* The other end must see the requests before we look whether it sleeps. */
 		virt_mb();
@@ -101,7 +104,9 @@ private:
 
 	Shared *shared_ = nullptr;
 	unsigned int size_ = 0;
-	RING_IDX request_produced_ = 0; /* private: the shared one may be scribbled over */
+	/* Private, as the other end may write to the shared ones. */
+	RING_IDX request_produced_ = 0;
+	RING_IDX request_pushed_ = 0; /* req_prod */
 	RING_IDX response_consumed_ = 0;
 };
 

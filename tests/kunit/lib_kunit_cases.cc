@@ -167,10 +167,18 @@ const char *xpv_lib_test_ring(void)
 	shared->rsp_prod = served + (1u << 31);
 	CHECK(!ring.more_after_asking().ok());
 
-	/* What the other end scribbles over our own index does not reach us. */
+	/* What the other end writes over our own index does not reach us: neither what can be consumed, */
 	shared->req_prod = 12345;
 	shared->rsp_prod = served + ring.size();
 	CHECK(ring.responses().ok() && ring.responses().value() == ring.size());
+	for (unsigned int i = 0; i < ring.size(); i++)
+		ignore(ring.take().validate([](const test_response &) { return true; }));
+	served += ring.size();
+	/* nor whether it is to be notified (C15). */
+	ring.put({ 1, {} });
+	shared->req_event = served + 1;
+	shared->req_prod = served + 1;
+	CHECK(ring.push());
 	return nullptr;
 }
 
