@@ -49,10 +49,10 @@ class Window:
     pages: list = field(default_factory=list)
 
 
-def windows(guest):
-    """What the guest's debugfs says."""
+def windows(guest, kptr_restrict=1):
+    """What the guest's debugfs says; with addresses as they are at kptr_restrict 1 only."""
     found = []
-    for line in guest.run(f"cat {FILE}").out.splitlines():
+    for line in guest.run(f"echo {kptr_restrict} > /proc/sys/kernel/kptr_restrict; cat {FILE}").out.splitlines():
         window = re.fullmatch(r"window 0x([0-9a-f]+) pages (\d+) (.+)", line)
         page = re.fullmatch(r"page 0x([0-9a-f]+) frame 0x([0-9a-f]+) (ro|rw) pte: frame 0x([0-9a-f]+) (.+)", line)
         assert window or page, line
@@ -129,6 +129,12 @@ def test_user_space_cannot_reach_what_xpv_maps(xpv):
 
 @pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
+def test_addresses_are_hidden_as_the_kernel_is_told(xpv):
+    real = {window.address for window in windows(xpv)}
+    assert not real & {window.address for window in windows(xpv, kptr_restrict=0)}
+    assert {window.address for window in windows(xpv, kptr_restrict=2)} == {0}
+
+
 def test_kcore_reads_windows_as_holes(xpv):
     """The frames are not Linux's: it must neither look for them in its own memory, nor show them."""
     xpv.load_xpv()
