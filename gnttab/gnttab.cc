@@ -15,16 +15,22 @@ int xpv_gnttab_load()
 	if (xpv_hypervisor_ready() != XPV_HYPERVISOR_OWNED)
 		return -XEN_ENODEV;
 	auto table = Table::make();
-	if (!table.ok()) {
-		XPV_ERR("cannot use the grant table: %d", table.code());
+	if (!table.ok())
 		return table.code();
-	}
 	the_table = table.value().release();
-	return 0;
+	/* A suspend must know of the table before Xen does. */
+	xpv_suspend_part_register(&xpv_gnttab_suspend_part);
+	Status started = the_table->start();
+	if (!started.ok()) {
+		XPV_ERR("cannot use the grant table: %d", started.code());
+		xpv_gnttab_unload();
+	}
+	return started.code();
 }
 
 void xpv_gnttab_unload()
 {
+	xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
 	Owned<Table> freed_here(the_table);
 	the_table = nullptr;
 }

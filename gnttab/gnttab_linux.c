@@ -101,7 +101,6 @@ static int __init gnttab_module_init(void)
 	code = xpv_gntdev_register();
 	if (code)
 		goto unregister;
-	xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 	xpv_debug_file_add(&counts_file);
 	return 0;
 
@@ -118,7 +117,6 @@ static void __exit gnttab_module_exit(void)
 	xpv_debug_file_remove(&counts_file);
 	xpv_gntdev_unregister();
 	xpv_gntalloc_unregister();
-	xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
 	xpv_gnttab_unload();
 }
 module_exit(gnttab_module_exit);

@@ -42,9 +42,9 @@ struct xpv_gnttab_pool_line {
 /* What there is to say of pool number `index`; false when there is none. Any context. */
 bool xpv_gnttab_describe_pool(unsigned int index, struct xpv_gnttab_pool_line *line);
 
-/* What this module does in a suspend; registered after load and until before unload. */
+/* What this module does in a suspend; registered while it is loaded, by load itself. */
 extern struct xpv_suspend_part xpv_gnttab_suspend_part;
-/* Module load and unload. Sleeping context. */
+/* Module load and unload. Load waits for the end of a suspend that is under way. Sleeping context. */
 int xpv_gnttab_load(void);
 void xpv_gnttab_unload(void);
 

@@ -55,13 +55,28 @@ Status Table::init()
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
 		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);
 
-	XPV_TRY(frames_.init());
-	free_bits_ = XPV_TRY(Array<unsigned long>::make((most_entries() + 63) / 64, XPV_MAY_SLEEP));
 	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_grow_work",
 		      &grow_work_class);
 	grow_work_ready_ = true;
+	return {};
+}
+
+Status Table::start()
+{
+	for (;;) {
+		wait_until_settled();
+		MutexGuard growing(grow_mutex_);
+		if (!suspending_)
+			return start_growing();
+	}
+}
+
+/* With grow_mutex_ held. */
+Status Table::start_growing()
+{
+	XPV_TRY(frames_.init());
+	free_bits_ = XPV_TRY(Array<unsigned long>::make((most_entries() + 63) / 64, XPV_MAY_SLEEP));
 	/* Further frames come when they are needed; the first shows that it works. */
-	MutexGuard guard(grow_mutex_);
 	return grow();
 }
 
@@ -271,9 +286,8 @@ Status Table::take_many(Gref *references, unsigned int count)
 	for (;;) {
 		wait_until_settled();
 		MutexGuard growing(grow_mutex_);
-		if (suspending_)
-			continue;
-		return take_many_growing(references, count);
+		if (!suspending_)
+			return take_many_growing(references, count);
 	}
 }
 

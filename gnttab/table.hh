@@ -40,8 +40,10 @@ namespace xpv {
 
 class Table {
 public:
-	/* Sleeping context. */
+	/* Without any use of Xen. Sleeping context. */
 	[[nodiscard]] static Result<Owned<Table>> make();
+	/* Begin to use Xen's table; restore() may come at any time from now on. Sleeping context. */
+	[[nodiscard]] Status start();
 	Table() = default;
 	~Table();
 	Table(const Table &) = delete;
@@ -147,6 +149,7 @@ private:
 	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count, xpv_allocation how);
 	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
+	[[nodiscard]] Status start_growing();
 	[[nodiscard]] Status grow();
 	[[nodiscard]] Status grow_to(unsigned int wanted);
 	void wait_until_settled();

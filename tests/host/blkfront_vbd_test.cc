@@ -433,7 +433,6 @@ protected:
 	void SetUp() override
 	{
 		BlkfrontVbd::SetUp();
-		xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 		xpv_suspend_part_register(&xpv_vbds_suspend_part);
 		probe();
 		negotiate();
@@ -442,7 +441,6 @@ protected:
 	void TearDown() override
 	{
 		xpv_suspend_part_unregister(&xpv_vbds_suspend_part);
-		xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
 		BlkfrontVbd::TearDown();
 	}
 	static void begin()

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The grant table across a suspend: cancelled, and restored in a new domain whose table is empty. */
+#include <atomic>
+
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/suspend_part.h"
 #include "tests/host/gnttab_fixture.hh"
@@ -16,14 +18,7 @@ protected:
 		GnttabFixture::SetUp();
 		ASSERT_EQ(grant_counts().version, GetParam());
 		fake::take_log();
-		xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 	}
-	void TearDown() override
-	{
-		xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
-		GnttabFixture::TearDown();
-	}
-
 	static void restore()
 	{
 		suspend();
@@ -227,6 +222,27 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 	/* Nothing is left of it; whoever asks is told so. */
 	xpv_gref reference;
 	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ENOSPC);
+}
+
+/* B8: a suspend that has begun when the module is loaded finds nothing that it does not know of. */
+TEST_P(GnttabSuspend, LoadingWaitsForTheEnd)
+{
+	xpv_gnttab_unload();
+	suspend();
+	std::atomic<bool> loaded = false;
+	std::thread loader([&] {
+		EXPECT_EQ(xpv_gnttab_load(), 0);
+		loaded = true;
+	});
+	for (int i = 0; i < 10000 && !loaded; i++)
+		std::this_thread::yield();
+	xpv_fake_restore();
+	resume(XPV_RESUME_RESTORED);
+	loader.join();
+	EXPECT_TRUE(works());
+	/* And is followed from then on. */
+	restore();
+	EXPECT_TRUE(works());
 }
 
 TEST_P(GnttabSuspend, TakingWaitsForTheEnd)
