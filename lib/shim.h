@@ -41,8 +41,10 @@ struct xpv_wait_queue {
 
 /* The work queue that runs a work. */
 enum xpv_work_queue {
-	/* For what no disk and no suspend waits for. */
+	/* For what no disk and no suspend waits for. Works are short. */
 	XPV_WORK_SYSTEM,
+	/* The same for works that may sleep for long: requests of user space. A queue of their own, so that SYSTEM goes on. */
+	XPV_WORK_LONG,
 	/*
 	 * For whatever a stopped disk waits for: a task (the rescuer) is there
 	 * beforehand, so that works go on without memory for another. The works

@@ -10,6 +10,7 @@
 #include "lib/shim.h"
 #include "lib/work_linux.h"
 
+static struct workqueue_struct *long_queue;
 static struct workqueue_struct *recovery_queue;
 static struct workqueue_struct *watchdog_queue;
 
@@ -24,6 +25,8 @@ static struct delayed_work *delayed_work_of(struct xpv_work *work)
 static struct workqueue_struct *queue_of(const struct xpv_work *work)
 {
 	switch (work->queue) {
+	case XPV_WORK_LONG:
+		return long_queue;
 	case XPV_WORK_RECOVERY:
 		return recovery_queue;
 	case XPV_WORK_WATCHDOG:
@@ -40,15 +43,23 @@ int xpv_work_queues_create(void)
 	if (!recovery_queue)
 		return -ENOMEM;
 	watchdog_queue = alloc_workqueue("xpv_watchdog", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	if (!watchdog_queue) {
-		destroy_workqueue(recovery_queue);
-		return -ENOMEM;
-	}
+	if (!watchdog_queue)
+		goto destroy_recovery;
+	long_queue = alloc_workqueue("xpv_long", WQ_UNBOUND, 0);
+	if (!long_queue)
+		goto destroy_watchdog;
 	return 0;
+
+destroy_watchdog:
+	destroy_workqueue(watchdog_queue);
+destroy_recovery:
+	destroy_workqueue(recovery_queue);
+	return -ENOMEM;
 }
 
 void xpv_work_queues_destroy(void)
 {
+	destroy_workqueue(long_queue);
 	destroy_workqueue(watchdog_queue);
 	destroy_workqueue(recovery_queue);
 }
