@@ -11,14 +11,12 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class mutex_class = {};
-
 /*
  * The parts from the bottom up. The mutex guards the list, and is held from
  * the first step of a suspend to the last; the early steps rely on that.
  */
 struct Registry {
-	xpv_mutex mutex;
+	Mutex mutex;
 	xpv_suspend_part *first;
 };
 
@@ -66,7 +64,8 @@ extern "C" {
 
 void xpv_suspend_parts_start(void)
 {
-	xpv_mutex_init(&xpv::registry.mutex, "xpv suspend parts", &xpv::mutex_class);
+	using xpv::operator""_lock;
+	xpv::registry.mutex.init("xpv suspend parts"_lock);
 }
 
 void xpv_suspend_part_register(struct xpv_suspend_part *part)
@@ -93,14 +92,15 @@ void xpv_suspend_part_unregister(struct xpv_suspend_part *part)
 	xpv_suspend_parts_unlock();
 }
 
-void xpv_suspend_parts_lock(void)
+/* Held from one of these calls to the other. */
+void xpv_suspend_parts_lock(void) XPV_NO_THREAD_SAFETY_ANALYSIS
 {
-	xpv_mutex_lock(&xpv::registry.mutex);
+	xpv::registry.mutex.lock();
 }
 
-void xpv_suspend_parts_unlock(void)
+void xpv_suspend_parts_unlock(void) XPV_NO_THREAD_SAFETY_ANALYSIS
 {
-	xpv_mutex_unlock(&xpv::registry.mutex);
+	xpv::registry.mutex.unlock();
 }
 
 uint32_t xpv_restore_count(void)

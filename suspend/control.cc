@@ -12,9 +12,6 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class mutex_class;
-constinit xpv_lock_class queue_class;
-
 constexpr const char *shutdown_path = "control/shutdown";
 constexpr const char *sysrq_path = "control/sysrq";
 /* Where devices say what failed, by the same pattern. control/ itself is the toolstack's. */
@@ -29,11 +26,6 @@ constexpr std::size_t request_capacity = 24;
  * this domain's vCPU 0 and dom0 under load.
  */
 constexpr unsigned int suspend_limit_ms = 45000;
-
-Control *control_of(xpv_store_watch_context *context)
-{
-	return reinterpret_cast<Control *>(context);
-}
 
 /* The text of a node as it is now; empty when there is no such node. EMSGSIZE: more than any request. */
 Result<std::string_view> read_node(xpv_store_transaction transaction, const char *path, char *buffer, std::size_t size)
@@ -93,40 +85,24 @@ void advertise(bool present)
 
 } // namespace
 
-Control::Control()
-{
-	mutex_.init("xpv control", mutex_class);
-	xpv_wait_queue_init(&wait_queue_, "xpv control thread", &queue_class);
-}
-
 Status Control::start()
 {
-	thread_ = xpv_thread_run([](xpv_thread_context *context) { reinterpret_cast<Control *>(context)->run(); },
-				 reinterpret_cast<xpv_thread_context *>(this), "xpv-control");
-	if (!thread_)
-		return Error(XEN_ENOMEM);
-	auto *context = reinterpret_cast<xpv_store_watch_context *>(this);
+	XPV_TRY(thread_.start("xpv-control"));
 	/* Each is called at once, and finds what was asked before we came. */
-	XPV_TRY(status(xpv_store_watch_register(
-		shutdown_path, [](xpv_store_watch_context *it, const char *) { control_of(it)->look(); }, context,
-		&shutdown_watch_)));
-	XPV_TRY(status(xpv_store_watch_register(
-		sysrq_path, [](xpv_store_watch_context *it, const char *) { control_of(it)->look_at_sysrq(); }, context,
-		&sysrq_watch_)));
+	XPV_TRY(shutdown_watch_.start(shutdown_path));
+	XPV_TRY(sysrq_watch_.start(sysrq_path));
 	advertise(true);
 	return {};
 }
 
 void Control::stop()
 {
-	if (!thread_)
-		return;
-	bool started = sysrq_watch_ != nullptr;
-	xpv_store_watch_unregister(std::exchange(sysrq_watch_, nullptr));
-	xpv_store_watch_unregister(std::exchange(shutdown_watch_, nullptr));
+	bool started = sysrq_watch_.started();
+	sysrq_watch_.stop();
+	shutdown_watch_.stop();
 	write_once(stopping_, true);
 	wake();
-	xpv_thread_stop(std::exchange(thread_, nullptr));
+	thread_.stop();
 	if (started)
 		advertise(false);
 }
@@ -192,12 +168,13 @@ Status Control::acknowledge_locked()
 	Request request = Request::none;
 	Answer answer = Answer::nothing;
 	std::uint64_t begun_ms = 0;
+	const Activity activity = activity_locked();
 	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
 		/* Of the last attempt: none before it was committed, so that the toolstack sees none earlier. */
 		begun_ms = xpv_now_ms();
 		char text[request_capacity];
 		request = XPV_TRY(read_request(transaction, text));
-		answer = answer_to(request, activity_locked());
+		answer = answer_to(request, activity);
 		return acknowledges(answer) ? status(xpv_store_write(transaction, shutdown_path, "")) : Status();
 	});
 	if (!done.ok())
@@ -278,15 +255,14 @@ void Control::look_at_sysrq()
 void Control::wake()
 {
 	write_once(woken_, true);
-	xpv_wake_up_all(&wait_queue_);
+	wait_queue_.wake_all();
 }
 
 void Control::run()
 {
-	auto woken = [](xpv_wait_context *context) {
-		const auto &control = *reinterpret_cast<Control *>(context);
-		return read_once(control.woken_) || read_once(control.stopping_);
-	};
+	/* All disks are stopped during a suspend, and it is for this thread to start them again. */
+	NoIoScope no_io;
+	auto woken = [this] { return read_once(woken_) || read_once(stopping_); };
 	while (!read_once(stopping_)) {
 		write_once(woken_, false);
 		Due next = due();
@@ -309,8 +285,7 @@ void Control::run()
 			break;
 		}
 		/* A time-out is no event: just look again. */
-		static_cast<void>(xpv_wait_event(&wait_queue_, woken, reinterpret_cast<xpv_wait_context *>(this),
-						 next.wait_ms));
+		static_cast<void>(wait_queue_.wait_ms(next.wait_ms, woken));
 	}
 }
 

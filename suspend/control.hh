@@ -11,14 +11,16 @@
 
 #include "lib/guard.hh"
 #include "lib/result.hh"
+#include "lib/thread.hh"
+#include "lib/wait.hh"
 #include "suspend/request.hh"
-#include "xenbus/store.h"
+#include "xenbus/store_watch.hh"
 
 namespace xpv {
 
 class Control {
 public:
-	Control();
+	Control() = default;
 	/* Stopped, if it was started. */
 	~Control() { stop(); }
 	Control(const Control &) = delete;
@@ -43,12 +45,12 @@ private:
 	static constexpr unsigned int retries = 5;
 
 	void look();
-	[[nodiscard]] Status look_locked();
-	[[nodiscard]] Status acknowledge_locked();
+	[[nodiscard]] Status look_locked() XPV_REQUIRES(mutex_);
+	[[nodiscard]] Status acknowledge_locked() XPV_REQUIRES(mutex_);
 	/* `begun_ms`: a time before the request was acknowledged. */
-	void act_locked(Request request, Answer answer, std::uint64_t begun_ms);
-	void give_time_locked(Activity activity);
-	[[nodiscard]] Activity activity_locked() const;
+	void act_locked(Request request, Answer answer, std::uint64_t begun_ms) XPV_REQUIRES(mutex_);
+	void give_time_locked(Activity activity) XPV_REQUIRES(mutex_);
+	[[nodiscard]] Activity activity_locked() const XPV_REQUIRES(mutex_);
 	[[nodiscard]] Result<unsigned char> take_key();
 	void look_at_sysrq();
 
@@ -58,20 +60,22 @@ private:
 	void wake();
 
 	/* Held while the store is asked; not during a suspend, nor while Linux goes down. */
-	Mutex mutex_;
-	Activity activity_ = Activity::running;
-	std::uint64_t deadline_ms_ = 0; /* when user space's time is over; 0: never */
-	std::uint64_t suspend_deadline_ms_ = 0; /* while suspending */
-	std::uint64_t retry_at_ms_ = 0; /* when to look again, after the store failed us; 0: no need */
-	unsigned int failures_ = 0; /* of looks, in a row */
-	bool down_ = false; /* not under the mutex: Linux goes down */
+	Mutex mutex_{ "xpv control"_lock };
+	Activity activity_ XPV_GUARDED_BY(mutex_) = Activity::running;
+	/* When user space's time is over; 0: never. */
+	std::uint64_t deadline_ms_ XPV_GUARDED_BY(mutex_) = 0;
+	std::uint64_t suspend_deadline_ms_ XPV_GUARDED_BY(mutex_) = 0; /* while suspending */
+	/* When to read the node again, after xenstore failed; 0: no need. */
+	std::uint64_t retry_at_ms_ XPV_GUARDED_BY(mutex_) = 0;
+	unsigned int failures_ XPV_GUARDED_BY(mutex_) = 0; /* of reads, in a row */
 
-	xpv_store_watch *shutdown_watch_ = nullptr;
-	xpv_store_watch *sysrq_watch_ = nullptr;
-	xpv_wait_queue wait_queue_; /* the thread's */
-	xpv_thread *thread_ = nullptr;
+	bool down_ = false; /* Linux goes down; without the mutex, which may be held while xenstore answers */
 	bool stopping_ = false;
 	bool woken_ = false;
+	WaitQueue wait_queue_{ "xpv control thread"_lock }; /* the thread's */
+	Thread<&Control::run> thread_{ *this };
+	StoreWatch<&Control::look> shutdown_watch_{ *this };
+	StoreWatch<&Control::look_at_sysrq> sysrq_watch_{ *this };
 };
 
 } // namespace xpv

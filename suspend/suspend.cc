@@ -5,6 +5,7 @@
 #include "hypervisor/hypercall.hh"
 #include "lib/guard.hh"
 #include "lib/log.hh"
+#include "lib/memory.hh"
 #include "suspend/barrier.hh"
 #include "suspend/linux.h"
 #include "suspend/vcpus.hh"
@@ -209,6 +210,8 @@ extern "C" {
 
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
+	/* The parts stop all disks: reclaim must not wait for them. */
+	xpv::NoIoScope no_io;
 	xpv_suspend_parts_lock();
 	xpv::state->deadline_ms = deadline_ms;
 	reason[0] = '\0';
@@ -233,9 +236,7 @@ int xpv_suspend_start(void)
 
 void xpv_suspend_stop(void)
 {
-	xpv::state->~State();
-	xpv_free(xpv::state);
-	xpv::state = nullptr;
+	xpv::destroy(std::exchange(xpv::state, nullptr));
 }
 
 void xpv_suspend_get_statistics(struct xpv_suspend_statistics *copy)

@@ -171,14 +171,14 @@ bool Client::on_event()
 		SpinGuard guard(lock_);
 		if (link_ == Link::up) {
 			std::uint32_t now = ring_.progress();
-			progress = now != progress_;
-			progress_ = now;
+			progress = now != event_progress_;
+			event_progress_ = now;
 		}
 		look_for_it = link_ == Link::lost || link_ == Link::dead;
 	}
 	if (look_for_it) {
 		/* Perhaps the new connection; many of these would be a storm. */
-		xpv_work_reschedule(&keeper_, 0);
+		keeper_.reschedule();
 		return false;
 	}
 	process(UINT_MAX);

@@ -12,22 +12,24 @@
 #include <climits>
 #include <span>
 
+#include "lib/deadline.hh"
 #include "lib/guard.hh"
 #include "lib/ordering.hh"
+#include "lib/work.hh"
 #include "xenbus/request.hh"
 
 namespace xpv {
 
 /* How the store is told to look at the ring. Any context. */
 struct Doorbell {
-	struct Context;
+	struct Context {};
 	void (*ring)(Context *context);
 	Context *context;
 };
 
 /* Who is told of watch events, one at a time; in a sleeping context. */
 struct WatchEventSink {
-	struct Context;
+	struct Context {};
 	void (*event)(Context *context, const WatchEvent &event);
 	/* The connection was made anew, and the store has forgotten all watches. */
 	void (*reconnected)(Context *context);
@@ -47,7 +49,7 @@ public:
 	/* Starts of transactions whose caller has gone, of which the answer is still awaited. */
 	static constexpr unsigned int orphans_limit = 16;
 
-	Client();
+	Client() = default;
 	~Client();
 	Client(const Client &) = delete;
 	Client &operator=(const Client &) = delete;
@@ -69,10 +71,10 @@ public:
 	 * Before a suspend: start no more requests, wait until those in flight
 	 * are answered, and leave the page alone, with both streams between two
 	 * messages. Calls that are made from now on wait. ETIMEDOUT, and all is
-	 * as before, when the answers do not come. Sleeping context.
+	 * as before, if the answers do not come until the deadline. Sleeping context.
 	 */
-	[[nodiscard]] Status pause();
-	/* The suspend was none: go on where pause() stopped. */
+	[[nodiscard]] Status pause(Deadline deadline);
+	/* Suspend cancelled: resume where pause() left off. */
 	void unpause();
 	/*
 	 * The domain was restored: go on with the store that it has now, over a
@@ -151,25 +153,24 @@ private:
 	/* Take at most `limit` messages, and write what can be written. */
 	void process(unsigned int limit);
 	[[nodiscard]] bool receive_one(bool &was_full);
-	void handle_message();
+	void handle_message() XPV_REQUIRES(receive_mutex_);
 	enum class Abandoned { was_finished, is_callers, is_clients };
 	[[nodiscard]] Abandoned abandon(Request &request);
 	[[nodiscard]] bool forget(Request &request);
 	void log_unanswered(Request &request, unsigned int milliseconds);
 
-	/* With lock_ held: */
-	[[nodiscard]] bool pump_locked();
-	void written_locked(Request &request);
-	void finish_locked(Request &request, int error);
-	void answer_locked(Request &request, const xsd_sockmsg &header, std::string_view payload);
+	[[nodiscard]] bool pump_locked() XPV_REQUIRES(lock_);
+	void written_locked(Request &request) XPV_REQUIRES(lock_);
+	void finish_locked(Request &request, int error) XPV_REQUIRES(lock_);
+	void answer_locked(Request &request, const xsd_sockmsg &header, std::string_view payload) XPV_REQUIRES(lock_);
 
-	/* ---- transactions.cc, with lock_ held ---- */
+	/* ---- transactions.cc ---- */
 
-	[[nodiscard]] Status resolve_transaction_locked(Request &request);
-	void open_transaction_locked(Request &request, std::string_view payload);
-	void orphan_locked(Request &request);
-	void answer_orphan_locked(Request &request, const xsd_sockmsg &header, std::string_view payload);
-	void lose_transactions_locked();
+	[[nodiscard]] Status resolve_transaction_locked(Request &request) XPV_REQUIRES(lock_);
+	void open_transaction_locked(Request &request, std::string_view payload) XPV_REQUIRES(lock_);
+	void orphan_locked(Request &request) XPV_REQUIRES(lock_);
+	void answer_orphan_locked(Request &request, const xsd_sockmsg &header, std::string_view payload) XPV_REQUIRES(lock_);
+	void lose_transactions_locked() XPV_REQUIRES(lock_);
 
 	/* ---- link.cc ---- */
 
@@ -181,52 +182,54 @@ private:
 	/* ---- keeper.cc ---- */
 
 	void check_server();
-	/* The watchdog and the reconnecting: returns in how many milliseconds to come again. */
+	/* The watchdog and the reconnecting: keeper_'s; never waits for xenstored. */
+	void run_keeper();
+	/* Each returns in how many milliseconds to come again. */
 	[[nodiscard]] unsigned int keep();
-	[[nodiscard]] unsigned int look_after_ring();
-	[[nodiscard]] unsigned int look_for_store();
-	/* With lock_ held: */
-	void lose_locked(const char *reason);
-	void requeue_locked();
-	void fail_all_locked();
-	[[nodiscard]] bool may_reconnect_locked(std::uint64_t now);
-	void come_up_locked();
+	[[nodiscard]] unsigned int check_progress();
+	[[nodiscard]] unsigned int try_to_reconnect();
+	void lose_locked(const char *reason) XPV_REQUIRES(lock_);
+	void requeue_locked() XPV_REQUIRES(lock_);
+	void fail_all_locked() XPV_REQUIRES(lock_);
+	[[nodiscard]] bool may_reconnect_locked(std::uint64_t now) XPV_REQUIRES(lock_);
+	void come_up_locked() XPV_REQUIRES(receive_mutex_, lock_);
 
 	void ring_doorbell() const { doorbell_.ring(doorbell_.context); }
 
-	Mutex receive_mutex_;
-	MessageReader reader_; /* receive_mutex_ */
-	std::uint32_t progress_ = 0; /* on_event(): what the store had done at the last event */
-	bool answered_ = false; /* receive_mutex_: an answer to one of our requests has come */
+	Mutex receive_mutex_{ "xpv store receive"_lock };
+	MessageReader reader_ XPV_GUARDED_BY(receive_mutex_);
+	bool answered_ XPV_GUARDED_BY(receive_mutex_) = false; /* an answer to one of our requests has come */
 
-	Spinlock lock_;
+	Spinlock lock_{ "xpv store client"_lock };
 	StoreRing ring_; /* requests: lock_; responses: receive_mutex_ */
-	xenstore_domain_interface *shared_ = nullptr; /* both locks */
-	List<Request> queue_; /* only its first may be half written */
-	List<Request> in_flight_;
-	List<Request> orphans_;
-	List<OpenTransaction> transactions_;
-	unsigned int in_flight_count_ = 0; /* those in in_flight_ and the one that is half written */
-	unsigned int orphans_count_ = 0;
-	std::uint32_t next_id_ = 0;
-	std::uint32_t next_transaction_ = 0;
-	Link link_ = Link::closed;
-	Link before_pause_ = Link::up;
-	bool holding_ = false; /* no request is begun */
-	bool asked_ = false; /* lost, dead: the store was asked to start afresh */
-	bool without_page_ = false; /* close() */
-	bool gave_up_ = false; /* dead: because of the error field */
-	std::uint64_t lost_ms_ = 0;
-	std::uint64_t reconnected_ms_ = 0; /* 0: never */
-	std::uint32_t watched_progress_ = 0;
-	unsigned int stalled_looks_ = 0; /* how often the watchdog found no progress */
-	xpv_store_counts counts_ = {};
+	xenstore_domain_interface *shared_ = nullptr; /* changes with both locks */
+	List<Request> queue_ XPV_GUARDED_BY(lock_); /* only its first may be half written */
+	List<Request> in_flight_ XPV_GUARDED_BY(lock_);
+	List<Request> orphans_ XPV_GUARDED_BY(lock_);
+	List<OpenTransaction> transactions_ XPV_GUARDED_BY(lock_);
+	unsigned int in_flight_count_ XPV_GUARDED_BY(lock_) = 0; /* those in in_flight_ and the one that is half written */
+	unsigned int orphans_count_ XPV_GUARDED_BY(lock_) = 0;
+	std::uint32_t next_id_ XPV_GUARDED_BY(lock_) = 0;
+	std::uint32_t next_transaction_ XPV_GUARDED_BY(lock_) = 0;
+	Link link_ XPV_GUARDED_BY(lock_) = Link::closed;
+	Link before_pause_ XPV_GUARDED_BY(lock_) = Link::up;
+	bool holding_ XPV_GUARDED_BY(lock_) = false; /* no request is begun */
+	bool asked_ XPV_GUARDED_BY(lock_) = false; /* lost, dead: xenstored was asked to reconnect */
+	bool without_page_ XPV_GUARDED_BY(lock_) = false; /* close() */
+	bool gave_up_ XPV_GUARDED_BY(lock_) = false; /* dead: because of the error field */
+	std::uint64_t lost_ms_ XPV_GUARDED_BY(lock_) = 0;
+	std::uint64_t reconnected_ms_ XPV_GUARDED_BY(lock_) = 0; /* 0: never */
+	std::uint32_t event_progress_ XPV_GUARDED_BY(lock_) = 0; /* on_event(): what xenstored had done at the last event */
+	std::uint32_t watched_progress_ XPV_GUARDED_BY(lock_) = 0; /* ... at the watchdog's last look */
+	std::uint64_t progress_ms_ XPV_GUARDED_BY(lock_) = 0; /* when the watchdog last saw progress, or nothing in flight */
+	unsigned int stalled_looks_ XPV_GUARDED_BY(lock_) = 0; /* how often it has seen none since */
+	xpv_store_counts counts_ XPV_GUARDED_BY(lock_) = {};
 
 	Doorbell doorbell_ = {};
 	WatchEventSink sink_ = {};
 	unsigned int timeout_ms_ = 60000;
 	unsigned int watchdog_ms_ = poll_interval_ms;
-	xpv_work keeper_;
+	Work<&Client::run_keeper> keeper_{ *this, XPV_WORK_WATCHDOG, "xpv store keeper"_lock };
 };
 
 } // namespace xpv

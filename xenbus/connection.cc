@@ -14,7 +14,7 @@ namespace xpv {
 
 namespace {
 
-struct Connection {
+struct Connection : Doorbell::Context {
 	Connection() = default;
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
@@ -57,7 +57,7 @@ void reset_watches()
 void ring(Doorbell::Context *context)
 {
 	/* Fails only when Xen knows no such port any more; then the request's deadline tells. */
-	if (xpv_event_channel *channel = read_once(reinterpret_cast<Connection *>(context)->channel))
+	if (xpv_event_channel *channel = read_once(static_cast<Connection *>(context)->channel))
 		ignore(status(xpv_event_channel_notify(channel)));
 }
 
@@ -102,7 +102,7 @@ Status Connection::open(unsigned int timeout_ms)
 	XPV_TRY(status(xpv_event_channel_adopt(place.port, &args, &channel)));
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
-	return store.client.start(page(), Doorbell{ ring, reinterpret_cast<Doorbell::Context *>(this) },
+	return store.client.start(page(), Doorbell{ ring, this },
 				  store.watches.sink());
 }
 
@@ -166,9 +166,9 @@ void xpv_store_stop(void)
 	set_store(nullptr);
 }
 
-int xpv_store_pause(void)
+int xpv_store_pause(uint64_t deadline_ms)
 {
-	return the_connection->store.client.pause().code();
+	return the_connection->store.client.pause(Deadline::at(deadline_ms)).code();
 }
 
 void xpv_store_unpause(void)

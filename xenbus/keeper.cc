@@ -42,7 +42,7 @@ void Client::lose_locked(const char *reason)
 		requeue_locked();
 	else
 		fail_all_locked();
-	xpv_work_reschedule(&keeper_, link_ == Link::lost ? 0 : watchdog_ms_);
+	keeper_.reschedule(link_ == Link::lost ? 0 : watchdog_ms_);
 }
 
 /* Everything that is under way: to be sent (again), or ended as far as it cannot be. */
@@ -84,7 +84,7 @@ void Client::come_up_locked()
 	link_ = Link::up;
 	asked_ = gave_up_ = false;
 	stalled_looks_ = 0;
-	reconnected_ms_ = xpv_now_ms();
+	reconnected_ms_ = progress_ms_ = xpv_now_ms();
 	counts_.reconnections++;
 }
 
@@ -102,6 +102,12 @@ void Client::check_server()
 
 /* ---- The watchdog ---- */
 
+void Client::run_keeper()
+{
+	NoIoScope no_io;
+	keeper_.schedule(keep());
+}
+
 unsigned int Client::keep()
 {
 	check_server();
@@ -112,10 +118,10 @@ unsigned int Client::keep()
 	}
 	switch (link) {
 	case Link::up:
-		return look_after_ring();
+		return check_progress();
 	case Link::lost:
 	case Link::dead:
-		return look_for_store();
+		return try_to_reconnect();
 	case Link::closed:
 	case Link::paused:
 		break;
@@ -123,41 +129,46 @@ unsigned int Client::keep()
 	return watchdog_ms_;
 }
 
-/* Nothing is left lying because an event was lost; and a store that does not go on is seen. */
-unsigned int Client::look_after_ring()
+/* Take what a lost event did not announce, and say when xenstored makes no progress. */
+unsigned int Client::check_progress()
 {
 	process(poll_limit);
-	StoreRing::Snapshot now;
+	StoreRing::Snapshot ring;
 	unsigned int looks;
 	unsigned int waiting;
+	unsigned int stalled_ms;
 	bool stalled;
 	{
 		SpinGuard guard(lock_);
 		if (link_ != Link::up)
 			return 0;
-		now = ring_.snapshot();
+		ring = ring_.snapshot();
 		waiting = in_flight_count_;
 		std::uint32_t progress = ring_.progress();
 		stalled = waiting != 0 && progress == watched_progress_;
 		watched_progress_ = progress;
+		std::uint64_t now = xpv_now_ms();
+		stalled_ms = static_cast<unsigned int>(now - progress_ms_);
+		if (!stalled)
+			progress_ms_ = now;
 		looks = stalled ? ++stalled_looks_ : std::exchange(stalled_looks_, 0);
 	}
 	if (!stalled) {
 		if (looks)
-			XPV_NOTICE("the store goes on after %u ms", looks * watchdog_ms_);
+			XPV_NOTICE("xenstored makes progress again after %u ms", stalled_ms);
 		return watchdog_ms_;
 	}
 	if (power_of_two(looks))
-		XPV_WARNING("the store does nothing for %u ms: %u requests in flight, "
+		XPV_WARNING("xenstored made no progress for %u ms: %u requests in flight, "
 			    "requests %u/%u, responses %u/%u, connection %u, error %u",
-			    looks * watchdog_ms_, waiting, now.request_consumed, now.request_produced,
-			    now.response_consumed, now.response_produced, now.connection, now.error);
+			    stalled_ms, waiting, ring.request_consumed, ring.request_produced, ring.response_consumed,
+			    ring.response_produced, ring.connection, ring.error);
 	ring_doorbell();
 	return watchdog_ms_;
 }
 
 /* The link is lost or dead: ask for a new connection, or see whether it is there. */
-unsigned int Client::look_for_store()
+unsigned int Client::try_to_reconnect()
 {
 	bool up = false;
 	bool ask = false;

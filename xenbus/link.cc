@@ -11,28 +11,9 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class receive_class;
-constinit xpv_lock_class client_class;
-constinit xpv_lock_class keeper_class;
-
 constexpr unsigned int quiesce_timeout_ms = 5000;
-constexpr unsigned int pause_timeout_ms = 10000;
-constexpr unsigned int look_again_ms = 10;
 
 } // namespace
-
-Client::Client()
-{
-	receive_mutex_.init("xpv store receive", receive_class);
-	lock_.init("xpv store client", client_class);
-	xpv_work_init(
-		&keeper_,
-		[](xpv_work_context *context) {
-			auto *client = reinterpret_cast<Client *>(context);
-			xpv_work_schedule(&client->keeper_, client->keep());
-		},
-		reinterpret_cast<xpv_work_context *>(this), "xpv store keeper", &keeper_class);
-}
 
 Client::~Client()
 {
@@ -48,12 +29,7 @@ Client::~Client()
 
 bool Client::wait_for_reconnection()
 {
-	for (unsigned int waited = 0; ring_.reconnecting(); waited += look_again_ms) {
-		if (waited >= reconnect_timeout_ms)
-			return false;
-		xpv_sleep_ms(look_again_ms);
-	}
-	return true;
+	return poll_until(Deadline::after(reconnect_timeout_ms), [this] { return !ring_.reconnecting(); });
 }
 
 /* With the link closed or paused, so that nobody else looks at the ring. */
@@ -95,14 +71,15 @@ Status Client::start(xenstore_domain_interface *shared, Doorbell doorbell, Watch
 	doorbell_ = doorbell;
 	sink_ = sink;
 	shared_ = shared;
-	/* Answers to a former user of the page must not look like answers to us. */
-	next_id_ = static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u;
 	XPV_TRY(open(shared));
 	{
 		SpinGuard guard(lock_);
+		progress_ms_ = xpv_now_ms();
+		/* Answers to a former user of the page must not look like answers to us. */
+		next_id_ = static_cast<std::uint32_t>(progress_ms_) * 0x9e3779b1u;
 		link_ = Link::up;
 	}
-	xpv_work_schedule(&keeper_, watchdog_ms_);
+	keeper_.schedule(watchdog_ms_);
 	return {};
 }
 
@@ -117,20 +94,18 @@ bool Client::idle()
 void Client::stop()
 {
 	/* The next user of the page must find both streams between two messages. */
-	for (unsigned int waited = 0; !idle(); waited += look_again_ms) {
-		if (waited >= quiesce_timeout_ms) {
-			XPV_WARNING("the store's ring is left with messages in it");
-			break;
-		}
+	bool is_idle = poll_until(Deadline::after(quiesce_timeout_ms), [this] {
 		process(poll_limit);
-		xpv_sleep_ms(look_again_ms);
-	}
+		return idle();
+	});
+	if (!is_idle)
+		XPV_WARNING("xenstore ring is left with messages in it");
 	{
 		MutexGuard receiving(receive_mutex_);
 		SpinGuard guard(lock_);
 		link_ = Link::closed;
 	}
-	xpv_work_cancel(&keeper_);
+	keeper_.cancel();
 }
 
 void Client::close()
@@ -159,31 +134,30 @@ bool Client::drained()
 	return is;
 }
 
-Status Client::pause()
+Status Client::pause(Deadline deadline)
 {
 	{
 		SpinGuard guard(lock_);
 		holding_ = true;
 	}
-	for (unsigned int waited = 0; !drained(); waited += look_again_ms) {
-		if (waited >= pause_timeout_ms) {
-			bool wrote;
-			unsigned int in_flight;
-			{
-				SpinGuard guard(lock_);
-				in_flight = in_flight_count_;
-				holding_ = false;
-				wrote = pump_locked();
-			}
-			XPV_WARNING("the store does not answer %u requests, no suspend", in_flight);
-			if (wrote)
-				ring_doorbell();
-			return Error(XEN_ETIMEDOUT);
-		}
+	bool is_drained = poll_until(deadline, [this] {
 		process(poll_limit);
-		xpv_sleep_ms(look_again_ms);
+		return drained();
+	});
+	if (is_drained)
+		return {};
+	bool wrote;
+	unsigned int in_flight;
+	{
+		SpinGuard guard(lock_);
+		in_flight = in_flight_count_;
+		holding_ = false;
+		wrote = pump_locked();
 	}
-	return {};
+	XPV_WARNING("xenstored does not answer %u requests, refusing the suspend", in_flight);
+	if (wrote)
+		ring_doorbell();
+	return Error(XEN_ETIMEDOUT);
 }
 
 void Client::unpause()
@@ -197,7 +171,7 @@ void Client::unpause()
 	}
 	process(poll_limit);
 	ring_doorbell();
-	xpv_work_reschedule(&keeper_, 0);
+	keeper_.reschedule();
 }
 
 Status Client::restart(xenstore_domain_interface *shared)

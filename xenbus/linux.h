@@ -40,8 +40,8 @@ void xpv_store_get_counts(struct xpv_store_counts *counts);
 
 /*
  * For a suspend, all in a sleeping context. pause() waits until no request is
- * in flight (-ETIMEDOUT when the store does not answer in 10 s, and nothing
- * has changed); requests that are made after it wait. Then either unpause(),
+ * in flight (-ETIMEDOUT if xenstored does not answer until the deadline, and
+ * nothing has changed); requests that are made after it wait. Then either unpause(),
  * when there was no suspend or it was cancelled; or, in the restored domain
  * with event channels working, reconnect(), which looks for page and port
  * anew, sends what waits, and has all watches registered in one burst, each
@@ -49,7 +49,7 @@ void xpv_store_get_counts(struct xpv_store_counts *counts);
  * belong to a transaction end with -EAGAIN. On an error of reconnect() all
  * requests fail with -EIO.
  */
-int xpv_store_pause(void);
+int xpv_store_pause(uint64_t deadline_ms);
 void xpv_store_unpause(void);
 int xpv_store_reconnect(void);
 

@@ -102,11 +102,7 @@ int xpv_store_remove(xpv_store_transaction transaction, const char *path)
 
 int xpv_store_transaction_start(struct xpv_store_transaction *transaction)
 {
-	auto started = start_transaction();
-	if (!started.ok())
-		return started.code();
-	*transaction = started.value();
-	return 0;
+	return hand_out(start_transaction(), transaction);
 }
 
 int xpv_store_transaction_end(xpv_store_transaction transaction, bool commit)
@@ -121,11 +117,7 @@ int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callbac
 	auto checked = checked_path(path);
 	if (!checked.ok())
 		return checked.code();
-	auto added = store().watches.add(path, callback, context);
-	if (!added.ok())
-		return added.code();
-	*watch = added.value();
-	return 0;
+	return hand_out(store().watches.add(path, callback, context), watch);
 }
 
 bool xpv_store_watch_registered(struct xpv_store_watch *watch)

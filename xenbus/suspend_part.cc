@@ -9,11 +9,11 @@ namespace xpv {
 
 namespace {
 
-int prepare(uint64_t)
+int prepare(uint64_t deadline_ms)
 {
 	if (int error = xpv_bus_hold())
 		return error;
-	int error = xpv_store_pause();
+	int error = xpv_store_pause(deadline_ms);
 	if (error)
 		xpv_bus_go_on();
 	return error;

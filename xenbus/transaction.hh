@@ -2,8 +2,8 @@
 /* Transactions that cannot be forgotten, and those that are tried again. */
 #pragma once
 
+#include "lib/deadline.hh"
 #include "lib/result.hh"
-#include "lib/shim.h"
 #include "xenbus/store.h"
 
 namespace xpv {
@@ -22,10 +22,19 @@ public:
 			ignore(end(false));
 	}
 
-	[[nodiscard]] static Result<Transaction> start()
+	/*
+	 * The quota is 10 at a time for the whole domain (C xenstored): wait until
+	 * `room` for others to end theirs. ENOSPC if they do not.
+	 */
+	[[nodiscard]] static Result<Transaction> start(Deadline room)
 	{
 		xpv_store_transaction id;
-		XPV_TRY(status(xpv_store_transaction_start(&id)));
+		int code = 0;
+		static_cast<void>(poll_until(room, [&] {
+			code = xpv_store_transaction_start(&id);
+			return code != -XEN_ENOSPC;
+		}));
+		XPV_TRY(status(code));
 		return Transaction(id);
 	}
 	[[nodiscard]] xpv_store_transaction id() const { return id_; }
@@ -42,53 +51,38 @@ private:
 	/* One that is left open for want of memory would count against the quota for ever. */
 	[[nodiscard]] Status end(bool commit) const
 	{
-		Status ended = Error(XEN_ENOMEM);
-		for (unsigned int attempt = 0; attempt < end_attempts; attempt++) {
-			if (attempt)
-				xpv_sleep_ms(end_wait_ms);
-			ended = status(xpv_store_transaction_end(id_, commit));
-			if (ended.ok() || !(ended.error() == XEN_ENOMEM))
-				break;
-		}
-		return ended;
+		int code = 0;
+		static_cast<void>(poll_until(Deadline::after(end_limit_ms), [&] {
+			code = xpv_store_transaction_end(id_, commit);
+			return code != -XEN_ENOMEM;
+		}));
+		return status(code);
 	}
 
-	static constexpr unsigned int end_attempts = 10;
-	static constexpr unsigned int end_wait_ms = 20;
+	static constexpr unsigned int end_limit_ms = 200;
 
 	xpv_store_transaction id_;
 	bool open_ = true;
 };
 
 inline constexpr unsigned int transaction_attempts = 8;
-/* The quota is 10 at a time for the whole domain: wait for others to end theirs. */
-inline constexpr unsigned int transaction_room_attempts = 50;
-inline constexpr unsigned int transaction_room_wait_ms = 20;
+inline constexpr unsigned int transaction_room_ms = 1000;
 
 /*
  * Run `body(transaction)`, a Status, and commit; all of it again when
  * somebody interfered, but not for ever: EAGAIN past transaction_attempts,
- * ENOSPC when there never was room for one more transaction. Sleeping context.
+ * ENOSPC if there was no room for another transaction within
+ * transaction_room_ms. Sleeping context.
  */
 template <typename Body>
 [[nodiscard]] Status in_transaction(Body body)
 {
 	Status last = Error(XEN_EAGAIN);
-	unsigned int no_room = 0;
 	for (unsigned int attempt = 0; attempt < transaction_attempts; attempt++) {
-		auto started = Transaction::start();
-		if (!started.ok()) {
-			last = started.error();
-			if (last.error() == XEN_ENOSPC && ++no_room < transaction_room_attempts) {
-				xpv_sleep_ms(transaction_room_wait_ms);
-				attempt--;
-				continue;
-			}
-		} else {
-			last = body(started.value().id());
-			if (last.ok())
-				last = started.value().commit();
-		}
+		auto started = Transaction::start(Deadline::after(transaction_room_ms));
+		last = started.ok() ? body(started.value().id()) : Status(started.error());
+		if (started.ok() && last.ok())
+			last = started.value().commit();
 		if (last.ok() || !(last.error() == XEN_EAGAIN))
 			break;
 	}

@@ -6,19 +6,9 @@
 
 using namespace xpv;
 
-namespace {
-
-constinit xpv_lock_class user_class;
-constinit xpv_lock_class work_class;
-
-} // namespace
-
-xpv_store_user::xpv_store_user(xpv_store_node *node) : node_(node)
+xpv_store_user::xpv_store_user(xpv_store_node *node)
+	: lock_("xpv store user"_lock), node_(node), work_(*this, XPV_WORK_LONG, "xpv store user work"_lock)
 {
-	lock_.init("xpv store user", user_class);
-	xpv_work_init(
-		&work_, [](xpv_work_context *context) { reinterpret_cast<xpv_store_user *>(context)->run(); },
-		reinterpret_cast<xpv_work_context *>(this), "xpv_store_user", &work_class);
 }
 
 void xpv_store_user::wake_locked()
@@ -51,7 +41,7 @@ Result<std::size_t> xpv_store_user::write(const char *bytes, std::size_t size)
 			requests_.push_back(*made.value().release());
 			requests_count_++;
 		}
-		xpv_work_schedule(&work_, 0);
+		work_.schedule();
 	}
 	return taken;
 }
@@ -144,7 +134,7 @@ void xpv_store_user::skip(std::size_t size)
 			read.reset(first);
 	}
 	if (has_room)
-		xpv_work_schedule(&work_, 0);
+		work_.schedule();
 }
 
 /* ---- The end ---- */
@@ -154,17 +144,20 @@ void xpv_store_user::close()
 	/* Under the lock: a run that finds it closed is the beginning of the end. */
 	SpinGuard guard(lock_);
 	node_ = nullptr;
-	xpv_work_schedule(&work_, 0);
+	work_.schedule();
 }
 
 /* Nobody writes or reads any more, and no event comes after end_all(). */
 void xpv_store_user::end()
 {
 	end_all();
-	while (UserMessage *request = requests_.pop_front())
-		Owned<UserMessage> last(request);
-	while (UserMessage *reply = replies_.pop_front())
-		Owned<UserMessage> last(reply);
+	{
+		SpinGuard guard(lock_);
+		while (UserMessage *request = requests_.pop_front())
+			xpv::destroy(request);
+		while (UserMessage *reply = replies_.pop_front())
+			xpv::destroy(reply);
+	}
 	store_user_ended(*this);
 }
 

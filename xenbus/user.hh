@@ -12,6 +12,7 @@
 #pragma once
 
 #include "lib/guard.hh"
+#include "lib/work.hh"
 #include "xenbus/linux.h"
 #include "xenbus/store.hh"
 #include "xenbus/user_message.hh"
@@ -19,7 +20,7 @@
 namespace xpv {
 
 /* The watch carries a token of ours to the store, and the user's own back. */
-struct UserWatch : ListLink<> {
+struct UserWatch : ListLink<>, xpv_store_watch_context {
 	xpv_store_user *user = nullptr;
 	Array<char> path = {}; /* both with their NUL */
 	Array<char> token = {};
@@ -55,7 +56,7 @@ public:
 	void skip(std::size_t size);
 	void close();
 	/* From the work item's function to its return. Sleeping context. */
-	void wait_for_end() { xpv_work_cancel(&work_); }
+	void wait_for_end() { work_.cancel(); }
 
 private:
 	void run();
@@ -76,25 +77,26 @@ private:
 
 	void reply(xsd_sockmsg header, unsigned int type, std::string_view body);
 	void event(xpv::UserWatch &watch, std::string_view path);
-	void queue_locked(xpv::UserMessage &message);
-	void wake_locked();
+	void queue_locked(xpv::UserMessage &message) XPV_REQUIRES(lock_);
+	void wake_locked() XPV_REQUIRES(lock_);
 
 	xpv::RequestStream stream_; /* write()'s */
 
 	xpv::Spinlock lock_;
-	xpv_store_node *node_; /* until closed */
-	xpv::List<xpv::UserMessage> requests_;
-	unsigned int requests_count_ = 0;
-	xpv::List<xpv::UserMessage> replies_;
-	std::size_t replies_size_ = 0;
-	bool broken_ = false; /* an answer could not be given */
+	xpv_store_node *node_ XPV_GUARDED_BY(lock_); /* until closed */
+	xpv::List<xpv::UserMessage> requests_ XPV_GUARDED_BY(lock_);
+	unsigned int requests_count_ XPV_GUARDED_BY(lock_) = 0;
+	xpv::List<xpv::UserMessage> replies_ XPV_GUARDED_BY(lock_);
+	std::size_t replies_size_ XPV_GUARDED_BY(lock_) = 0;
+	bool broken_ XPV_GUARDED_BY(lock_) = false; /* an answer could not be given */
 
-	/* The work item's. */
-	xpv_work work_;
+	/* work_'s. */
 	xpv::List<xpv::UserWatch> watches_;
 	xpv::List<xpv::UserTransaction> transactions_;
 	bool ended_ = false;
 	unsigned int answer_type_ = 0;
 	unsigned int answer_length_ = 0;
 	char answer_[XENSTORE_PAYLOAD_MAX];
+
+	xpv::Work<&xpv_store_user::run> work_;
 };

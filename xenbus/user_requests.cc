@@ -151,9 +151,9 @@ Status xpv_store_user::watch(std::string_view body)
 	made->reserve->reserve_of = made.get();
 	/* Events may come before this returns, and none after it failed. */
 	auto added = store().watches.add(
-		made->path.data(), nullptr, reinterpret_cast<xpv_store_watch_context *>(made.get()), nullptr,
+		made->path.data(), nullptr, made.get(), nullptr,
 		[](xpv_store_watch_context *context, std::string_view path) {
-			auto &watch = *reinterpret_cast<UserWatch *>(context);
+			auto &watch = *static_cast<UserWatch *>(context);
 			watch.user->event(watch, path);
 		});
 	if (!added.ok()) {

@@ -2,41 +2,31 @@
 /* The C face of the store's users, and how they are freed: by a work item that is not their own. */
 #include "xenbus/users.hh"
 
+#include "lib/memory.hh"
 #include "lib/ordering.hh"
+#include "lib/wait.hh"
+#include "lib/work.hh"
 
 namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class users_class;
-constinit xpv_lock_class queue_class;
-constinit xpv_lock_class work_class;
-
 constexpr unsigned int wait_slice_ms = 10000;
 
 class Users {
 public:
-	Users()
-	{
-		lock_.init("xpv store users", users_class);
-		xpv_wait_queue_init(&gone_, "xpv store users", &queue_class);
-		xpv_work_init(
-			&work_, [](xpv_work_context *context) { reinterpret_cast<Users *>(context)->free_ended(); },
-			reinterpret_cast<xpv_work_context *>(this), "xpv_store_users", &work_class);
-	}
+	Users() = default;
 	Users(const Users &) = delete;
 	Users &operator=(const Users &) = delete;
 	/* Everybody has closed. Bounded by the time-out of the one request that each may have under way. */
 	~Users()
 	{
-		auto all_gone = [](xpv_wait_context *context) {
-			auto &users = *reinterpret_cast<Users *>(context);
-			SpinGuard guard(users.lock_);
-			return users.count_ == 0;
+		auto all_gone = [this] {
+			SpinGuard guard(lock_);
+			return count_ == 0;
 		};
-		while (!xpv_wait_event(&gone_, all_gone, reinterpret_cast<xpv_wait_context *>(this), wait_slice_ms)) {
+		while (!gone_.wait_ms(wait_slice_ms, all_gone)) {
 		}
-		xpv_work_cancel(&work_);
 	}
 
 	Result<xpv_store_user *> open(xpv_store_node *node)
@@ -52,7 +42,7 @@ public:
 			SpinGuard guard(lock_);
 			ended_.push_back(user);
 		}
-		xpv_work_schedule(&work_, 0);
+		work_.schedule();
 	}
 
 private:
@@ -67,21 +57,19 @@ private:
 			if (!user)
 				return;
 			user->wait_for_end();
-			{
-				Owned<xpv_store_user> last(user);
-			}
+			destroy(user);
 			SpinGuard guard(lock_);
 			count_--;
-			/* Under the lock: who waits for this frees the queue. */
-			xpv_wake_up_all(&gone_);
+			/* Under the lock: the waiting task frees the queue. */
+			gone_.wake_all();
 		}
 	}
 
-	Spinlock lock_;
-	unsigned int count_ = 0;
-	List<xpv_store_user> ended_;
-	xpv_wait_queue gone_;
-	xpv_work work_;
+	Spinlock lock_{ "xpv store users"_lock };
+	unsigned int count_ XPV_GUARDED_BY(lock_) = 0;
+	List<xpv_store_user> ended_ XPV_GUARDED_BY(lock_);
+	WaitQueue gone_{ "xpv store users"_lock };
+	Work<&Users::free_ended> work_{ *this, XPV_WORK_LONG, "xpv store users work"_lock };
 };
 
 constinit Users *users;
@@ -115,10 +103,7 @@ void xpv_store_users_stop(void)
 
 int xpv_store_user_open(struct xpv_store_node *node, struct xpv_store_user **user)
 {
-	auto opened = users->open(node);
-	if (opened.ok())
-		*user = opened.value();
-	return opened.code();
+	return hand_out(users->open(node), user);
 }
 
 void xpv_store_user_close(struct xpv_store_user *user)

@@ -10,12 +10,6 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class watch_class;
-constinit xpv_lock_class watch_queue_class;
-
-constinit xpv_lock_class register_class;
-constinit xpv_lock_class register_work_class;
-
 constexpr unsigned int wait_slice_ms = 10000;
 /* A connection may be lost while a watch is registered over it; but not every time. */
 constexpr unsigned int register_attempts = 5;
@@ -57,44 +51,27 @@ Result<Array<char>> copy_text(std::string_view text)
 WatchTable::WatchTable(Client &client)
 	: client_(client), next_token_(static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u)
 {
-	lock_.init("xpv store watches", watch_class);
-	register_mutex_.init("xpv store watch registration", register_class);
-	xpv_work_init(
-		&register_work_,
-		[](xpv_work_context *context) {
-			reinterpret_cast<WatchTable *>(context)->register_again();
-		},
-		reinterpret_cast<xpv_work_context *>(this), "xpv store watch registration", &register_work_class);
-	xpv_wait_queue_init(&wait_queue_, "xpv store watch thread", &watch_queue_class);
 }
 
 Status WatchTable::start()
 {
-	thread_ = xpv_thread_run([](xpv_thread_context *context) { reinterpret_cast<WatchTable *>(context)->run(); },
-				 reinterpret_cast<xpv_thread_context *>(this), "xpv-watch");
-	if (!thread_)
-		return Error(XEN_ENOMEM);
-	return {};
+	return thread_.start("xpv-watch");
 }
 
 void WatchTable::stop()
 {
-	xpv_work_cancel(&register_work_);
-	if (!thread_)
-		return;
+	register_work_.cancel();
 	write_once(stopping_, true);
-	xpv_wake_up_all(&wait_queue_);
-	xpv_thread_stop(thread_);
-	thread_ = nullptr;
+	wait_queue_.wake_all();
+	thread_.stop();
 }
 
 WatchEventSink WatchTable::sink()
 {
 	return { [](WatchEventSink::Context *context, const WatchEvent &event) {
-			reinterpret_cast<WatchTable *>(context)->event(event);
+			static_cast<WatchTable *>(context)->event(event);
 		},
-		 [](WatchEventSink::Context *context) { reinterpret_cast<WatchTable *>(context)->register_all(); },
-		 reinterpret_cast<WatchEventSink::Context *>(this) };
+		 [](WatchEventSink::Context *context) { static_cast<WatchTable *>(context)->register_all(); }, this };
 }
 
 unsigned int WatchTable::count()
@@ -191,16 +168,11 @@ void WatchTable::remove(Watch *watch)
 	}
 
 	/* From here on events find no such token. */
-	struct Waiting {
-		WatchTable *table;
-		Watch *watch;
-	} waiting = { this, watch };
-	auto returned = [](xpv_wait_context *context) {
-		auto &still = *reinterpret_cast<Waiting *>(context);
-		SpinGuard guard(still.table->lock_);
-		return still.table->running_ != still.watch;
+	auto returned = [&] {
+		SpinGuard guard(lock_);
+		return running_ != watch;
 	};
-	while (!xpv_wait_event(&wait_queue_, returned, reinterpret_cast<xpv_wait_context *>(&waiting), wait_slice_ms)) {
+	while (!wait_queue_.wait_ms(wait_slice_ms, returned)) {
 	}
 }
 
@@ -232,7 +204,7 @@ void WatchTable::event(const WatchEvent &event)
 			wake = deliver_locked(*watch, event.path, copy);
 	}
 	if (wake)
-		xpv_wake_up_all(&wait_queue_);
+		wait_queue_.wake_all();
 }
 
 bool WatchTable::deliver_locked(Watch &watch, std::string_view path, Array<char> &copy)
@@ -260,7 +232,7 @@ void WatchTable::register_all()
 		connection_++;
 		again_ms_ = 0;
 	}
-	xpv_work_reschedule(&register_work_, 0);
+	register_work_.reschedule();
 }
 
 bool WatchTable::registered(const Watch &watch)
@@ -271,8 +243,9 @@ bool WatchTable::registered(const Watch &watch)
 
 void WatchTable::register_again()
 {
+	NoIoScope no_io;
 	if (register_missing() != 0)
-		xpv_work_schedule(&register_work_, next_delay());
+		register_work_.schedule(next_delay());
 }
 
 unsigned int WatchTable::next_delay()
@@ -328,7 +301,7 @@ void WatchTable::take_answer(std::uint32_t token, Status answer)
 		}
 	}
 	if (wake)
-		xpv_wake_up_all(&wait_queue_);
+		wait_queue_.wake_all();
 }
 
 unsigned int WatchTable::register_missing()
@@ -387,19 +360,19 @@ bool WatchTable::call_one()
 		SpinGuard guard(lock_);
 		running_ = nullptr;
 	}
-	xpv_wake_up_all(&wait_queue_);
+	wait_queue_.wake_all();
 	return true;
 }
 
 void WatchTable::run()
 {
-	auto has_work = [](xpv_wait_context *context) { return reinterpret_cast<WatchTable *>(context)->has_work(); };
+	/* Devices wait for its callbacks, and disks for devices. */
+	NoIoScope no_io;
 	while (!read_once(stopping_)) {
 		while (!read_once(stopping_) && call_one()) {
 		}
 		/* A time-out is no event: just look again. */
-		static_cast<void>(xpv_wait_event(&wait_queue_, has_work, reinterpret_cast<xpv_wait_context *>(this),
-						 wait_slice_ms));
+		static_cast<void>(wait_queue_.wait_ms(wait_slice_ms, [this] { return has_work(); }));
 	}
 }
 

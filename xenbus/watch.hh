@@ -15,8 +15,11 @@
 #include "lib/guard.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
+#include "lib/thread.hh"
+#include "lib/wait.hh"
+#include "lib/work.hh"
 #include "xenbus/client.hh"
-#include "xenbus/store.h"
+#include "xenbus/store_watch.hh"
 
 namespace xpv {
 struct WatchTableLink;
@@ -47,7 +50,7 @@ namespace xpv {
 
 using Watch = ::xpv_store_watch;
 
-class WatchTable {
+class WatchTable : private WatchEventSink::Context {
 public:
 	explicit WatchTable(Client &client);
 	/* All watches are unregistered by then. */
@@ -102,15 +105,15 @@ private:
 	void event(const WatchEvent &event);
 	void run();
 	[[nodiscard]] bool call_one();
-	[[nodiscard]] Watch *find_locked(std::uint32_t token);
+	[[nodiscard]] Watch *find_locked(std::uint32_t token) XPV_REQUIRES(lock_);
 	[[nodiscard]] bool has_work();
-	[[nodiscard]] bool registered_locked(const Watch &watch) const
+	[[nodiscard]] bool registered_locked(const Watch &watch) const XPV_REQUIRES(lock_)
 	{
 		return watch.connection == connection_ && !watch.refused;
 	}
 	/* Pass a change at `path` to the watch's owner, by way of the thread or not; true: wake the thread. */
-	[[nodiscard]] bool deliver_locked(Watch &watch, std::string_view path, Array<char> &copy);
-	/* Register what is missing, and again later what was refused. */
+	[[nodiscard]] bool deliver_locked(Watch &watch, std::string_view path, Array<char> &copy) XPV_REQUIRES(lock_);
+	/* register_work_: register what is missing, and again later what was refused. */
 	void register_again();
 	[[nodiscard]] unsigned int register_missing();
 	[[nodiscard]] unsigned int next_delay();
@@ -118,19 +121,19 @@ private:
 	void take_answer(std::uint32_t token, Status answer);
 
 	Client &client_;
-	Mutex register_mutex_;
-	Spinlock lock_;
-	List<Watch, WatchTableLink> table_;
-	List<Watch, WatchPendingLink> pending_;
-	Watch *running_ = nullptr;
-	std::uint32_t next_token_;
-	unsigned int count_ = 0;
-	std::uint32_t connection_ = 1; /* lock_: counts the times that the store forgot all */
-	unsigned int again_ms_ = 0; /* lock_: the delay of the last attempt since then */
-	xpv_work register_work_;
+	Mutex register_mutex_{ "xpv store watch registration"_lock };
+	Spinlock lock_{ "xpv store watches"_lock };
+	List<Watch, WatchTableLink> table_ XPV_GUARDED_BY(lock_);
+	List<Watch, WatchPendingLink> pending_ XPV_GUARDED_BY(lock_);
+	Watch *running_ XPV_GUARDED_BY(lock_) = nullptr;
+	std::uint32_t next_token_; /* atomic */
+	unsigned int count_ XPV_GUARDED_BY(lock_) = 0;
+	std::uint32_t connection_ XPV_GUARDED_BY(lock_) = 1; /* counts the times that xenstored forgot all */
+	unsigned int again_ms_ XPV_GUARDED_BY(lock_) = 0; /* the delay of the last attempt since then */
 	bool stopping_ = false;
-	xpv_wait_queue wait_queue_; /* the thread waits for work, and remove() for the thread */
-	xpv_thread *thread_ = nullptr;
+	WaitQueue wait_queue_{ "xpv store watch thread"_lock }; /* the thread waits for work, and remove() for the thread */
+	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY, "xpv store watch registration"_lock };
+	Thread<&WatchTable::run> thread_{ *this };
 };
 
 } // namespace xpv

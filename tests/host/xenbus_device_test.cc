@@ -350,7 +350,7 @@ protected:
 	void suspend()
 	{
 		ASSERT_EQ(xpv_bus_hold(), 0);
-		ASSERT_TRUE(store.client.pause().ok());
+		ASSERT_TRUE(store.client.pause(xpv::Deadline::after(20000)).ok());
 	}
 	void cancel()
 	{

@@ -430,7 +430,7 @@ TEST_F(Users, TransactionsOfAFormerStore)
 	OpenNode node;
 	std::uint32_t first = node.begin(), second = node.begin();
 	xpv::Store &store = harness->store;
-	ASSERT_TRUE(store.client.pause().ok());
+	ASSERT_TRUE(store.client.pause(xpv::Deadline::after(20000)).ok());
 	served.become_new();
 	served.go_on();
 	ASSERT_TRUE(store.client.restart(&served.page).ok());

@@ -190,14 +190,14 @@ const char *xpv_xenbus_test_client_restored(void)
 	auto watch = peer.table.add("node", Peer::called, reinterpret_cast<xpv_store_watch_context *>(&peer));
 	CHECK(watch.ok());
 	CHECK(peer.calls_become(1));
-	CHECK(peer.client.pause().ok());
+	CHECK(peer.client.pause(xpv::Deadline::after(20000)).ok());
 	peer.page.req_prod = peer.page.req_cons = 0x1234;
 	peer.page.rsp_prod = peer.page.rsp_cons = 0xffffff00;
 	CHECK(peer.client.restart(&peer.page).ok());
 	CHECK(peer.calls_become(2));
 	CHECK(peer.reads("after"));
 	/* And a suspend that was none. */
-	CHECK(peer.client.pause().ok());
+	CHECK(peer.client.pause(xpv::Deadline::after(20000)).ok());
 	peer.client.unpause();
 	CHECK(peer.reads("again"));
 	CHECK(read_once(peer.calls) == 2);
