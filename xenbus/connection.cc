@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The store's page and port in this domain, and what runs over them from load to unload. */
-#include "hypervisor/hypercall.hh"
+#include "evtchn/toolstack_channel.hh"
 
 #include <xen/hvm/params.h>
 
-#include "evtchn/evtchn.h"
-#include "hypervisor/window.h"
 #include "lib/log.hh"
 #include "xenbus/store.hh"
 #include "xenbus/store_owned.h"
@@ -24,16 +22,13 @@ struct Connection : Doorbell::Context {
 	/* In a restored domain. */
 	[[nodiscard]] Status reopen();
 
-	std::uint64_t frame = 0; /* in the window */
-	xpv_window *window = nullptr;
-	xpv_event_channel *channel = nullptr;
 	Store store;
+	ToolstackChannel channel{ { HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN }, "xenstore ring" };
 
 private:
-	[[nodiscard]] Status find_again();
 	[[nodiscard]] xenstore_domain_interface *page() const
 	{
-		return static_cast<xenstore_domain_interface *>(xpv_window_address(window));
+		return static_cast<xenstore_domain_interface *>(channel.page());
 	}
 };
 
@@ -56,74 +51,41 @@ void reset_watches()
 
 void ring(Doorbell::Context *context)
 {
-	/* Fails only when Xen knows no such port any more; then the request's deadline tells. */
-	if (xpv_event_channel *channel = read_once(static_cast<Connection *>(context)->channel))
-		ignore(status(xpv_event_channel_notify(channel)));
+	/* Fails only if Xen knows no such port any more; then the request's deadline passes. */
+	ignore(static_cast<Connection *>(context)->channel.notify());
 }
 
 void on_event(xpv_event_context *context)
 {
 	auto *connection = reinterpret_cast<Connection *>(context);
-	xpv_event_channel *channel = read_once(connection->channel);
+	xpv_event_channel *channel = connection->channel.channel();
 	if (!connection->store.client.on_event() && channel)
 		xpv_event_channel_spurious(channel);
 }
 
-struct Place {
-	std::uint64_t frame;
-	Port port;
-};
-
-/* As Xen tells it now. */
-Result<Place> find_store()
-{
-	std::uint64_t frame = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_PFN));
-	std::uint64_t port = XPV_TRY(hvm_get_param(HVM_PARAM_STORE_EVTCHN));
-	if (frame == 0 || frame == ~std::uint64_t{ 0 } || port == 0 || port > UINT32_MAX) {
-		XPV_ERR("this domain has no connection to the store");
-		return Error(XEN_ENODEV);
-	}
-	return Place{ frame, Port{ static_cast<std::uint32_t>(port) } };
-}
-
 Status Connection::open(unsigned int timeout_ms)
 {
-	Place place = XPV_TRY(find_store());
-	frame = place.frame;
-	window = xpv_window_create(1, "xenstore ring");
-	if (!window)
-		return Error(XEN_ENOMEM);
-	XPV_TRY(status(xpv_window_map(window, 0, Pfn{ frame }, XPV_WINDOW_READ_WRITE)));
 	/* Events that come before the client is started find it not running. */
 	const xpv_event_channel_args args = { .name = "xenstore",
 					      .flags = XPV_EVENT_THREADED,
 					      .handler = on_event,
 					      .context = reinterpret_cast<xpv_event_context *>(this) };
-	XPV_TRY(status(xpv_event_channel_adopt(place.port, &args, &channel)));
+	Status found = channel.open(args);
+	if (!found.ok()) {
+		XPV_ERR("cannot open this domain's xenstore ring (error %d)", found.error().number());
+		return found;
+	}
 	store.client.set_timeout(timeout_ms);
 	XPV_TRY(store.watches.start());
-	return store.client.start(page(), Doorbell{ ring, this },
-				  store.watches.sink());
+	return store.client.start(page(), Doorbell{ ring, this }, store.watches.sink());
 }
 
-/* The page is where it was, unless the toolstack is a strange one; the port is another. */
-Status Connection::find_again()
-{
-	Place place = XPV_TRY(find_store());
-	if (place.frame != frame) {
-		XPV_TRY(status(xpv_window_unmap(window, 0)));
-		XPV_TRY(status(xpv_window_map(window, 0, Pfn{ place.frame }, XPV_WINDOW_READ_WRITE)));
-		frame = place.frame;
-	}
-	return status(xpv_event_channel_rebind_adopted(channel, place.port));
-}
-
-/* The client is paused: nobody rings, nor looks at the page. */
+/* The client is paused: it neither notifies nor uses the page. */
 Status Connection::reopen()
 {
-	Status found = find_again();
+	Status found = channel.find_again();
 	if (!found.ok()) {
-		XPV_ERR("no store after the restore (error %d)", found.error().number());
+		XPV_ERR("no xenstore after the restore (error %d)", found.error().number());
 		store.client.close();
 		return found;
 	}
@@ -133,9 +95,8 @@ Status Connection::reopen()
 Connection::~Connection()
 {
 	store.client.stop();
-	xpv_event_channel_close(channel);
+	channel.close();
 	store.watches.stop();
-	xpv_window_destroy(window);
 }
 
 } // namespace
