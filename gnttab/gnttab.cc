@@ -31,8 +31,7 @@ int xpv_gnttab_load()
 void xpv_gnttab_unload()
 {
 	xpv_suspend_part_unregister(&xpv_gnttab_suspend_part);
-	Owned<Table> freed_here(the_table);
-	the_table = nullptr;
+	destroy(std::exchange(the_table, nullptr));
 }
 
 int xpv_grant_page(xpv_domid remote, xpv_pfn frame, xpv_grant_access access, xpv_allocation how,
@@ -149,36 +148,6 @@ int xpv_grant_wait(xpv_grant_waiter *waiter, unsigned int references)
 void xpv_grant_wait_cancel(xpv_grant_waiter *waiter)
 {
 	the_table->waiters().cancel(*waiter);
-}
-
-int xpv_grant_pool_create(const char *name, unsigned int capacity, xpv_grant_pool **pool)
-{
-	auto made = xpv_grant_pool::make(*the_table, name, capacity);
-	if (!made.ok())
-		return made.code();
-	*pool = made.value().release();
-	return 0;
-}
-
-void xpv_grant_pool_destroy(xpv_grant_pool *pool)
-{
-	Owned<xpv_grant_pool> freed_here(pool);
-}
-
-unsigned int xpv_grant_pool_available(const xpv_grant_pool *pool)
-{
-	return pool->available();
-}
-
-int xpv_grant_pool_issue(xpv_grant_pool *pool, xpv_domid remote, xpv_grant_access access, const xpv_pfn *frames,
-			 unsigned int count, xpv_gref *references)
-{
-	return pool->issue(remote, access, frames, count, references).code();
-}
-
-unsigned int xpv_grant_pool_revoke(xpv_grant_pool *pool, xpv_gref *references, unsigned int count)
-{
-	return pool->revoke(references, count);
 }
 
 void xpv_grant_get_counts(xpv_grant_counts *counts)

@@ -57,6 +57,31 @@ Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Pfn *f
 	});
 }
 
+bool xpv_grant_pool::issue_one(Domid remote, xpv_grant_access access, Pfn frame, Gref &reference)
+{
+	if (available_ == 0) [[unlikely]]
+		return false;
+	return table_.entries().visit([&](auto entries) {
+		if (!entries.grantable(gfn_of(frame))) [[unlikely]]
+			return false;
+		Gref taken = free_[--available_];
+		reference = taken;
+		entries.permit(taken, remote, gfn_of(frame), access);
+		return true;
+	});
+}
+
+bool xpv_grant_pool::revoke_one(Gref reference)
+{
+	if (!table_.has(reference)) [[unlikely]]
+		return false;
+	Revocation revocation = table_.entries().visit([&](auto entries) { return entries.revoke(reference); });
+	if (revocation != Revocation::Done) [[unlikely]]
+		return false;
+	free_[available_++] = reference;
+	return true;
+}
+
 unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 {
 	unsigned int still_mapped = 0;
@@ -91,4 +116,36 @@ void xpv_grant_pool::shrink(unsigned int count)
 {
 	owned_ -= count;
 	table_.pooled(-static_cast<int>(count));
+}
+
+/* ---- The contract, here so that a single reference costs one call and no loop ---- */
+
+int xpv_grant_pool_create(const char *name, unsigned int capacity, xpv_grant_pool **pool)
+{
+	return hand_out(xpv_grant_pool::make(*the_table, name, capacity), pool);
+}
+
+void xpv_grant_pool_destroy(xpv_grant_pool *pool)
+{
+	destroy(pool);
+}
+
+unsigned int xpv_grant_pool_available(const xpv_grant_pool *pool)
+{
+	return pool->available();
+}
+
+int xpv_grant_pool_issue(xpv_grant_pool *pool, xpv_domid remote, xpv_grant_access access, const xpv_pfn *frames,
+			 unsigned int count, xpv_gref *references)
+{
+	if (count == 1 && pool->issue_one(remote, access, *frames, *references)) [[likely]]
+		return 0;
+	return pool->issue(remote, access, frames, count, references).code();
+}
+
+unsigned int xpv_grant_pool_revoke(xpv_grant_pool *pool, xpv_gref *references, unsigned int count)
+{
+	if (count == 1 && pool->revoke_one(*references)) [[likely]]
+		return 0;
+	return pool->revoke(references, count);
 }
