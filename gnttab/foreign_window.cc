@@ -84,11 +84,7 @@ xpv_grant_window::~xpv_grant_window()
 int xpv_grant_map_window(xpv_domid domain, const xpv_gref *references, unsigned int count, xpv_grant_access access,
 			 xpv_grant_window **window)
 {
-	auto made = xpv_grant_window::make(domain, references, count, access);
-	if (!made.ok())
-		return made.code();
-	*window = made.value().release();
-	return 0;
+	return hand_out(xpv_grant_window::make(domain, references, count, access), window);
 }
 
 void *xpv_grant_window_address(const xpv_grant_window *window)
@@ -98,5 +94,5 @@ void *xpv_grant_window_address(const xpv_grant_window *window)
 
 void xpv_grant_unmap_window(xpv_grant_window *window)
 {
-	Owned<xpv_grant_window> freed_here(window);
+	destroy(window);
 }

@@ -5,6 +5,7 @@
 #include "hypervisor/hypervisor_owned.h"
 #include "lib/guard.hh"
 #include "lib/log.hh"
+#include "lib/memory.hh"
 
 namespace xpv {
 
@@ -87,11 +88,11 @@ bool TableFrames::take_out(unsigned int place)
 
 Entries TableFrames::first_entries() const
 {
-	auto *first = static_cast<char *>(xpv_window_address(window_));
+	void *first = xpv_window_address(window_);
 	if (version_ == 1)
-		return Entries(reinterpret_cast<grant_entry_v1 *>(first));
-	return Entries(reinterpret_cast<grant_entry_v2 *>(first),
-		       reinterpret_cast<const grant_status_t *>(first + first_status() * 4096ul));
+		return Entries(static_cast<grant_entry_v1 *>(first));
+	const void *status = static_cast<char *>(first) + first_status() * page_size;
+	return Entries(static_cast<grant_entry_v2 *>(first), static_cast<const grant_status_t *>(status));
 }
 
 Status TableFrames::add()

@@ -7,26 +7,6 @@
 
 namespace xpv {
 
-namespace {
-
-constinit xpv_lock_class lock_class = {};
-constinit xpv_lock_class work_class = {};
-
-} // namespace
-
-void Parking::init()
-{
-	lock_.init("xpv_gnttab_parking", lock_class);
-	xpv_work_init(&work_, run, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_parking", &work_class);
-	ready_ = true;
-}
-
-void Parking::stop()
-{
-	if (ready_)
-		xpv_work_cancel(&work_);
-}
-
 void Parking::park(const Gref *references, unsigned int count, ParkedPages pages)
 {
 	if (count == 0)
@@ -98,7 +78,7 @@ void Parking::retry_by_locked(uint64_t due_ms)
 		return;
 	next_retry_ms_ = due_ms;
 	uint64_t now = xpv_now_ms();
-	xpv_work_reschedule(&work_, due_ms > now ? static_cast<unsigned int>(due_ms - now) : 0);
+	work_.reschedule(due_ms > now ? static_cast<unsigned int>(due_ms - now) : 0);
 }
 
 void Parking::retry_soon()
@@ -107,11 +87,6 @@ void Parking::retry_soon()
 	for (Set &set : sets_)
 		set.due_ms = 0;
 	retry_by_locked(0);
-}
-
-void Parking::run(xpv_work_context *context)
-{
-	reinterpret_cast<Parking *>(context)->retry_all();
 }
 
 void Parking::retry_all()
@@ -137,7 +112,7 @@ void Parking::retry_all()
 		set.unlink();
 		if (set.pages.pages)
 			xpv_pages_free(set.pages.pages, set.pages.order);
-		Owned<Set> freed_here(&set);
+		destroy(&set);
 	}
 
 	bool release_module = false;

@@ -10,6 +10,7 @@
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
 #include "lib/shim.h"
+#include "lib/work.hh"
 
 namespace xpv {
 
@@ -28,9 +29,8 @@ public:
 	Parking(const Parking &) = delete;
 	Parking &operator=(const Parking &) = delete;
 
-	void init();
 	/* Only when nothing is parked. Sleeping context. */
-	void stop();
+	void stop() { work_.cancel(); }
 
 	/*
 	 * Without memory for it, references and pages are lost, and counted so.
@@ -63,21 +63,20 @@ private:
 
 	static constexpr uint64_t none = ~uint64_t{ 0 };
 
-	static void run(xpv_work_context *context);
-	void retry_by_locked(uint64_t due_ms);
+	void retry_by_locked(uint64_t due_ms) XPV_REQUIRES(lock_);
 	void retry_all();
 	void retry(Set &set);
 
 	Table &table_;
-	xpv_work work_;
-	bool ready_ = false;
 
-	Spinlock lock_; /* sets_, next_retry_ms_, holds_module_ */
-	List<Set> sets_;
-	uint64_t next_retry_ms_ = none; /* when the work runs next */
+	Spinlock lock_{ "xpv_gnttab_parking"_lock };
+	List<Set> sets_ XPV_GUARDED_BY(lock_);
+	uint64_t next_retry_ms_ XPV_GUARDED_BY(lock_) = none; /* when the work runs next */
 	/* Somebody's memory depends on us: the module stays loaded. */
-	bool holds_module_ = false;
+	bool holds_module_ XPV_GUARDED_BY(lock_) = false;
 	unsigned int count_ = 0;
+	/* A disk that reconnects may wait for what is parked. */
+	Work<&Parking::retry_all> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_parking_work"_lock };
 };
 
 } // namespace xpv

@@ -22,8 +22,8 @@ void Table::settle()
 		MutexGuard guard(grow_mutex_);
 		suspending_ = false;
 	}
-	xpv_wake_up_all(&settled_);
-	xpv_work_schedule(&grow_work_, 0);
+	settled_.wake_all();
+	grow_work_.schedule();
 	waiters_.look_again();
 	parking_.retry_soon();
 }
@@ -31,10 +31,7 @@ void Table::settle()
 void Table::wait_until_settled()
 {
 	constexpr unsigned int slice_ms = 1000;
-	auto is_settled = [](xpv_wait_context *table) {
-		return !read_once(reinterpret_cast<Table *>(table)->suspending_);
-	};
-	while (!xpv_wait_event(&settled_, is_settled, reinterpret_cast<xpv_wait_context *>(this), slice_ms)) {
+	while (!settled_.wait_ms(slice_ms, [this] { return !read_once(suspending_); })) {
 	}
 }
 

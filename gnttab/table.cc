@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gnttab/table.hh"
 
+#include <bit>
+
 #include "gnttab/foreign.hh"
 #include "gnttab/pool.hh"
 #include "lib/log.hh"
 
 namespace xpv {
-
-namespace {
-
-constinit xpv_lock_class settled_class = {};
-constinit xpv_lock_class grow_mutex_class = {};
-constinit xpv_lock_class list_lock_class = {};
-constinit xpv_lock_class grow_work_class = {};
-constinit xpv_lock_class pools_lock_class = {};
-
-} // namespace
 
 constinit Table *the_table = nullptr;
 
@@ -38,26 +30,15 @@ Result<Owned<Table>> Table::make()
 
 Status Table::init()
 {
-	grow_mutex_.init("xpv_gnttab_grow", grow_mutex_class);
-	list_lock_.init("xpv_gnttab_list", list_lock_class);
-	pools_lock_.init("xpv_gnttab_pools", pools_lock_class);
-	parking_.init();
-	waiters_.init();
-	xpv_wait_queue_init(&settled_, "xpv_gnttab_settled", &settled_class);
-
 	cpus_ = xpv_cpu_limit();
 	magazine_memory_ = xpv_alloc_large(cpus_ * sizeof(Magazine) + alignof(Magazine));
 	if (!magazine_memory_)
 		return Error(XEN_ENOMEM);
-	auto address = reinterpret_cast<uintptr_t>(magazine_memory_);
-	address = (address + alignof(Magazine) - 1) & ~(alignof(Magazine) - 1);
-	magazines_ = reinterpret_cast<Magazine *>(address);
+	auto address = std::bit_cast<uintptr_t>(magazine_memory_);
+	magazines_ = std::bit_cast<Magazine *>((address + alignof(Magazine) - 1) & ~(alignof(Magazine) - 1));
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
 		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);
 
-	xpv_work_init(&grow_work_, grow_ahead, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_grow_work",
-		      &grow_work_class);
-	grow_work_ready_ = true;
 	return {};
 }
 
@@ -71,7 +52,6 @@ Status Table::start()
 	}
 }
 
-/* With grow_mutex_ held. */
 Status Table::start_growing()
 {
 	XPV_TRY(frames_.init());
@@ -83,8 +63,7 @@ Status Table::start_growing()
 Table::~Table()
 {
 	waiters_.stop();
-	if (grow_work_ready_)
-		xpv_work_cancel(&grow_work_);
+	grow_work_.cancel();
 	parking_.stop();
 	clean();
 	xpv_free(magazine_memory_);
@@ -121,7 +100,6 @@ void Table::push_locked(uint32_t reference)
 	free_++;
 }
 
-/* With grow_mutex_ held. */
 Status Table::grow()
 {
 	if (suspending_)
@@ -139,7 +117,7 @@ Status Table::grow()
 		begin = GNTTAB_NR_RESERVED_ENTRIES;
 	unsigned int in_use = 0;
 	{
-		SpinGuard guard(list_lock_);
+		RawSpinGuard guard(list_lock_);
 		/* Downwards, so that the lowest is taken first. */
 		for (uint32_t reference = end; reference-- > begin;) {
 			if (entries().idle(reference))
@@ -157,14 +135,13 @@ Status Table::grow()
 	return {};
 }
 
-void Table::grow_ahead(xpv_work_context *context)
+void Table::grow_ahead()
 {
-	auto *table = reinterpret_cast<Table *>(context);
-	unsigned int wanted = exchange(table->wanted_, 0u);
-	table->grow_for(wanted < low_mark ? low_mark : wanted);
+	unsigned int wanted = exchange(wanted_, 0u);
+	grow_for(wanted < low_mark ? low_mark : wanted);
 }
 
-/* ENOSPC at Xen's maximum. With grow_mutex_ held. */
+/* ENOSPC at Xen's maximum. */
 Status Table::grow_to(unsigned int wanted)
 {
 	while (read_once(free_) < wanted) {
@@ -184,7 +161,7 @@ void Table::grow_for(unsigned int wanted)
 void Table::grow_ahead_if_low(unsigned int free)
 {
 	if (free < low_mark && read_once(entry_count_) < most_entries())
-		xpv_work_schedule(&grow_work_, 0);
+		grow_work_.schedule();
 }
 
 /* ---- References in passing ---- */
@@ -206,7 +183,7 @@ Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation h
 /* What the magazine has, the rest from the list, and the magazine filled for next time. With irqs off. */
 Status Table::take_from_list(Magazine &mine, Gref *references, unsigned int count)
 {
-	SpinGuard guard(list_lock_);
+	RawSpinGuard guard(list_lock_);
 	if (count > free_ + mine.count)
 		return Error(XEN_ENOSPC);
 	unsigned int taken = 0;
@@ -229,7 +206,7 @@ void Table::refused(unsigned int count)
 	}
 	if (count > read_once(wanted_))
 		write_once(wanted_, count); /* of two at once one may be forgotten: it asks again */
-	xpv_work_schedule(&grow_work_, 0);
+	grow_work_.schedule();
 }
 
 void Table::give_back_slowly(Gref reference)
@@ -241,7 +218,7 @@ void Table::give_back_slowly(Gref reference)
 	}
 	Magazine &mine = magazine();
 	if (mine.count == Magazine::capacity) {
-		SpinGuard guard(list_lock_);
+		RawSpinGuard guard(list_lock_);
 		for (unsigned int i = 0; i < Magazine::batch; i++)
 			push_locked(mine.references[--mine.count]);
 	}
@@ -258,24 +235,28 @@ Status Table::wait(xpv_grant_waiter &waiter, unsigned int wanted)
 	return waiters_.add(waiter, wanted);
 }
 
-void Table::empty_magazine(xpv_gnttab_cpu_context *context)
+void Table::empty_magazine()
 {
-	auto *table = reinterpret_cast<Table *>(context);
 	IrqsOffGuard irqs_off;
-	Magazine &mine = table->magazine();
-	SpinGuard guard(table->list_lock_);
+	Magazine &mine = magazine();
+	RawSpinGuard guard(list_lock_);
 	while (mine.count != 0)
-		table->push_locked(mine.references[--mine.count]);
+		push_locked(mine.references[--mine.count]);
 }
 
 void Table::empty_magazines()
 {
-	xpv_gnttab_on_each_cpu(empty_magazine, reinterpret_cast<xpv_gnttab_cpu_context *>(this));
+	struct Call : xpv_gnttab_cpu_context {
+		Table *table;
+	} call;
+	call.table = this;
+	xpv_gnttab_on_each_cpu(
+		[](xpv_gnttab_cpu_context *context) { static_cast<Call *>(context)->table->empty_magazine(); }, &call);
 }
 
 unsigned int Table::shared_free()
 {
-	SpinGuard guard(list_lock_);
+	RawSpinGuard guard(list_lock_);
 	return free_;
 }
 
@@ -291,7 +272,6 @@ Status Table::take_many(Gref *references, unsigned int count)
 	}
 }
 
-/* With grow_mutex_ held. */
 Status Table::take_many_growing(Gref *references, unsigned int count)
 {
 	/* Others may take what was just made: what ends this is the table's maximum. */
@@ -312,7 +292,7 @@ Status Table::take_many_growing(Gref *references, unsigned int count)
 
 bool Table::take_from_shared(Gref *references, unsigned int count)
 {
-	SpinGuard guard(list_lock_);
+	RawSpinGuard guard(list_lock_);
 	if (free_ < count)
 		return false;
 	for (unsigned int i = 0; i < count; i++)
@@ -325,7 +305,7 @@ void Table::give_back_many(const Gref *references, unsigned int count)
 {
 	unsigned int free;
 	{
-		SpinGuard guard(list_lock_);
+		RawSpinGuard guard(list_lock_);
 		for (unsigned int i = 0; i < count; i++)
 			push_locked(references[i].value);
 		free = free_;

@@ -21,8 +21,13 @@
 #include "lib/list.hh"
 #include "lib/memory.hh"
 #include "lib/this_cpu.hh"
+#include "lib/wait.hh"
+#include "lib/work.hh"
 
 struct xpv_grant_pool;
+
+/* What a function on each CPU is given; each call derives its own from it. */
+struct xpv_gnttab_cpu_context {};
 
 /*
  * A CPU's own free references, two cache lines. Touched by that CPU alone,
@@ -72,8 +77,8 @@ public:
 	 * between them. The others on the only CPU that runs, with no lock.
 	 */
 	void prepare();
-	void remember_free();
-	[[nodiscard]] Status restore();
+	void remember_free() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	[[nodiscard]] Status restore() XPV_NO_THREAD_SAFETY_ANALYSIS;
 	void settle();
 
 	/* `count` free references, or none and an error: ENOSPC, as xpv_grant_page() says. Context as `how` says, never NMI. */
@@ -149,20 +154,20 @@ private:
 	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count, xpv_allocation how);
 	void give_back_slowly(Gref reference);
 	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
-	[[nodiscard]] Status start_growing();
-	[[nodiscard]] Status grow();
-	[[nodiscard]] Status grow_to(unsigned int wanted);
+	[[nodiscard]] Status start_growing() XPV_REQUIRES(grow_mutex_);
+	[[nodiscard]] Status grow() XPV_REQUIRES(grow_mutex_);
+	[[nodiscard]] Status grow_to(unsigned int wanted) XPV_REQUIRES(grow_mutex_);
 	void wait_until_settled();
 	[[nodiscard]] bool was_free(uint32_t reference) const { return test_bit(reference, free_bits_.data()); }
-	static void grow_ahead(xpv_work_context *context);
+	void grow_ahead();
 	void grow_ahead_if_low(unsigned int free);
 	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);
-	[[nodiscard]] Status take_many_growing(Gref *references, unsigned int count);
+	[[nodiscard]] Status take_many_growing(Gref *references, unsigned int count) XPV_REQUIRES(grow_mutex_);
 	[[nodiscard]] bool take_from_shared(Gref *references, unsigned int count);
 	void refused(unsigned int count);
-	static void empty_magazine(xpv_gnttab_cpu_context *context);
-	[[nodiscard]] uint32_t pop_locked();
-	void push_locked(uint32_t reference);
+	void empty_magazine();
+	[[nodiscard]] uint32_t pop_locked() XPV_REQUIRES(list_lock_);
+	void push_locked(uint32_t reference) XPV_REQUIRES(list_lock_);
 	void clean();
 
 	TableFrames frames_;
@@ -170,28 +175,32 @@ private:
 	uint32_t entry_count_ = 0;
 	uint32_t lost_end_ = 0; /* the most that entry_count_ ever was, once it became less */
 	Array<unsigned long> free_bits_; /* on the shared list when the domain was suspended; a bit for each reference */
-	bool suspending_ = false; /* grow_mutex_ */
-	xpv_wait_queue settled_;
+	bool suspending_ = false; /* written with grow_mutex_ held */
+	WaitQueue settled_{ "xpv_gnttab_settled"_lock };
 	unsigned int cpus_ = 0;
 	Magazine *magazines_ = nullptr;
 	void *magazine_memory_ = nullptr;
 
-	Mutex grow_mutex_; /* taken before list_lock_ */
-	xpv_work grow_work_;
-	bool grow_work_ready_ = false;
+	Mutex grow_mutex_{ "xpv_gnttab_grow"_lock }; /* taken before list_lock_ */
 	unsigned int wanted_ = 0; /* the most that somebody asked for and did not get, since the table grew */
 
-	Spinlock list_lock_; /* first_free_ and free_ and the links; innermost */
-	uint32_t first_free_ = end_of_list;
-	uint32_t free_ = 0;
+	/*
+	 * Innermost; also for the links in the entries. Raw, as it is taken with
+	 * irqs off for the sake of the magazines.
+	 */
+	RawSpinlock list_lock_{ "xpv_gnttab_list"_lock };
+	uint32_t first_free_ XPV_GUARDED_BY(list_lock_) = end_of_list;
+	uint32_t free_ = 0; /* written with list_lock_ held */
 
-	Spinlock pools_lock_;
-	List<xpv_grant_pool> pools_;
+	Spinlock pools_lock_{ "xpv_gnttab_pools"_lock };
+	List<xpv_grant_pool> pools_ XPV_GUARDED_BY(pools_lock_);
 
 	int pooled_ = 0;
 	int lost_ = 0;
 	Parking parking_{ *this };
 	Waiters waiters_{ *this };
+	/* A disk that reconnects waits for references. */
+	Work<&Table::grow_ahead> grow_work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_grow_work"_lock };
 };
 
 /* The one table there is; null before load and after unload. */

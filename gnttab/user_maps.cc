@@ -16,11 +16,7 @@
 #include "lib/list.hh"
 #include "lib/memory.hh"
 
-namespace {
-
-constinit xpv_lock_class user_class;
-
-} // namespace
+using namespace xpv;
 
 struct xpv_user_map : xpv::ListLink<> {
 	xpv_user_maps *user = nullptr;
@@ -41,7 +37,7 @@ struct xpv_user_map : xpv::ListLink<> {
 
 struct xpv_user_maps {
 public:
-	xpv_user_maps() { mutex_.init("xpv user maps", user_class); }
+	xpv_user_maps() = default;
 	/* There are no views any more. */
 	~xpv_user_maps()
 	{
@@ -61,15 +57,14 @@ public:
 	void release(xpv_user_map &map);
 
 private:
-	[[nodiscard]] xpv_user_map *find(uint64_t index, unsigned int count);
-	static void drop_if_unused(xpv_user_map &map);
+	[[nodiscard]] xpv_user_map *find(uint64_t index, unsigned int count) XPV_REQUIRES(mutex_);
+	void drop_if_unused(xpv_user_map &map) XPV_REQUIRES(mutex_);
 
-	xpv::Mutex mutex_;
-	xpv::List<xpv_user_map> maps_;
-	uint64_t next_index_ = 0; /* never used anew: what an old number says is never another map's */
+	xpv::Mutex mutex_{ "xpv_gnttab_user_maps"_lock };
+	xpv::List<xpv_user_map> maps_ XPV_GUARDED_BY(mutex_);
+	/* Never reused: a stale index cannot name another map. */
+	uint64_t next_index_ XPV_GUARDED_BY(mutex_) = 0;
 };
-
-using namespace xpv;
 
 Status xpv_user_map::map()
 {
@@ -138,9 +133,9 @@ void xpv_user_maps::drop_if_unused(xpv_user_map &map)
 	if (map.listed || map.views != 0)
 		return;
 	map.unlink();
-	Owned<xpv_user_map> last(&map);
 	/* One that was never mapped, or was given its notice after that. */
 	map.notice.send();
+	destroy(&map);
 }
 
 Result<uint64_t> xpv_user_maps::add(const xpv_foreign_reference *references, unsigned int count)
@@ -237,24 +232,18 @@ void xpv_user_maps::release(xpv_user_map &map)
 
 int xpv_user_maps_open(struct xpv_user_maps **user)
 {
-	auto made = make<xpv_user_maps>(XPV_MAY_SLEEP);
-	if (made.ok())
-		*user = made.value().release();
-	return made.code();
+	return hand_out(make<xpv_user_maps>(XPV_MAY_SLEEP), user);
 }
 
 void xpv_user_maps_close(struct xpv_user_maps *user)
 {
-	Owned<xpv_user_maps> last(user);
+	destroy(user);
 }
 
 int xpv_user_maps_add(struct xpv_user_maps *user, const struct xpv_foreign_reference *references, unsigned int count,
 		      uint64_t *index)
 {
-	auto added = user->add(references, count);
-	if (added.ok())
-		*index = added.value();
-	return added.code();
+	return hand_out(user->add(references, count), index);
 }
 
 int xpv_user_maps_remove(struct xpv_user_maps *user, uint64_t index, unsigned int count)

@@ -15,7 +15,6 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class user_class;
 constinit unsigned int allocated; /* in all files */
 
 struct UserPage : ListLink<> {
@@ -49,6 +48,8 @@ bool take_allowance(unsigned int count, unsigned int limit)
 
 } // namespace xpv
 
+using namespace xpv;
+
 struct xpv_page_view {
 	xpv_user_pages *user;
 	unsigned int holders;
@@ -57,7 +58,7 @@ struct xpv_page_view {
 
 struct xpv_user_pages {
 public:
-	xpv_user_pages() { mutex_.init("xpv user pages", xpv::user_class); }
+	xpv_user_pages() = default;
 	/* There are no views any more. */
 	~xpv_user_pages()
 	{
@@ -78,22 +79,20 @@ public:
 
 private:
 	/* Those that the file has, with consecutive indexes from `index` on. */
-	[[nodiscard]] bool find(uint64_t index, unsigned int count, xpv::UserPage **found);
-	void drop_if_unused(xpv::UserPage &page);
+	[[nodiscard]] bool find(uint64_t index, unsigned int count, xpv::UserPage **found) XPV_REQUIRES(mutex_);
+	void drop_if_unused(xpv::UserPage &page) XPV_REQUIRES(mutex_);
 
-	xpv::Mutex mutex_;
-	xpv::List<xpv::UserPage> pages_; /* by index */
-	uint64_t next_index_ = 0;
+	xpv::Mutex mutex_{ "xpv_gnttab_user_pages"_lock };
+	xpv::List<xpv::UserPage> pages_ XPV_GUARDED_BY(mutex_); /* by index */
+	uint64_t next_index_ XPV_GUARDED_BY(mutex_) = 0;
 };
-
-using namespace xpv;
 
 void xpv_user_pages::drop_if_unused(UserPage &page)
 {
 	if (page.listed || page.views != 0)
 		return;
 	page.unlink();
-	Owned<UserPage> last(&page);
+	destroy(&page);
 	fetch_add(allocated, -1u);
 }
 
@@ -117,7 +116,7 @@ Status xpv_user_pages::allocate(const xpv_user_pages_request &request, uint64_t 
 	unsigned int count = 0;
 	OnExit undo([&] {
 		while (UserPage *page = made.pop_front())
-			Owned<UserPage> last(page);
+			destroy(page);
 		fetch_add(allocated, -request.count);
 	});
 	for (; count < request.count; count++) {
@@ -195,20 +194,17 @@ void xpv_user_pages::release(xpv_page_view &view)
 		page->views--;
 		drop_if_unused(*page);
 	}
-	Owned<xpv_page_view> last(&view);
+	destroy(&view);
 }
 
 int xpv_user_pages_open(struct xpv_user_pages **user)
 {
-	auto made = make<xpv_user_pages>(XPV_MAY_SLEEP);
-	if (made.ok())
-		*user = made.value().release();
-	return made.code();
+	return hand_out(make<xpv_user_pages>(XPV_MAY_SLEEP), user);
 }
 
 void xpv_user_pages_close(struct xpv_user_pages *user)
 {
-	Owned<xpv_user_pages> last(user);
+	destroy(user);
 }
 
 int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request,
@@ -229,10 +225,7 @@ int xpv_user_pages_set_notice(struct xpv_user_pages *user, uint64_t offset, cons
 
 int xpv_page_view_make(struct xpv_user_pages *user, uint64_t index, unsigned int count, struct xpv_page_view **view)
 {
-	auto made = user->view(index, count);
-	if (made.ok())
-		*view = made.value();
-	return made.code();
+	return hand_out(user->view(index, count), view);
 }
 
 void *xpv_page_view_page(const struct xpv_page_view *view, unsigned int i)

@@ -5,28 +5,6 @@
 
 namespace xpv {
 
-namespace {
-
-constinit xpv_lock_class calling_class = {};
-constinit xpv_lock_class lock_class = {};
-constinit xpv_lock_class work_class = {};
-
-} // namespace
-
-void Waiters::init()
-{
-	calling_.init("xpv_gnttab_calling", calling_class);
-	lock_.init("xpv_gnttab_waiters", lock_class);
-	xpv_work_init(&work_, run, reinterpret_cast<xpv_work_context *>(this), "xpv_gnttab_waiters", &work_class);
-	ready_ = true;
-}
-
-void Waiters::stop()
-{
-	if (ready_)
-		xpv_work_cancel(&work_);
-}
-
 /* ---- The list, first come first called ---- */
 
 void Waiters::update_least_locked()
@@ -78,41 +56,36 @@ xpv_grant_waiter *Waiters::pop_satisfied_locked(unsigned int free)
 Status Waiters::add(xpv_grant_waiter &waiter, unsigned int wanted)
 {
 	{
-		SpinGuard guard(lock_);
+		RawSpinGuard guard(lock_);
 		if (waiter.waiting)
 			return Error(XEN_EBUSY);
 		waiter.wanted = wanted;
 		push_locked(waiter);
 		newcomers_ = true;
 	}
-	xpv_work_schedule(&work_, 0);
+	work_.schedule();
 	return {};
 }
 
 void Waiters::look_again()
 {
 	{
-		SpinGuard guard(lock_);
+		RawSpinGuard guard(lock_);
 		newcomers_ = first_ != nullptr;
 	}
-	xpv_work_schedule(&work_, 0);
+	work_.schedule();
 }
 
 void Waiters::cancel(xpv_grant_waiter &waiter)
 {
 	/* No function runs now; and one that ran may have made its waiter wait again. */
 	MutexGuard calling(calling_);
-	SpinGuard guard(lock_);
+	RawSpinGuard guard(lock_);
 	if (waiter.waiting)
 		unlink_locked(waiter);
 }
 
 /* ---- Calling ---- */
-
-void Waiters::run(xpv_work_context *context)
-{
-	reinterpret_cast<Waiters *>(context)->call_satisfied();
-}
 
 void Waiters::call_satisfied()
 {
@@ -120,7 +93,7 @@ void Waiters::call_satisfied()
 	bool newcomers;
 	unsigned int most = 0, turns;
 	{
-		SpinGuard guard(lock_);
+		RawSpinGuard guard(lock_);
 		newcomers = newcomers_;
 		newcomers_ = false;
 		for (xpv_grant_waiter *waiter = first_; waiter; waiter = waiter->next)
@@ -136,7 +109,7 @@ void Waiters::call_satisfied()
 		unsigned int free = table_.shared_free();
 		xpv_grant_waiter *waiter;
 		{
-			SpinGuard guard(lock_);
+			RawSpinGuard guard(lock_);
 			waiter = pop_satisfied_locked(free);
 		}
 		if (!waiter)

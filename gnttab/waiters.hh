@@ -15,6 +15,7 @@
 #include "lib/ordering.hh"
 #include "lib/result.hh"
 #include "lib/shim.h"
+#include "lib/work.hh"
 
 namespace xpv {
 
@@ -26,9 +27,8 @@ public:
 	Waiters(const Waiters &) = delete;
 	Waiters &operator=(const Waiters &) = delete;
 
-	void init();
 	/* Only when nobody waits. Sleeping context. */
-	void stop();
+	void stop() { work_.cancel(); }
 
 	/* EBUSY when it waits already. Any context but NMI. */
 	[[nodiscard]] Status add(xpv_grant_waiter &waiter, unsigned int wanted);
@@ -44,27 +44,27 @@ public:
 	void free_now(unsigned int free)
 	{
 		if (any() && free >= read_once(least_))
-			xpv_work_schedule(&work_, 0);
+			work_.schedule();
 	}
 
 private:
-	static void run(xpv_work_context *context);
 	void call_satisfied();
-	void push_locked(xpv_grant_waiter &waiter);
-	void unlink_locked(xpv_grant_waiter &waiter);
-	[[nodiscard]] xpv_grant_waiter *pop_satisfied_locked(unsigned int free);
-	void update_least_locked();
+	void push_locked(xpv_grant_waiter &waiter) XPV_REQUIRES(lock_);
+	void unlink_locked(xpv_grant_waiter &waiter) XPV_REQUIRES(lock_);
+	[[nodiscard]] xpv_grant_waiter *pop_satisfied_locked(unsigned int free) XPV_REQUIRES(lock_);
+	void update_least_locked() XPV_REQUIRES(lock_);
 
 	Table &table_;
-	xpv_work work_;
-	bool ready_ = false;
 
-	Mutex calling_; /* while a function runs; taken before lock_ */
-	Spinlock lock_; /* all below, and the waiters' private parts */
-	xpv_grant_waiter *first_ = nullptr;
+	Mutex calling_{ "xpv_gnttab_calling"_lock }; /* while a function runs; taken before lock_ */
+	RawSpinlock lock_{ "xpv_gnttab_waiters"_lock }; /* also for the waiters' private parts */
+	xpv_grant_waiter *first_ XPV_GUARDED_BY(lock_) = nullptr;
+	bool newcomers_ XPV_GUARDED_BY(lock_) = false;
+	/* Written with lock_ held. */
 	unsigned int count_ = 0;
 	unsigned int least_ = 0; /* that any of them wants */
-	bool newcomers_ = false;
+	/* Data paths wait for references. */
+	Work<&Waiters::call_satisfied> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_waiters_work"_lock };
 };
 
 } // namespace xpv
