@@ -65,7 +65,8 @@ XPV_MUST_CHECK unsigned int xpv_grant_revoke_pages(struct xpv_gref *references, 
  * Take the right away and free the pages (xpv_pages_alloc(), 2^order) that
  * were granted with it; whatever the other end still maps is parked first.
  * `count` references, one for each page, in order: the pages are one
- * allocation and are freed together. Never fails. Any context but NMI.
+ * allocation and are freed together. Never fails. Atomic context (on
+ * PREEMPT_RT: not in hard irqs, nor under raw locks, as for all that frees).
  */
 void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int count, void *pages,
 			       unsigned int order);
@@ -73,10 +74,12 @@ void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int c
 /* ---- Waiting for references ---- */
 
 /*
- * Embedded by the caller; zeroed is ready. One call for each xpv_grant_wait(),
- * in a work item, when that many references were free for xpv_grant_page()
- * and xpv_grant_pages(). Nobody keeps them for the caller: who finds them gone
- * waits again. The function may do that, or free the waiter, and may sleep.
+ * For netfront, whose rings want references while the table may be full; no
+ * user yet. Embedded by the caller; zeroed is ready. One call for each
+ * xpv_grant_wait(), in a work item, when that many references were free for
+ * xpv_grant_page() and xpv_grant_pages(). References are not reserved for the
+ * waiter: if others took them first, it waits again. The function may do that,
+ * or free the waiter, and may sleep.
  */
 struct xpv_grant_waiter {
 	void (*function)(struct xpv_grant_waiter *waiter); /* the caller's to set */
@@ -87,7 +90,7 @@ struct xpv_grant_waiter {
 };
 
 /*
- * -ENOSPC: so many the table could never have. -EBUSY: the waiter waits
+ * -ENOSPC: more than the table can ever hold. -EBUSY: the waiter waits
  * already. While somebody waits, grants go through the table's shared list.
  * Any context but NMI.
  */
@@ -142,8 +145,8 @@ XPV_MUST_CHECK unsigned int xpv_grant_pool_revoke(struct xpv_grant_pool *pool, s
  * that nobody gets that memory however soon the caller lets go of it: the
  * frames must be ordinary pages, of no slab. Without memory to keep account of
  * them, references and pages are left out of use for good, which is counted
- * and logged. The caller has nothing more to do in either case. Any context
- * but NMI.
+ * and logged. The caller has nothing more to do in either case. Atomic
+ * context, as xpv_grant_revoke_and_free().
  */
 void xpv_grant_park(const struct xpv_gref *references, unsigned int count);
 
