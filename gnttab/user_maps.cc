@@ -189,11 +189,11 @@ namespace {
  * Xen would take the page away from where it is in this domain, to have it at
  * the target alone, and not bring it back: Linux would lose its memory.
  */
-bool names_own_domain(const xpv_user_map &map)
+bool may_name_own_domain(const xpv_user_map &map)
 {
 	Domid own;
 	if (xpv_own_domid(&own) != 0)
-		return false;
+		return true; /* not known to be another's */
 	for (const xpv_grant_map_op &its : map.maps)
 		if (its.domain == own)
 			return true;
@@ -207,7 +207,7 @@ Result<xpv_user_map *> xpv_user_maps::view(uint64_t index, unsigned int count, b
 	MutexGuard guard(mutex_);
 	xpv_user_map *map = find(index, count);
 	/* Xen counts each mapping of a grant, and two views of one would have to agree on when it goes. */
-	if (!map || map->views != 0 || names_own_domain(*map))
+	if (!map || map->views != 0 || may_name_own_domain(*map))
 		return Error(XEN_EINVAL);
 	map->writable = writable;
 	XPV_TRY(map->map());

@@ -33,8 +33,8 @@ XPV_MUST_CHECK enum xpv_hypervisor_owner xpv_hypervisor_ready(void);
 XPV_MUST_CHECK unsigned int xpv_hypervisor_version(void);
 
 /*
- * This domain's number as others know it, until the next migration. -ENOENT
- * where Xen does not say. Any context.
+ * This domain's number as others know it, until the next migration. -ENOENT or
+ * what Xen says where it cannot be found out. Any context.
  */
 XPV_MUST_CHECK int xpv_own_domid(struct xpv_domid *domid);
 

@@ -25,6 +25,7 @@ struct FakePort {
 	uint32_t vcpu;
 	uint32_t virq;
 	uint32_t priority;
+	domid_t remote; /* of an unbound one */
 	unsigned int sent;
 	void (*peer)(xpv_fake_peer_context *context);
 	xpv_fake_peer_context *peer_context;
@@ -57,6 +58,7 @@ struct Domain {
 constinit xpv_lock_class lock_class = {};
 constinit Domain domain = {};
 constinit bool refuses_fifo = false;
+constinit bool hides_domid = false;
 
 /* The first hypercall or test call, single-threaded, finds it not started. */
 void ensure_started()
@@ -226,8 +228,14 @@ long fifo_op(unsigned int command, unsigned long argument)
 long event_channel_op(unsigned int command, unsigned long argument)
 {
 	switch (command) {
-	case EVTCHNOP_alloc_unbound:
-		return open_port(EVTCHNSTAT_unbound, 0, 0, reinterpret_cast<::evtchn_alloc_unbound *>(argument)->port);
+	case EVTCHNOP_alloc_unbound: {
+		auto *unbound = reinterpret_cast<::evtchn_alloc_unbound *>(argument);
+		long opened = open_port(EVTCHNSTAT_unbound, 0, 0, unbound->port);
+		if (opened == 0)
+			domain.ports[unbound->port].remote =
+				unbound->remote_dom == DOMID_SELF ? XPV_FAKE_OWN_DOMID : unbound->remote_dom;
+		return opened;
+	}
 	case EVTCHNOP_bind_interdomain:
 		return open_port(EVTCHNSTAT_interdomain, 0, 0,
 				 reinterpret_cast<::evtchn_bind_interdomain *>(argument)->local_port);
@@ -274,6 +282,8 @@ long event_channel_op(unsigned int command, unsigned long argument)
 		status->vcpu = domain.ports[status->port].vcpu;
 		if (status->status == EVTCHNSTAT_virq)
 			status->u.virq = domain.ports[status->port].virq;
+		if (status->status == EVTCHNSTAT_unbound)
+			status->u.unbound.dom = domain.ports[status->port].remote;
 		return 0;
 	}
 	case EVTCHNOP_bind_vcpu: {
@@ -448,6 +458,8 @@ Result<XenPresence> detect_xen()
 
 Result<Domid> own_domid(const XenPresence &)
 {
+	if (hides_domid)
+		return Error(XEN_ENOENT);
 	return Domid{ XPV_FAKE_OWN_DOMID };
 }
 
@@ -553,6 +565,11 @@ void xpv_fake_restore(void)
 	xpv::domain.params[HVM_PARAM_STORE_EVTCHN] = 3;
 	xpv::domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
 	xpv::fake_grants_restore();
+}
+
+void xpv_fake_hide_domid(bool hide)
+{
+	xpv::hides_domid = hide;
 }
 
 void xpv_fake_refuse_fifo(bool refuse)

@@ -31,6 +31,8 @@ void xpv_fake_reset(void);
  * adds something new.
  */
 void xpv_fake_restore(void);
+/* Whether Xen's CPUID does not have the domain's number, as older ones'. */
+void xpv_fake_hide_domid(bool hide);
 /* Whether Xen has no FIFO event channels. */
 void xpv_fake_refuse_fifo(bool refuse);
 

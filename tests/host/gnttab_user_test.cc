@@ -4,6 +4,7 @@
 #include <map>
 
 #include "evtchn/evtchn_owned.h"
+#include "hypervisor/hypercall.hh"
 #include "hypervisor/hypervisor_owned.h"
 #include "tests/host/gnttab_fixture.hh"
 
@@ -347,6 +348,24 @@ TEST_F(UserMaps, OnesOwnGrantsAreRefused)
 	EXPECT_EQ(xpv_user_map_view(user, index, count, true, &map, &first), -XEN_EINVAL);
 	EXPECT_EQ(xpv_fake_foreign_mapped(), 0u);
 	foreign[1].domain = owner;
+}
+
+/* C15: as much where Xen's CPUID does not say which domain this is, and where nothing does. */
+TEST_F(UserMaps, OnesOwnGrantsAreRefusedByAnOldXen)
+{
+	xpv_fake_hide_domid(true);
+	foreign[1].domain.value = XPV_FAKE_OWN_DOMID;
+	uint64_t own = add();
+	EXPECT_EQ(xpv_user_map_view(user, own, count, true, &map, &first), -XEN_EINVAL);
+	foreign[1].domain = owner;
+	uint64_t index = add();
+	EXPECT_EQ(xpv_user_map_view(user, index, count, true, &map, &first), 0);
+	xpv_user_map_release(map);
+	xpv_fake_fail(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, 0, XEN_ENOSPC);
+	EXPECT_EQ(xpv_user_map_view(user, index, count, true, &map, &first), -XEN_EINVAL);
+	xpv_fake_hide_domid(false);
+	EXPECT_EQ(xpv_fake_foreign_mapped(), 0u);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
 }
 
 TEST_F(UserMaps, Notice)
