@@ -17,6 +17,10 @@ xpv-objects := $(patsubst %.cc,%.o,$(notdir $(wildcard $(xpv-dir)*.cc))) \
 # Outside the kernel tree there is no .config for these options. All modules
 # are built; "make CONFIG_XPV_BLKFRONT=n" leaves one out.
 ifneq ($(KBUILD_EXTMOD),)
+# (What Kconfig says of XPV. Without CONFIG_X86_64 no configuration was read.)
+ifeq ($(CONFIG_X86_64)$(CONFIG_SMP),y)
+$(error xpv needs a kernel with CONFIG_SMP: per-CPU data is addressed by %gs)
+endif
 CONFIG_XPV		?= m
 CONFIG_XPV_LIB		?= m
 CONFIG_XPV_HYPERVISOR	?= m

@@ -34,6 +34,12 @@ def test_builds(build):
     assert code == 0, log
 
 
+def test_kernel_without_smp_is_refused(kernel, tmp_path):
+    """C9: this_cpu.hh's addresses are wrong there."""
+    code, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={tmp_path}", "CONFIG_SMP=")
+    assert code != 0 and "xpv needs a kernel with CONFIG_SMP" in log
+
+
 def test_without_warnings(build):
     assert not checks.log_complaints(build[2])
 
