@@ -58,8 +58,7 @@ void release(State *old)
 			XPV_WARNING("the shared info page stays in the physmap: error %d", removed.error().number());
 		xpv_frames_release(old->shared_info_frame, 1);
 	}
-	old->~State();
-	xpv_free(old);
+	destroy(old);
 }
 
 Status map_shared_info(State &made)

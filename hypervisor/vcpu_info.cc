@@ -15,14 +15,7 @@ constexpr unsigned int slots = 128 - XEN_LEGACY_MAX_VCPUS;
 constexpr unsigned int order = 1;
 static_assert(slots * sizeof(vcpu_info) <= page_size << order);
 
-constinit xpv_lock_class mutex_class = {};
-
 } // namespace
-
-VcpuInfoPages::VcpuInfoPages()
-{
-	mutex_.init("xpv vcpu_info pages", mutex_class);
-}
 
 Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 {

@@ -14,8 +14,6 @@ namespace xpv {
 
 class VcpuInfoPages {
 public:
-	VcpuInfoPages();
-
 	/*
 	 * Registers the running vCPU (its number `vcpu` is XEN_LEGACY_MAX_VCPUS
 	 * or more), or finds its registration of an earlier load. Sleeping.
@@ -32,7 +30,7 @@ public:
 private:
 	[[nodiscard]] Status tell_xen(Vcpu vcpu, unsigned int slot) const;
 
-	Mutex mutex_; /* guards the rest while vCPUs come up side by side */
+	Mutex mutex_{ "xpv_vcpu_info"_lock }; /* guards the rest while vCPUs come up side by side */
 	vcpu_info *base_ = nullptr;
 	bool found_ = false; /* the pages are an earlier load's */
 	unsigned long registered_[2] = {}; /* slots that this load registered */

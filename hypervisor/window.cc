@@ -8,6 +8,8 @@
 #include "lib/log.hh"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 /*
  * The range comes from Linux with its page tables made and a placeholder in
  * every page, which is swapped out at once.
@@ -20,8 +22,8 @@ struct xpv_window : xpv::ListLink<> {
 	xpv_address_range range;
 	const char *name;
 	unsigned int pages;
-	xpv::Mutex mutex;
-	xpv::Array<xpv::KernelPte> shown; /* what we put there */
+	xpv::Mutex mutex{ "xpv_window"_lock };
+	xpv::Array<xpv::KernelPte> shown; /* what we put there; guarded by the mutex once others know the window */
 
 	[[nodiscard]] char *page(unsigned int index) const
 	{
@@ -49,12 +51,10 @@ namespace {
 /* Taken before a window's own mutex. */
 struct Windows {
 	Mutex mutex;
-	List<xpv_window> all;
+	List<xpv_window> all XPV_GUARDED_BY(mutex);
 };
 
 constinit Windows windows = {};
-constinit xpv_lock_class windows_class = {};
-constinit xpv_lock_class window_class = {};
 
 void expect_placeholders(xpv_window &window)
 {
@@ -101,7 +101,6 @@ Result<xpv_window *> create_window(unsigned int pages, const char *name)
 	auto window = XPV_TRY(make<xpv_window>(XPV_MAY_SLEEP));
 	window->name = name;
 	window->pages = pages;
-	window->mutex.init("xpv window", window_class);
 	window->shown = XPV_TRY(Array<KernelPte>::make(pages, XPV_MAY_SLEEP));
 	if (!xpv_address_range_make(pages, &window->range))
 		return Error(XEN_ENOMEM);
@@ -124,7 +123,7 @@ extern "C" {
 
 void xpv_windows_start(void)
 {
-	xpv::windows.mutex.init("xpv windows", xpv::windows_class);
+	windows.mutex.init("xpv_windows"_lock);
 }
 
 struct xpv_window *xpv_window_create(unsigned int pages, const char *name)
@@ -142,7 +141,7 @@ void xpv_window_destroy(struct xpv_window *window)
 		window->unlink();
 	}
 	xpv::give_back(*window);
-	xpv::Owned<xpv_window> last(window);
+	destroy(window);
 }
 
 void *xpv_window_address(const struct xpv_window *window)
