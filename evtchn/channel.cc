@@ -14,14 +14,6 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class channel_class = {};
-constinit xpv_lock_class backoff_class = {};
-
-void end_backoff(xpv_work_context *context)
-{
-	show(*reinterpret_cast<xpv_event_channel *>(context), Hidden::Backoff);
-}
-
 void close_port(Port port)
 {
 	/* Can only fail for a port that is not open: nothing is left to undo then. */
@@ -39,11 +31,14 @@ struct Binding {
 };
 
 /*
- * On failure the port is as it was; an own one is the caller's to close.
- * EAGAIN: the port went in a restore that came between.
+ * Bind the port to the handler. `*opened` is set before the handler can run,
+ * and null after an error. Then the port is as before, and the caller's to
+ * close if it is our own. EAGAIN: a restore took the port meanwhile.
  */
-Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores)
+Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores,
+	    xpv_event_channel **opened)
 {
+	*opened = nullptr;
 	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_ERANGE);
 	auto channel = XPV_TRY(make<xpv_event_channel>(XPV_MAY_SLEEP));
@@ -51,31 +46,28 @@ Result<xpv_event_channel *> bind(const Binding &binding, const xpv_event_channel
 	channel->adopted = binding.adopted;
 	channel->fixed = binding.fixed;
 	channel->source = binding.source;
-	channel->cpu = binding.cpu;
 	channel->priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
 	channel->handler = args.handler;
 	channel->context = args.context;
-	channel->hidden = static_cast<unsigned int>(Hidden::Irq);
 	xpv_format(channel->name, sizeof(channel->name), "%s", args.name);
-	channel->lock.init("xpv event channel", channel_class);
-	xpv_work_init(&channel->end_backoff, end_backoff, reinterpret_cast<xpv_work_context *>(channel.get()),
-		      "xpv_event_backoff", &backoff_class);
+	{
+		RawSpinGuard guard(channel->lock);
+		channel->cpu = binding.cpu;
+		channel->hidden = static_cast<unsigned int>(Hidden::Irq);
+	}
 
 	/* Two channels of one port would fight over its mask. */
 	XPV_TRY(channels->add(*channel, restores));
-	OnExit undo([&] { channels->remove(*channel); });
-	if (binding.fixed)
-		abi([&](auto &ports) { ports.assign(binding.port, binding.cpu); });
-	unsigned int irq = 0;
+	OnExit undo([&] {
+		*opened = nullptr;
+		channels->remove(*channel);
+	});
+	*opened = channel.get();
 	XPV_TRY(status(xpv_irq_bind(channel->name, args.flags | (binding.fixed ? XPV_IRQ_FIXED : 0), binding.cpu,
-				    channel.get(), &irq)));
+				    channel.get(), &channel->irq)));
 	undo.dismiss();
-	IrqsOffGuard no_suspend;
-	channel->irq = irq;
-	/* Done already, unless a restore came since; and that has room for all. */
-	if (!lost(*channel))
-		ignore(status(xpv_irq_set_port(irq, channel->port)));
-	return channel.release();
+	static_cast<void>(channel.release());
+	return {};
 }
 
 /* Close a port of our own that no channel has, unless a restore took it. */
@@ -89,18 +81,16 @@ void drop_port(Port port, uint32_t restores)
 template <typename Open>
 int bind_own(Open open, Binding binding, const xpv_event_channel_args &args, xpv_event_channel **channel)
 {
+	*channel = nullptr;
 	uint32_t restores = xpv_restore_count();
 	Result<Port> port = open();
 	if (!port.ok())
 		return port.code();
 	binding.port = port.value();
-	auto bound = bind(binding, args, restores);
-	if (!bound.ok()) {
+	Status bound = bind(binding, args, restores, channel);
+	if (!bound.ok())
 		drop_port(port.value(), restores);
-		return bound.code();
-	}
-	*channel = bound.value();
-	return 0;
+	return bound.code();
 }
 
 bool is_open(Port port)
@@ -115,10 +105,19 @@ bool is_global(unsigned int virq)
 	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
 }
 
-bool is_hidden(const xpv_event_channel &channel, Hidden reason)
+unsigned int count_spurious(xpv_event_channel &channel)
 {
-	return channel.hidden & static_cast<unsigned int>(reason);
+	channel.spurious++;
+	return channel.backoff.after_spurious(channel.events);
 }
+
+void begin_backoff(xpv_event_channel &channel, unsigned int wait_ms)
+{
+	xpv_trace_event_backoff(channel.port, wait_ms);
+	channel.backoff_end.schedule(wait_ms);
+}
+
+} // namespace
 
 void hide_locked(xpv_event_channel &channel, Hidden reason)
 {
@@ -136,33 +135,24 @@ void show_locked(xpv_event_channel &channel, Hidden reason)
 		abi([&](auto &ports) { ports.unmask(channel.port); });
 }
 
-unsigned int count_spurious(xpv_event_channel &channel)
-{
-	channel.spurious++;
-	return channel.backoff.after_spurious(channel.events);
-}
-
-void begin_backoff(xpv_event_channel &channel, unsigned int wait_ms)
-{
-	xpv_trace_event_backoff(channel.port, wait_ms);
-	xpv_work_schedule(&channel.end_backoff, wait_ms);
-}
-
-} // namespace
-
 void hide(xpv_event_channel &channel, Hidden reason)
 {
-	SpinGuard guard(channel.lock);
+	RawSpinGuard guard(channel.lock);
 	hide_locked(channel, reason);
 }
 
 void show(xpv_event_channel &channel, Hidden reason)
 {
-	SpinGuard guard(channel.lock);
+	RawSpinGuard guard(channel.lock);
 	show_locked(channel, reason);
 }
 
 } // namespace xpv
+
+void xpv_event_channel::end_backoff()
+{
+	xpv::show(*this, xpv::Hidden::Backoff);
+}
 
 using xpv::Hidden;
 
@@ -204,14 +194,11 @@ int xpv_event_channel_bind_ipi(unsigned int cpu, const struct xpv_event_channel_
 int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
 			    struct xpv_event_channel **channel)
 {
+	*channel = nullptr;
 	uint32_t restores = xpv_restore_count();
 	if (!xpv::is_open(port))
 		return -XEN_ERANGE;
-	auto bound = xpv::bind({ .port = port, .adopted = true }, *args, restores);
-	if (!bound.ok())
-		return bound.code();
-	*channel = bound.value();
-	return 0;
+	return xpv::bind({ .port = port, .adopted = true }, *args, restores, channel).code();
 }
 
 void xpv_event_channel_close(struct xpv_event_channel *channel)
@@ -221,14 +208,14 @@ void xpv_event_channel_close(struct xpv_event_channel *channel)
 	/* First the handler, then the port: a closed port's number may be somebody else's at once. */
 	xpv::write_once(channel->closing, true);
 	xpv_irq_unbind(channel->irq, channel);
-	xpv_work_cancel(&channel->end_backoff);
+	channel->backoff_end.cancel();
 	xpv::channels->remove(*channel);
 	if (!channel->adopted) {
 		xpv::IrqsOffGuard no_suspend;
 		if (!xpv::lost(*channel))
 			xpv::close_port(channel->port);
 	}
-	xpv::Owned<xpv_event_channel> last(channel);
+	xpv::destroy(channel);
 }
 
 bool xpv_event_channel_lost(const struct xpv_event_channel *channel)
@@ -268,6 +255,7 @@ unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel)
 
 int xpv_event_channel_notify(struct xpv_event_channel *channel)
 {
+	/* Also from NMI and panic: no lock, no trace, one hypercall. */
 	xpv_port port = { xpv::read_once(channel->port.value) };
 	return port.value ? xpv::evtchn_send(port).code() : -XEN_ENOTCONN;
 }
@@ -315,7 +303,7 @@ void xpv_event_channel_eoi(struct xpv_event_channel *channel, unsigned int flags
 	xpv_trace_event_eoi(channel->port);
 	{
 		/* The handler cannot run, and the counts cannot change, until the mask reason is gone. */
-		xpv::SpinGuard guard(channel->lock);
+		xpv::RawSpinGuard guard(channel->lock);
 		if (!xpv::is_hidden(*channel, Hidden::Eoi))
 			return;
 		if (flags & XPV_EOI_SPURIOUS)
@@ -342,25 +330,28 @@ void xpv_event_channel_show(struct xpv_event_channel *channel)
 
 int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
 {
-	/* While hidden no CPU takes its events; showing it again raises on the new vCPU what came meanwhile. */
-	xpv::hide(*channel, Hidden::Move);
-	/* Irqs are off, for Linux's lock of the irq. A lost channel goes to that CPU when it has a port again. */
+	/* One section with rebind(), which binds the port to the vCPU of channel->cpu. */
+	xpv::RawSpinGuard guard(channel->lock);
+	/* While masked no CPU takes its events; unmasking raises on the new vCPU what arrived meanwhile. */
+	xpv::hide_locked(*channel, Hidden::Move);
+	/* A lost channel goes to that CPU when it has a port again. */
 	auto moved = xpv::lost(*channel) ? xpv::Status() :
 					   xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
 	if (moved.ok())
 		xpv::channels->count_move(*channel, cpu);
-	xpv::show(*channel, Hidden::Move);
+	xpv::show_locked(*channel, Hidden::Move);
 	return moved.code();
 }
 
 void xpv_event_channel_raise(struct xpv_event_channel *channel)
 {
-	xpv::SpinGuard guard(channel->lock);
+	xpv::RawSpinGuard guard(channel->lock);
 	if (xpv::lost(*channel))
 		return;
+	bool hidden = channel->hidden;
 	xpv::abi([&](auto &ports) {
 		ports.set_pending(channel->port);
-		if (!channel->hidden)
+		if (!hidden)
 			ports.raise(channel->port);
 	});
 }
@@ -371,10 +362,9 @@ void xpv_event_channel_run(struct xpv_event_channel *channel)
 	channel->handler(channel->context);
 }
 
-void xpv_event_channel_run_until_eoi(struct xpv_event_channel *channel)
+void xpv_event_channel_begin_until_eoi(struct xpv_event_channel *channel)
 {
 	xpv::hide(*channel, Hidden::Eoi);
-	xpv_event_channel_run(channel);
 }
 
 void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel)

@@ -6,6 +6,9 @@
 #include "lib/list.hh"
 #include "lib/ordering.hh"
 #include "lib/result.hh"
+#include "lib/work.hh"
+
+using xpv::operator""_lock;
 
 namespace xpv {
 
@@ -65,20 +68,26 @@ struct xpv_event_channel : xpv::ListLink<> {
 	bool had_event; /* when the domain was suspended */
 	bool fixed; /* to its vCPU, by Xen */
 	unsigned int irq;
-	unsigned int cpu; /* changes under the irq descriptor's lock */
+	unsigned int cpu XPV_GUARDED_BY(lock); /* which serves it; of a fixed one it never changes */
 	unsigned int priority;
 	xpv_event_handler *handler;
 	xpv_event_context *context;
 	char name[32];
 
-	xpv::Spinlock lock; /* guards `hidden` and with it the port's mask */
-	unsigned int hidden;
+	/* Also guards the port's mask. Raw: callbacks of the irq chip take it, with the irq descriptor's lock held. */
+	xpv::RawSpinlock lock{ "xpv event channel"_lock };
+	unsigned int hidden XPV_GUARDED_BY(lock);
 
-	/* Only in the handler, which never runs twice at once; read by anybody. */
+	/*
+	 * Only in the handler, which never runs twice at once, and between the
+	 * handler and an explicit EOI; the debug file reads them at any time.
+	 */
 	uint64_t events;
 	uint64_t spurious;
 	xpv::Backoff backoff;
-	xpv_work end_backoff;
+
+	void end_backoff();
+	xpv::Work<&xpv_event_channel::end_backoff> backoff_end{ *this, XPV_WORK_WATCHDOG, "xpv event backoff"_lock };
 };
 
 namespace xpv {
@@ -88,7 +97,15 @@ namespace xpv {
 	return read_once(channel.port.value) == 0;
 }
 
-void hide(xpv_event_channel &channel, Hidden reason);
-void show(xpv_event_channel &channel, Hidden reason);
+[[nodiscard]] inline bool is_hidden(const xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock)
+{
+	return channel.hidden & static_cast<unsigned int>(reason);
+}
+
+/* Each in any context but NMI. */
+void hide(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
+void show(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
+void hide_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
+void show_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
 
 } // namespace xpv

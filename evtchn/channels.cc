@@ -8,16 +8,9 @@ namespace xpv {
 
 constinit Channels *channels = nullptr;
 
-namespace {
-
-constinit xpv_lock_class mutex_class = {};
-
-} // namespace
-
 Result<Owned<Channels>> Channels::make()
 {
 	auto made = XPV_TRY(xpv::make<Channels>(XPV_MAY_SLEEP));
-	made->mutex_.init("xpv event channels", mutex_class);
 	made->on_cpu_ = XPV_TRY(Array<unsigned int>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	return made;
 }
@@ -35,21 +28,25 @@ Status Channels::add(xpv_event_channel &channel, uint32_t restores)
 {
 	MutexGuard guard(mutex_);
 	XPV_TRY(make_room_locked(channel.port));
-	IrqsOffGuard no_suspend;
+	/* Its irqs are off: no suspend comes between. */
+	RawSpinGuard channel_guard(channel.lock);
 	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
 	/* Here, so that it is in time for cpu_ready() or late enough to need none. */
 	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))
-		hide(channel, Hidden::Offline);
+		hide_locked(channel, Hidden::Offline);
+	/* Xen binds a port that is not fixed to vCPU 0; its irq may have an affinity that no CPU with upcalls is in. */
+	unsigned int cpu = channel.cpu;
+	abi([&](auto &ports) { ports.assign(channel.port, cpu); });
 	all_.push_back(channel);
-	fetch_add(on_cpu_[channel.cpu], 1u);
+	fetch_add(on_cpu_[cpu], 1u);
 	return {};
 }
 
 void Channels::remove(xpv_event_channel &channel)
 {
 	MutexGuard guard(mutex_);
-	IrqsOffGuard no_suspend;
+	RawSpinGuard channel_guard(channel.lock);
 	channel.unlink();
 	fetch_add(on_cpu_[channel.cpu], ~0u);
 }
@@ -68,15 +65,18 @@ void Channels::count_move(xpv_event_channel &channel, unsigned int cpu)
 
 namespace {
 
-void describe(const xpv_event_channel &channel, xpv_event_channel_state &state)
+void describe(xpv_event_channel &channel, xpv_event_channel_state &state)
 {
 	state.port = channel.port;
 	state.kind = "?";
 	state.remote = -1;
-	state.cpu = channel.cpu;
 	state.irq = channel.irq;
 	state.priority = channel.priority;
-	state.hidden = channel.hidden;
+	{
+		RawSpinGuard guard(channel.lock);
+		state.cpu = channel.cpu;
+		state.hidden = channel.hidden;
+	}
 	state.events = channel.events;
 	state.spurious = channel.spurious;
 	state.name = channel.name;
@@ -119,9 +119,11 @@ void describe(const xpv_event_channel &channel, xpv_event_channel_state &state)
 void raise_pending()
 {
 	channels->each([](xpv_event_channel &channel) {
-		SpinGuard guard(channel.lock);
+		RawSpinGuard guard(channel.lock);
+		if (channel.hidden || lost(channel))
+			return;
 		abi([&](auto &ports) {
-			if (!channel.hidden && !lost(channel) && ports.pending(channel.port))
+			if (ports.pending(channel.port))
 				ports.raise(channel.port);
 		});
 	});
@@ -133,16 +135,12 @@ extern "C" {
 
 int xpv_channels_start(void)
 {
-	auto made = xpv::Channels::make();
-	if (made.ok())
-		xpv::channels = made.value().release();
-	return made.code();
+	return xpv::hand_out(xpv::Channels::make(), &xpv::channels);
 }
 
 void xpv_channels_stop(void)
 {
-	xpv::Owned<xpv::Channels> last(xpv::channels);
-	xpv::channels = nullptr;
+	xpv::destroy(std::exchange(xpv::channels, nullptr));
 }
 
 unsigned int xpv_channels_on(unsigned int cpu)
@@ -153,8 +151,9 @@ unsigned int xpv_channels_on(unsigned int cpu)
 void xpv_channels_cpu_ready(unsigned int cpu)
 {
 	xpv::channels->each([&](xpv_event_channel &channel) {
+		xpv::RawSpinGuard guard(channel.lock);
 		if (channel.fixed && channel.cpu == cpu)
-			xpv::show(channel, xpv::Hidden::Offline);
+			xpv::show_locked(channel, xpv::Hidden::Offline);
 	});
 	xpv::raise_pending();
 }
@@ -163,8 +162,9 @@ void xpv_channels_cpu_dead(unsigned int cpu)
 {
 	/* From here on nothing makes Xen tell the dead vCPU of events: it would meet them where it starts again. */
 	xpv::channels->each([&](xpv_event_channel &channel) {
+		xpv::RawSpinGuard guard(channel.lock);
 		if (channel.fixed && channel.cpu == cpu)
-			xpv::hide(channel, xpv::Hidden::Offline);
+			xpv::hide_locked(channel, xpv::Hidden::Offline);
 	});
 	xpv::forget_upcall(cpu);
 	xpv::raise_pending();
@@ -174,7 +174,7 @@ void xpv_channels_each(void (*look)(struct xpv_event_channel_viewer *viewer,
 				    const struct xpv_event_channel_state *state),
 		       struct xpv_event_channel_viewer *viewer)
 {
-	xpv::channels->each([&](const xpv_event_channel &channel) {
+	xpv::channels->each([&](xpv_event_channel &channel) {
 		xpv_event_channel_state state = {};
 		xpv::describe(channel, state);
 		look(viewer, &state);

@@ -31,25 +31,32 @@ public:
 
 	/* How many channels a CPU serves. Any context; a snapshot. */
 	[[nodiscard]] unsigned int on(unsigned int cpu) const;
-	void count_move(xpv_event_channel &channel, unsigned int cpu);
+	void count_move(xpv_event_channel &channel, unsigned int cpu) XPV_REQUIRES(channel.lock);
 
-	/* The suspend: prepare() sleeping; the others on the only CPU that runs, with no lock. */
+	/* Call with no task inside add() or rebind(): none holds what it found of an ABI before. Sleeping context. */
+	template <typename Call>
+	void quiesced(Call call)
+	{
+		MutexGuard guard(mutex_);
+		call();
+	}
+	/* The suspend: prepare() in sleeping context. The others run on the only CPU that does, and take no mutex. */
 	[[nodiscard]] Status prepare();
-	void remember_events();
-	/* All ports are lost; those of VIRQs and IPIs are bound anew. The first error; all were tried. */
-	[[nodiscard]] Status restore();
+	void remember_events() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	/* Lose all ports; bind those of VIRQs and IPIs again. Return the first error; all are tried. */
+	[[nodiscard]] Status restore() XPV_NO_THREAD_SAFETY_ANALYSIS;
 
 private:
-	[[nodiscard]] Status make_room_locked(Port port);
-	[[nodiscard]] Status bind_again(xpv_event_channel &channel);
-	[[nodiscard]] Status attach(xpv_event_channel &channel, Port port);
+	[[nodiscard]] Status make_room_locked(Port port) XPV_REQUIRES(mutex_);
+	[[nodiscard]] Status bind_again(xpv_event_channel &channel) XPV_EXCLUDES(channel.lock);
+	[[nodiscard]] Status attach(xpv_event_channel &channel, Port port) XPV_REQUIRES(channel.lock);
 
 	/*
 	 * Guards all_ and the growth of what the ABI knows of ports and CPUs.
 	 * Links change with irqs off, so that a restore finds the list whole.
 	 */
-	Mutex mutex_;
-	List<xpv_event_channel> all_;
+	Mutex mutex_{ "xpv event channels"_lock };
+	List<xpv_event_channel> all_ XPV_GUARDED_BY(mutex_);
 	Array<unsigned int> on_cpu_;
 };
 

@@ -41,13 +41,14 @@ enum xpv_event_flags {
 struct xpv_event_channel_args {
 	const char *name; /* in /proc/interrupts; copied */
 	unsigned int flags; /* enum xpv_event_flags */
-	xpv_event_handler *handler; /* may run before the opener returns */
+	xpv_event_handler *handler; /* may run before the opener returns, but not before it has set *channel */
 	struct xpv_event_context *context;
 };
 
 /*
  * Allocate a port that `remote` may bind to (EVTCHNOP_alloc_unbound), and bind
- * it to the handler. Close it with xpv_event_channel_close(). Sleeping context.
+ * it to the handler. `*channel` is NULL after an error. Close it with
+ * xpv_event_channel_close(). Sleeping context.
  */
 XPV_MUST_CHECK int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const struct xpv_event_channel_args *args,
 						   struct xpv_event_channel **channel);
@@ -55,7 +56,8 @@ XPV_MUST_CHECK int xpv_event_channel_alloc_unbound(struct xpv_domid remote, cons
 /*
  * Bind a port that the toolstack allocated (xenstore, console) to the handler.
  * xpv_event_channel_close() leaves such a port open. -EBUSY when the port has
- * a handler, -ERANGE when there is no such port. Sleeping context.
+ * a handler, -ERANGE when there is no such port. Otherwise as
+ * xpv_event_channel_alloc_unbound().
  */
 XPV_MUST_CHECK int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
 					   struct xpv_event_channel **channel);

@@ -2,6 +2,7 @@
 /* Ports as Linux irqs, edge-triggered, in a domain of their own. */
 
 #include <linux/atomic.h>
+#include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
@@ -31,6 +32,7 @@ static struct irq_domain *domain;
 /* Their hwirq is not the port, which changes when the domain is restored; it is never used twice. */
 static atomic_long_t last_hwirq = ATOMIC_LONG_INIT(0);
 static struct fwnode_handle *node;
+static bool handlers_forced; /* into threads */
 
 static struct xpv_event_channel *channel_of(struct irq_data *data)
 {
@@ -127,7 +129,8 @@ static irqreturn_t run_hard(int irq, void *channel)
 
 static irqreturn_t run_until_eoi(int irq, void *channel)
 {
-	xpv_event_channel_run_until_eoi(channel);
+	xpv_event_channel_begin_until_eoi(channel);
+	xpv_event_channel_run(channel);
 	return IRQ_HANDLED;
 }
 
@@ -137,10 +140,74 @@ static irqreturn_t wake_thread(int irq, void *channel)
 	return IRQ_WAKE_THREAD;
 }
 
+static irqreturn_t wake_thread_until_eoi(int irq, void *channel)
+{
+	xpv_event_channel_begin_until_eoi(channel);
+	return IRQ_WAKE_THREAD;
+}
+
 static irqreturn_t run_threaded(int irq, void *channel)
 {
 	xpv_event_channel_run_threaded(channel);
 	return IRQ_HANDLED;
+}
+
+/*
+ * A handler for hard irq context, in a thread: as kernel/irq/manage.c runs one
+ * that it forces into a thread, with bottom halves off, and with irqs off but
+ * for PREEMPT_RT.
+ */
+static void run_forced(struct xpv_event_channel *channel, void (*run)(struct xpv_event_channel *channel))
+{
+	unsigned long flags;
+
+	local_bh_disable();
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_save(flags);
+	run(channel);
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		local_irq_restore(flags);
+	local_bh_enable();
+}
+
+static irqreturn_t run_hard_in_thread(int irq, void *channel)
+{
+	run_forced(channel, xpv_event_channel_run_threaded);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t run_until_eoi_in_thread(int irq, void *channel)
+{
+	run_forced(channel, xpv_event_channel_run);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t probe_handler(int irq, void *unused)
+{
+	return IRQ_NONE;
+}
+
+/*
+ * Find out whether this kernel forces handlers into threads (threadirqs,
+ * PREEMPT_RT), by an irq that never fires: force_irqthreads_key is not
+ * exported. We then thread the handlers ourselves, because a port has to be
+ * masked until its thread is done, which the kernel does not do for edges.
+ */
+static int handlers_probe(void)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+	int error;
+
+	if (irq < 0)
+		return irq;
+	irq_set_chip_and_handler(irq, &dummy_irq_chip, handle_simple_irq);
+	error = request_irq(irq, probe_handler, 0, "xpv probe", &domain);
+	if (!error) {
+		handlers_forced = irq_data_to_desc(irq_get_irq_data(irq))->action->thread;
+		free_irq(irq, &domain);
+	}
+	irq_free_desc(irq);
+	return error;
 }
 
 static struct irq_desc **map_slot(struct xpv_port port)
@@ -212,44 +279,57 @@ static void nothing(void *unused)
 
 static void map_remove(struct xpv_event_channel *channel)
 {
+	struct irq_desc **slot;
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (!xpv_event_channel_lost(channel))
-		WRITE_ONCE(*map_slot(xpv_event_channel_port(channel)), NULL);
+	slot = xpv_event_channel_lost(channel) ? NULL : map_slot(xpv_event_channel_port(channel));
+	if (slot)
+		WRITE_ONCE(*slot, NULL);
 	local_irq_restore(flags);
 	/* Upcalls run with irqs off: one that found the irq here has ended when its CPU takes an interrupt. */
 	on_each_cpu(nothing, NULL, 1);
 }
 
-int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct xpv_event_channel *channel,
-		 unsigned int *irq)
+/* What runs in hard irq context where there is a thread takes raw locks only, and is never threaded itself. */
+static int request_handler(unsigned int irq, unsigned int flags, const char *name, struct xpv_event_channel *channel)
 {
-	unsigned long irq_flags = flags & XPV_IRQ_FIXED ? IRQF_PERCPU | IRQF_NOBALANCING : 0;
+	bool until_eoi = flags & XPV_EVENT_EXPLICIT_EOI;
+
+	if (flags & XPV_EVENT_THREADED)
+		return request_threaded_irq(irq, wake_thread, run_threaded, IRQF_NO_THREAD, name, channel);
+	if (handlers_forced)
+		return request_threaded_irq(irq, until_eoi ? wake_thread_until_eoi : wake_thread,
+					    until_eoi ? run_until_eoi_in_thread : run_hard_in_thread, IRQF_NO_THREAD,
+					    name, channel);
+	/* Without IRQF_NO_THREAD, so that lockdep knows that its locks may be spinlock_t. */
+	return request_irq(irq, until_eoi ? run_until_eoi : run_hard, 0, name, channel);
+}
+
+int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct xpv_event_channel *channel,
+		 unsigned int *bound)
+{
+	unsigned int irq = irq_create_mapping(domain, atomic_long_inc_return(&last_hwirq));
 	int error;
 
-	*irq = irq_create_mapping(domain, atomic_long_inc_return(&last_hwirq));
-	if (!*irq)
+	if (!irq)
 		return -ENOSPC;
-	irq_set_chip_data(*irq, channel);
+	irq_set_chip_data(irq, channel);
+	irq_data_update_effective_affinity(irq_get_irq_data(irq), cpumask_of(cpu));
+	/* Not IRQF_PERCPU, which would keep the handler from being threaded. */
 	if (flags & XPV_IRQ_FIXED)
-		irq_data_update_effective_affinity(irq_get_irq_data(*irq), cpumask_of(cpu));
-	error = map_add(channel, *irq);
-	if (error)
-		goto dispose;
-	if (flags & XPV_EVENT_THREADED)
-		error = request_threaded_irq(*irq, wake_thread, run_threaded, irq_flags, name, channel);
-	else
-		error = request_irq(*irq, flags & XPV_EVENT_EXPLICIT_EOI ? run_until_eoi : run_hard,
-				    irq_flags | IRQF_NO_THREAD, name, channel);
-	if (error) {
-		map_remove(channel);
-		goto dispose;
+		irq_set_status_flags(irq, IRQ_PER_CPU | IRQ_NO_BALANCING);
+	WRITE_ONCE(*bound, irq);
+	error = map_add(channel, irq);
+	if (!error) {
+		error = request_handler(irq, flags, name, channel);
+		if (!error)
+			return 0;
 	}
-	return 0;
-
-dispose:
-	irq_dispose_mapping(*irq);
+	/* From here on a restore gives the irq no port. */
+	WRITE_ONCE(*bound, 0);
+	map_remove(channel);
+	irq_dispose_mapping(irq);
 	return error;
 }
 
@@ -299,6 +379,10 @@ void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds)
 
 int xpv_irqs_start(void)
 {
+	int error = handlers_probe();
+
+	if (error)
+		return error;
 	node = irq_domain_alloc_named_fwnode("xpv-evtchn");
 	if (!node)
 		return -ENOMEM;

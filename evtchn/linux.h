@@ -93,7 +93,7 @@ int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu);
 void xpv_event_channel_raise(struct xpv_event_channel *channel);
 /* The handler, in the context that the channel asked for; a threaded one in two steps. */
 void xpv_event_channel_run(struct xpv_event_channel *channel);
-void xpv_event_channel_run_until_eoi(struct xpv_event_channel *channel);
+void xpv_event_channel_begin_until_eoi(struct xpv_event_channel *channel);
 void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel);
 void xpv_event_channel_run_threaded(struct xpv_event_channel *channel);
 

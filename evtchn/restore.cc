@@ -51,6 +51,7 @@ Status Channels::restore()
 
 Status Channels::bind_again(xpv_event_channel &channel)
 {
+	RawSpinGuard guard(channel.lock);
 	Vcpu vcpu = xpv_vcpu_of_cpu(channel.fixed ? channel.cpu : 0);
 	Port port = XPV_TRY(channel.source.kind == Source::Virq ? evtchn_bind_virq(channel.source.virq, vcpu) :
 								  evtchn_bind_ipi(vcpu));
@@ -73,10 +74,11 @@ Status Channels::attach(xpv_event_channel &channel, Port port)
 	if (!abi([&](auto &ports) { return ports.has_room(port); }))
 		return Error(XEN_ERANGE);
 	/* One that is not fixed begins on vCPU 0, and Xen need not be told that. */
-	if (channel.fixed || channel.cpu == 0)
-		abi([&](auto &ports) { ports.assign(port, channel.cpu); });
+	unsigned int cpu = channel.cpu;
+	if (channel.fixed || cpu == 0)
+		abi([&](auto &ports) { ports.assign(port, cpu); });
 	else
-		XPV_TRY(abi([&](auto &ports) { return ports.move(port, channel.cpu); }));
+		XPV_TRY(abi([&](auto &ports) { return ports.move(port, cpu); }));
 	/* No irq: it is just being bound, and its owner will say which. */
 	if (channel.irq)
 		XPV_TRY(status(xpv_irq_set_port(channel.irq, port)));
@@ -96,7 +98,7 @@ Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, uin
 		return Error(XEN_EISCONN);
 	XPV_TRY(make_room_locked(port));
 	XPV_TRY(status(xpv_irq_room(port)));
-	SpinGuard channel_guard(channel.lock);
+	RawSpinGuard channel_guard(channel.lock);
 	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
 	XPV_TRY(attach(channel, port));

@@ -44,7 +44,7 @@ struct Failure {
 
 struct Domain {
 	bool started;
-	Spinlock lock;
+	RawSpinlock lock; /* callers of hypercalls have raw locks */
 	Claim claims[max_claims];
 	::shared_info *shared;
 	FakePort ports[max_ports];
@@ -55,7 +55,6 @@ struct Domain {
 	Failure failure;
 };
 
-constinit xpv_lock_class lock_class = {};
 constinit Domain domain = {};
 constinit bool refuses_fifo = false;
 constinit bool hides_domid = false;
@@ -66,7 +65,7 @@ void ensure_started()
 	if (domain.started)
 		return;
 	domain.started = true;
-	domain.lock.init("fake hypervisor", lock_class);
+	domain.lock.init("fake hypervisor"_lock);
 	for (unsigned int port = 1; port <= toolstack_ports; port++) {
 		domain.ports[port].status = EVTCHNSTAT_interdomain;
 		domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
@@ -131,7 +130,7 @@ void tell_fifo(uint32_t port)
 	uint32_t vcpu = domain.ports[port].vcpu;
 	bool told;
 	{
-		SpinGuard guard(domain.lock);
+		RawSpinGuard guard(domain.lock);
 		told = domain.fifo.set_pending(port, vcpu, domain.ports[port].priority);
 	}
 	if (told)
@@ -172,7 +171,7 @@ long open_port(unsigned int status, uint32_t vcpu, uint32_t virq, uint32_t &numb
 {
 	if (vcpu >= max_vcpus)
 		return -XEN_ENOENT;
-	SpinGuard guard(domain.lock);
+	RawSpinGuard guard(domain.lock);
 	uint32_t port = toolstack_ports + 1;
 	while (port < max_ports && is_open(port))
 		port++;
@@ -252,7 +251,7 @@ long event_channel_op(unsigned int command, unsigned long argument)
 	case EVTCHNOP_set_priority:
 		return fifo_op(command, argument);
 	case EVTCHNOP_close: {
-		SpinGuard guard(domain.lock);
+		RawSpinGuard guard(domain.lock);
 		uint32_t port = reinterpret_cast<::evtchn_close *>(argument)->port;
 		if (!is_open(port))
 			return -XEN_EINVAL;
@@ -430,7 +429,7 @@ long vcpu_op(unsigned int command, unsigned long vcpu, unsigned long argument)
 
 int failure_of(unsigned int number, unsigned int command)
 {
-	SpinGuard guard(domain.lock);
+	RawSpinGuard guard(domain.lock);
 	Failure &failure = domain.failure;
 	if (!failure.error || failure.number != number || failure.command != command)
 		return 0;
@@ -441,6 +440,28 @@ int failure_of(unsigned int number, unsigned int command)
 	int error = failure.error;
 	failure = {};
 	return error;
+}
+
+/* All of the domain but its grants. */
+void restore_domain()
+{
+	RawSpinGuard guard(domain.lock);
+	for (Claim &claim : domain.claims)
+		claim.stale = ~uint64_t{ 0 };
+	domain.shared = nullptr;
+	for (unsigned int port = 0; port < max_ports; port++) {
+		domain.ports[port] = {};
+		if (port >= 1 && port <= toolstack_ports) {
+			domain.ports[port].status = EVTCHNSTAT_interdomain;
+			domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
+		}
+	}
+	__builtin_memset(static_cast<void *>(&domain.fifo), 0, sizeof(domain.fifo));
+	__builtin_memset(domain.vectors, 0, sizeof(domain.vectors));
+	__builtin_memset(domain.infos, 0, sizeof(domain.infos));
+	domain.params[HVM_PARAM_CALLBACK_IRQ] = 0;
+	domain.params[HVM_PARAM_STORE_EVTCHN] = 3;
+	domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
 }
 
 } // namespace
@@ -547,23 +568,7 @@ void xpv_fake_reset(void)
 void xpv_fake_restore(void)
 {
 	xpv::ensure_started();
-	xpv::SpinGuard guard(xpv::domain.lock);
-	for (xpv::Claim &claim : xpv::domain.claims)
-		claim.stale = ~uint64_t{ 0 };
-	xpv::domain.shared = nullptr;
-	for (unsigned int port = 0; port < xpv::max_ports; port++) {
-		xpv::domain.ports[port] = {};
-		if (port >= 1 && port <= xpv::toolstack_ports) {
-			xpv::domain.ports[port].status = EVTCHNSTAT_interdomain;
-			xpv::domain.ports[port].priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
-		}
-	}
-	__builtin_memset(static_cast<void *>(&xpv::domain.fifo), 0, sizeof(xpv::domain.fifo));
-	__builtin_memset(xpv::domain.vectors, 0, sizeof(xpv::domain.vectors));
-	__builtin_memset(xpv::domain.infos, 0, sizeof(xpv::domain.infos));
-	xpv::domain.params[HVM_PARAM_CALLBACK_IRQ] = 0;
-	xpv::domain.params[HVM_PARAM_STORE_EVTCHN] = 3;
-	xpv::domain.params[HVM_PARAM_CONSOLE_EVTCHN] = 2;
+	xpv::restore_domain();
 	xpv::fake_grants_restore();
 }
 
@@ -635,7 +640,7 @@ uint64_t xpv_fake_param(unsigned int index)
 void xpv_fake_fail(unsigned int number, unsigned int command, unsigned int skip, int error)
 {
 	xpv::ensure_started();
-	xpv::SpinGuard guard(xpv::domain.lock);
+	xpv::RawSpinGuard guard(xpv::domain.lock);
 	xpv::domain.failure = { number, command, skip, error };
 }
 

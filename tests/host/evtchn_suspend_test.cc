@@ -2,8 +2,6 @@
 /* Registry, shared info and event channels across a suspend: cancelled, and restored in a new domain. */
 #include <gtest/gtest.h>
 
-#include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,71 +13,8 @@
 #include "hypervisor/linux.h"
 #include "hypervisor/suspend_part.h"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/evtchn_linux.hh"
 #include "tests/host/fake/shim.hh"
-
-/* ---- Linux's side of event channels: irqs are numbers, and there is one upcall for each CPU ---- */
-
-namespace {
-
-struct Irq {
-	xpv_event_channel *channel;
-	unsigned int flags;
-};
-
-std::map<uint32_t, unsigned int> irq_of_port;
-std::map<unsigned int, Irq> irqs;
-unsigned int last_irq;
-std::vector<unsigned int> vectors_told;
-std::set<unsigned int> unreached;
-
-} // namespace
-
-bool xpv_upcall_reaches(unsigned int cpu) { return !unreached.contains(cpu); }
-int xpv_irq_bind(const char *, unsigned int flags, unsigned int, xpv_event_channel *channel, unsigned int *irq)
-{
-	*irq = ++last_irq;
-	irqs[*irq] = { channel, flags };
-	irq_of_port[xpv_event_channel_port(channel).value] = *irq;
-	xpv_event_channel_show(channel);
-	return 0;
-}
-void xpv_irq_unbind(unsigned int irq, xpv_event_channel *channel)
-{
-	xpv_event_channel_hide(channel);
-	irqs.erase(irq);
-	if (!xpv_event_channel_lost(channel))
-		irq_of_port.erase(xpv_event_channel_port(channel).value);
-}
-int xpv_irq_room(xpv_port) { return 0; }
-void xpv_irqs_forget_ports() { irq_of_port.clear(); }
-int xpv_irq_set_port(unsigned int irq, xpv_port port)
-{
-	irq_of_port[port.value] = irq;
-	return 0;
-}
-void xpv_irq_disable(unsigned int irq) { xpv_event_channel_hide(irqs[irq].channel); }
-void xpv_irq_enable(unsigned int irq) { xpv_event_channel_show(irqs[irq].channel); }
-void xpv_irq_synchronize(unsigned int) {}
-bool xpv_irq_handle(xpv_port port)
-{
-	auto found = irq_of_port.find(port.value);
-	if (found == irq_of_port.end())
-		return false;
-	xpv_event_channel_run(irqs[found->second].channel);
-	return true;
-}
-void xpv_trace_event_eoi(xpv_port) {}
-void xpv_trace_event_backoff(xpv_port, unsigned int) {}
-int xpv_upcalls_restore()
-{
-	int error = xpv_upcall_set_via(1);
-	return error ? error : xpv_upcall_set_vector(0, 0x30);
-}
-int xpv_upcall_restore_cpu(unsigned int cpu)
-{
-	vectors_told.push_back(cpu);
-	return xpv_upcall_set_vector(cpu, 0x30 + cpu);
-}
 
 namespace {
 
@@ -108,10 +43,7 @@ protected:
 	{
 		xpv_fake_refuse_fifo(false);
 		xpv_fake_reset();
-		irq_of_port.clear();
-		irqs.clear();
-		vectors_told.clear();
-		unreached.clear();
+		fake::reset_evtchn_linux();
 		fake::take_log();
 		ASSERT_EQ(xpv_hypervisor_detect(), 0);
 		ASSERT_EQ(xpv_hypervisor_start(), 0);
@@ -135,7 +67,7 @@ protected:
 		xpv_ports_stop();
 		xpv_suspend_part_unregister(&xpv_hypervisor_suspend_part);
 		xpv_hypervisor_stop();
-		EXPECT_EQ(irqs.size(), 0u);
+		EXPECT_EQ(fake::bound_irqs(), 0u);
 	}
 
 	xpv_event_channel *open(Events &events, unsigned int cpu = 0)
@@ -194,7 +126,7 @@ TEST_P(EvtchnSuspend, CancelledChangesNothing)
 	EXPECT_EQ(events.take(), 1u);
 	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
 	EXPECT_FALSE(xpv_event_channel_lost(channel));
-	EXPECT_TRUE(vectors_told.empty());
+	EXPECT_TRUE(fake::evtchn_linux.vectors_told.empty());
 	xpv_event_channel_close(channel);
 	EXPECT_EQ(xpv_fake_open_ports(), 0u);
 }
@@ -205,7 +137,7 @@ TEST_P(EvtchnSuspend, NothingIsPendingForVcpusThatGetNoUpcalls)
 	Events early, late;
 	xpv_event_channel *before = nullptr, *after = nullptr;
 	ASSERT_EQ(xpv_event_channel_bind_ipi(1, early.args("ipi"), &before), 0);
-	unreached.insert(1);
+	fake::evtchn_linux.unreached.insert(1);
 	xpv_channels_cpu_dead(1);
 	ASSERT_EQ(xpv_event_channel_bind_ipi(1, late.args("ipi"), &after), 0);
 	for (xpv_event_channel *channel : { before, after })
@@ -214,7 +146,7 @@ TEST_P(EvtchnSuspend, NothingIsPendingForVcpusThatGetNoUpcalls)
 	upcalls();
 	EXPECT_EQ(early.take() + late.take(), 0u);
 
-	unreached.clear();
+	fake::evtchn_linux.unreached.clear();
 	ASSERT_EQ(xpv_upcall_prepare(1), 0);
 	xpv_channels_cpu_ready(1);
 	upcalls();
@@ -351,8 +283,8 @@ TEST_P(EvtchnSuspend, XenIsToldOfEverything)
 	for (int i = 0; i < 3; i++) {
 		restore();
 		EXPECT_EQ(xpv_fake_param(HVM_PARAM_CALLBACK_IRQ), 1u);
-		EXPECT_EQ(vectors_told, (std::vector<unsigned int>{ 1, 2, big_cpu }));
-		vectors_told.clear();
+		EXPECT_EQ(fake::evtchn_linux.vectors_told, (std::vector<unsigned int>{ 1, 2, big_cpu }));
+		fake::evtchn_linux.vectors_told.clear();
 	}
 	/* A vCPU that was not there comes, and can have events. */
 	ASSERT_EQ(xpv_hypervisor_vcpu_online(5), 0);

@@ -2,8 +2,6 @@
 /* The ports of users of /dev/xen/evtchn, over the 2-level ABI and irqs that the test plays. */
 #include <gtest/gtest.h>
 
-#include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,105 +10,8 @@
 #include "hypervisor/linux.h"
 #include "lib/result.hh"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/evtchn_linux.hh"
 #include "tests/host/fake/shim.hh"
-
-/* Linux's side of a user. */
-struct xpv_event_node {
-	unsigned int wakes = 0;
-};
-
-void xpv_event_node_wake(xpv_event_node *node)
-{
-	node->wakes++;
-}
-
-/* ---- Irqs: a channel's handler is called when the test makes the upcall ---- */
-
-namespace {
-
-struct Irq {
-	xpv_event_channel *channel;
-	unsigned int flags;
-	unsigned int disabled;
-};
-std::map<unsigned int, Irq> irqs; /* by port, which is its irq's number too */
-bool event_while_bound; /* the first event is there before binding returns */
-
-} // namespace
-
-bool xpv_upcall_reaches(unsigned int)
-{
-	return true;
-}
-
-int xpv_irq_bind(const char *, unsigned int flags, unsigned int, xpv_event_channel *channel, unsigned int *irq)
-{
-	xpv_port port = xpv_event_channel_port(channel);
-	*irq = port.value;
-	irqs[port.value] = { channel, flags, 0 };
-	EXPECT_EQ(xpv_event_channel_move(channel, 0), 0);
-	xpv_event_channel_show(channel);
-	if (event_while_bound) {
-		xpv_fake_event(port);
-		xpv_upcall(0);
-	}
-	return 0;
-}
-
-void xpv_irq_unbind(unsigned int irq, xpv_event_channel *)
-{
-	xpv_event_channel_hide(irqs[irq].channel);
-	irqs.erase(irq);
-}
-
-void xpv_irq_disable(unsigned int irq)
-{
-	if (irqs[irq].disabled++ == 0)
-		xpv_event_channel_hide(irqs[irq].channel);
-}
-
-void xpv_irq_enable(unsigned int irq)
-{
-	if (--irqs[irq].disabled == 0)
-		xpv_event_channel_show(irqs[irq].channel);
-}
-
-void xpv_irq_synchronize(unsigned int)
-{
-}
-
-/* No suspend here. */
-int xpv_irq_room(xpv_port)
-{
-	return 0;
-}
-
-void xpv_irqs_forget_ports()
-{
-}
-
-int xpv_irq_set_port(unsigned int, xpv_port)
-{
-	return 0;
-}
-
-bool xpv_irq_handle(xpv_port port)
-{
-	auto found = irqs.find(port.value);
-	if (found == irqs.end())
-		return false;
-	EXPECT_TRUE(found->second.flags & XPV_EVENT_EXPLICIT_EOI);
-	xpv_event_channel_run_until_eoi(found->second.channel);
-	return true;
-}
-
-void xpv_trace_event_eoi(xpv_port)
-{
-}
-
-void xpv_trace_event_backoff(xpv_port, unsigned int)
-{
-}
 
 namespace {
 
@@ -121,6 +22,7 @@ protected:
 	void SetUp() override
 	{
 		xpv_fake_reset();
+		fake::reset_evtchn_linux();
 		allocations = fake::live_allocations();
 		ASSERT_EQ(xpv_hypervisor_detect(), 0);
 		ASSERT_EQ(xpv_hypervisor_start(), 0);
@@ -136,12 +38,11 @@ protected:
 		if (user)
 			xpv_event_user_close(user);
 		EXPECT_EQ(xpv_fake_open_ports(), 0u);
-		EXPECT_TRUE(irqs.empty());
+		EXPECT_EQ(fake::bound_irqs(), 0u);
 		xpv_event_users_stop();
 		xpv_channels_stop();
 		xpv_ports_stop();
 		xpv_hypervisor_stop();
-		event_while_bound = false;
 		EXPECT_EQ(fake::live_allocations(), allocations);
 	}
 	xpv_event_user *open()
@@ -208,7 +109,7 @@ TEST_F(EventUsers, MaskedUntilWrittenBack)
 
 TEST_F(EventUsers, EventBeforeBindReturns)
 {
-	event_while_bound = true;
+	fake::evtchn_linux.event_while_bound = true;
 	xpv_port port = port_of(bind(user));
 	EXPECT_EQ(read(user), Ports{ port.value });
 	event(port);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tests/host/fake/evtchn_linux.hh"
+
+#include <map>
+
+#include "tests/fake/fake_hypervisor.h"
+
+fake::EvtchnLinux fake::evtchn_linux;
+
+namespace {
+
+struct Irq {
+	xpv_event_channel *channel;
+	unsigned int flags;
+	unsigned int disabled = 0;
+};
+std::map<unsigned int, Irq> irqs;
+std::map<uint32_t, unsigned int> irq_of_port;
+unsigned int last_irq;
+
+} // namespace
+
+void fake::reset_evtchn_linux()
+{
+	evtchn_linux = {};
+	irqs.clear();
+	irq_of_port.clear();
+}
+
+unsigned int fake::bound_irqs()
+{
+	return static_cast<unsigned int>(irqs.size());
+}
+
+bool xpv_upcall_reaches(unsigned int cpu)
+{
+	return !fake::evtchn_linux.unreached.contains(cpu);
+}
+
+int xpv_irq_bind(const char *, unsigned int flags, unsigned int cpu, xpv_event_channel *channel, unsigned int *irq)
+{
+	xpv_port port = xpv_event_channel_port(channel);
+	*irq = ++last_irq;
+	irqs.insert_or_assign(*irq, Irq{ channel, flags });
+	irq_of_port[port.value] = *irq;
+	xpv_event_channel_show(channel);
+	if (fake::evtchn_linux.event_while_bound) {
+		xpv_fake_event(port);
+		xpv_upcall(cpu);
+	}
+	return 0;
+}
+
+void xpv_irq_unbind(unsigned int irq, xpv_event_channel *channel)
+{
+	xpv_event_channel_hide(channel);
+	irqs.erase(irq);
+	if (!xpv_event_channel_lost(channel))
+		irq_of_port.erase(xpv_event_channel_port(channel).value);
+}
+
+int xpv_irq_room(xpv_port)
+{
+	return 0;
+}
+
+void xpv_irqs_forget_ports()
+{
+	irq_of_port.clear();
+}
+
+int xpv_irq_set_port(unsigned int irq, xpv_port port)
+{
+	irq_of_port[port.value] = irq;
+	return 0;
+}
+
+void xpv_irq_disable(unsigned int irq)
+{
+	if (irqs.at(irq).disabled++ == 0)
+		xpv_event_channel_hide(irqs.at(irq).channel);
+}
+
+void xpv_irq_enable(unsigned int irq)
+{
+	if (--irqs.at(irq).disabled == 0)
+		xpv_event_channel_show(irqs.at(irq).channel);
+}
+
+void xpv_irq_synchronize(unsigned int)
+{
+}
+
+bool xpv_irq_handle(xpv_port port)
+{
+	auto found = irq_of_port.find(port.value);
+	if (found == irq_of_port.end())
+		return false;
+	const Irq &irq = irqs.at(found->second);
+	if (irq.flags & XPV_EVENT_THREADED) {
+		xpv_event_channel_begin_threaded(irq.channel);
+		xpv_event_channel_run_threaded(irq.channel);
+		return true;
+	}
+	if (irq.flags & XPV_EVENT_EXPLICIT_EOI)
+		xpv_event_channel_begin_until_eoi(irq.channel);
+	xpv_event_channel_run(irq.channel);
+	return true;
+}
+
+void xpv_trace_event_eoi(xpv_port)
+{
+}
+
+void xpv_trace_event_backoff(xpv_port, unsigned int milliseconds)
+{
+	fake::evtchn_linux.backoffs_ms.push_back(milliseconds);
+}
+
+int xpv_upcalls_restore()
+{
+	int error = xpv_upcall_set_via(1);
+	return error ? error : xpv_upcall_set_vector(0, 0x30);
+}
+
+int xpv_upcall_restore_cpu(unsigned int cpu)
+{
+	fake::evtchn_linux.vectors_told.push_back(cpu);
+	return xpv_upcall_set_vector(cpu, 0x30 + cpu);
+}
+
+void xpv_event_node_wake(xpv_event_node *node)
+{
+	node->wakes++;
+}
