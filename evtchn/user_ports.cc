@@ -8,21 +8,21 @@ using namespace xpv;
 
 namespace {
 
-constinit xpv_lock_class mutex_class;
-constinit xpv_lock_class ring_class;
-constinit xpv_lock_class all_class;
-
 /* EFBIG, which xen/errno.h does not have. */
 constexpr int efbig = 27;
 
 /* Every port that user space opened and somebody still holds. */
 struct AllPorts {
-	AllPorts() { mutex.init("xpv user ports", all_class); }
-
-	Mutex mutex;
-	List<HeldPort, PortsOfAll> ports;
+	Mutex mutex{ "xpv user ports"_lock };
+	List<HeldPort, PortsOfAll> ports XPV_GUARDED_BY(mutex);
 };
 constinit AllPorts *all;
+
+/* Whether Xen knows it by this number: after a restore a number can be another port's, or none. */
+bool is_current(const HeldPort &held, Port port)
+{
+	return held.port == port && xpv_event_channel_port(held.channel) == port;
+}
 
 void release(HeldPort &held)
 {
@@ -32,8 +32,8 @@ void release(HeldPort &held)
 			return;
 		static_cast<ListLink<PortsOfAll> &>(held).unlink();
 	}
-	Owned<HeldPort> last(&held);
 	xpv_event_channel_close(held.channel);
+	destroy(&held);
 }
 
 } // namespace
@@ -41,8 +41,6 @@ void release(HeldPort &held)
 xpv_event_user::xpv_event_user(xpv_event_node *node, const char *name) : node_(node)
 {
 	xpv_format(name_, sizeof(name_), "evtchn:%s", name);
-	mutex_.init("xpv event user", mutex_class);
-	lock_.init("xpv event user ring", ring_class);
 }
 
 xpv_event_user::~xpv_event_user()
@@ -53,6 +51,16 @@ xpv_event_user::~xpv_event_user()
 
 HeldPort *xpv_event_user::find(Port port)
 {
+	for (HeldPort &held : ports_)
+		if (is_current(held, port))
+			return &held;
+	return nullptr;
+}
+
+HeldPort *xpv_event_user::find_by_number(Port port)
+{
+	if (HeldPort *current = find(port))
+		return current;
 	for (HeldPort &held : ports_)
 		if (held.port == port)
 			return &held;
@@ -115,7 +123,7 @@ void xpv_event_user::finish(const uint32_t *ports, unsigned int count)
 {
 	MutexGuard guard(mutex_);
 	for (unsigned int i = 0; i < count; i++) {
-		HeldPort *held = find(Port{ ports[i] });
+		HeldPort *held = find_by_number(Port{ ports[i] });
 		if (!held)
 			continue;
 		{
@@ -154,10 +162,10 @@ Status xpv_event_user::open(const xpv_event_user_binding &binding, HeldPort &hel
 		.flags = XPV_EVENT_HARD | XPV_EVENT_EXPLICIT_EOI,
 		.handler =
 			[](xpv_event_context *context) {
-				auto &its = *reinterpret_cast<HeldPort *>(context);
+				auto &its = *static_cast<HeldPort *>(context);
 				its.user.event(its);
 			},
-		.context = reinterpret_cast<xpv_event_context *>(&held),
+		.context = &held,
 	};
 	switch (binding.kind) {
 	case XPV_EVENT_USER_VIRQ:
@@ -210,7 +218,7 @@ Status xpv_event_user::unbind(Port port)
 	MutexGuard guard(mutex_);
 	if (port.value >= abi([](auto &ports) { return ports.ports; }))
 		return Error(XEN_EINVAL);
-	HeldPort *held = find(port);
+	HeldPort *held = find_by_number(port);
 	if (!held)
 		return Error(XEN_ENOTCONN);
 	let_go(*held);
@@ -248,7 +256,7 @@ int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held)
 {
 	MutexGuard guard(all->mutex);
 	for (HeldPort &candidate : all->ports) {
-		if (candidate.port == port) {
+		if (is_current(candidate, port)) {
 			candidate.holders++;
 			*held = &candidate;
 			return 0;
@@ -272,28 +280,22 @@ int xpv_event_port_notify(struct xpv_held_port *held)
 
 int xpv_event_users_start(void)
 {
-	auto made = make<AllPorts>(XPV_MAY_SLEEP);
-	if (made.ok())
-		all = made.value().release();
-	return made.code();
+	return hand_out(make<AllPorts>(XPV_MAY_SLEEP), &all);
 }
 
 void xpv_event_users_stop(void)
 {
-	Owned<AllPorts> last(std::exchange(all, nullptr));
+	destroy(std::exchange(all, nullptr));
 }
 
 int xpv_event_user_open(struct xpv_event_node *node, const char *name, struct xpv_event_user **user)
 {
-	auto made = make<xpv_event_user>(XPV_MAY_SLEEP, node, name);
-	if (made.ok())
-		*user = made.value().release();
-	return made.code();
+	return hand_out(make<xpv_event_user>(XPV_MAY_SLEEP, node, name), user);
 }
 
 void xpv_event_user_close(struct xpv_event_user *user)
 {
-	Owned<xpv_event_user> last(user);
+	destroy(user);
 }
 
 int xpv_event_user_bind(struct xpv_event_user *user, const struct xpv_event_user_binding *binding)

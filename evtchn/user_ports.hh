@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "evtchn/evtchn.hh"
 #include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
 #include "lib/guard.hh"
@@ -21,13 +22,15 @@ struct PortsOfUser;
 struct PortsOfAll;
 } // namespace xpv
 
+using xpv::operator""_lock;
+
 /* A port that a user opened. It is closed when the last that holds it, user or other, has let go. */
-struct xpv_held_port : xpv::ListLink<xpv::PortsOfUser>, xpv::ListLink<xpv::PortsOfAll> {
+struct xpv_held_port : xpv_event_context, xpv::ListLink<xpv::PortsOfUser>, xpv::ListLink<xpv::PortsOfAll> {
 	explicit xpv_held_port(xpv_event_user &its_user) : user(its_user) {}
 
 	xpv_event_user &user; /* only while it is among the user's ports, or its handler runs */
 	xpv_event_channel *channel = nullptr;
-	xpv::Port port = {};
+	xpv::Port port = {}; /* by which the user knows it, also after a restore */
 	unsigned int holders = 1; /* the lock of all ports */
 	/* The user's lock_: */
 	bool bound = false; /* the port's number is known */
@@ -61,24 +64,28 @@ public:
 private:
 	[[nodiscard]] bool permits(const xpv_event_user_binding &binding) const;
 	[[nodiscard]] xpv::Status open(const xpv_event_user_binding &binding, xpv::HeldPort &held);
-	[[nodiscard]] xpv::Status make_room();
-	[[nodiscard]] xpv::HeldPort *find(xpv::Port port);
+	[[nodiscard]] xpv::Status make_room() XPV_REQUIRES(mutex_);
+	/* Xen's port of this number; or, if there is none, one that had it before a restore. */
+	[[nodiscard]] xpv::HeldPort *find(xpv::Port port) XPV_REQUIRES(mutex_);
+	[[nodiscard]] xpv::HeldPort *find_by_number(xpv::Port port) XPV_REQUIRES(mutex_);
 	void event(xpv::HeldPort &held);
-	void queue_locked(const xpv::HeldPort &held);
+	void queue_locked(const xpv::HeldPort &held) XPV_REQUIRES(lock_);
 	void let_go(xpv::HeldPort &held);
 	[[nodiscard]] uint32_t &slot(unsigned int index) { return ring_[index & (ring_.size() - 1)]; }
 
 	char name_[32];
 
-	xpv::Mutex mutex_;
+	xpv::Mutex mutex_{ "xpv event user"_lock };
 	xpv::List<xpv::HeldPort, xpv::PortsOfUser> ports_;
 	unsigned int count_ = 0;
 	bool restricted_ = false;
 	xpv::Domid only_ = {}; /* if restricted_ */
 
-	xpv::Spinlock lock_;
-	xpv::Array<uint32_t> ring_; /* a power of two */
-	unsigned int produced_ = 0, consumed_ = 0; /* not wrapped */
-	bool overflow_ = false;
+	/* Not raw: the handler runs in a thread where a spinlock sleeps (irq_linux.c), and waking the reader takes one too. */
+	xpv::Spinlock lock_{ "xpv event user ring"_lock };
+	/* Replaced with mutex_ held too. A power of two. */
+	xpv::Array<uint32_t> ring_;
+	unsigned int produced_ XPV_GUARDED_BY(lock_) = 0, consumed_ XPV_GUARDED_BY(lock_) = 0; /* not wrapped */
+	bool overflow_ XPV_GUARDED_BY(lock_) = false;
 	xpv_event_node *node_;
 };

@@ -440,4 +440,47 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 	xpv_suspend_part_unregister(&upper);
 }
 
+
+/* After a restore Xen gives the numbers of before to new ports. */
+TEST_P(EvtchnSuspend, UsersPortsOfBeforeDoNotShadowNewOnes)
+{
+	xpv_event_node node;
+	xpv_event_user *user = nullptr;
+	ASSERT_EQ(xpv_event_users_start(), 0);
+	ASSERT_EQ(xpv_event_user_open(&node, "test", &user), 0);
+	const xpv_event_user_binding unbound = { XPV_EVENT_USER_UNBOUND, 0, { 3 }, {} };
+	int bound = xpv_event_user_bind(user, &unbound);
+	ASSERT_GT(bound, 0);
+	restore();
+	ASSERT_EQ(xpv_event_user_bind(user, &unbound), bound);
+
+	auto number = static_cast<uint32_t>(bound);
+	Port port = { number };
+	for (unsigned int round = 0; round < 2; round++) {
+		xpv_fake_event(port);
+		upcalls();
+		uint32_t read = 0;
+		ASSERT_EQ(xpv_event_user_peek(user, &read, 1), 1);
+		EXPECT_EQ(read, number);
+		xpv_event_user_skip(user, 1);
+		xpv_event_user_finish(user, &number, 1);
+	}
+	EXPECT_EQ(xpv_event_user_notify(user, port), 0);
+	EXPECT_EQ(xpv_fake_sent(port), 1u);
+	xpv_held_port *held = nullptr;
+	ASSERT_EQ(xpv_event_port_hold(port, &held), 0);
+	EXPECT_EQ(xpv_event_port_notify(held), 0);
+	EXPECT_EQ(xpv_fake_sent(port), 1u);
+	xpv_event_port_release(held);
+
+	/* The new one goes first, then that of before. */
+	EXPECT_EQ(xpv_event_user_unbind(user, port), 0);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+	EXPECT_EQ(xpv_event_user_notify(user, port), -XEN_ENOTCONN);
+	EXPECT_EQ(xpv_event_user_unbind(user, port), 0);
+	EXPECT_EQ(xpv_event_user_unbind(user, port), -XEN_ENOTCONN);
+	xpv_event_user_close(user);
+	xpv_event_users_stop();
+}
+
 } // namespace
