@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "evtchn/fifo.hh"
 
+#include <utility>
+
 #include "hypervisor/hypervisor_owned.h"
 
 namespace xpv {
@@ -114,14 +116,24 @@ Status Fifo::restore()
 		if (told.ok())
 			continue;
 		XPV_ERR("event channels from %u on are lost: error %d", page * words_per_page, told.error().number());
+		/* Not in the record any more, or the next load would take them for Xen's. */
+		for (unsigned int refused = page; refused < page_count_; refused++)
+			record_->array[refused] = 0;
 		page_count_ = page;
 		first = told;
 	}
 	return first;
 }
 
+void Fifo::drop_refused()
+{
+	for (unsigned int page = page_count_; page < max_pages && pages_[page]; page++)
+		xpv_lent_take_back(std::exchange(pages_[page], nullptr));
+}
+
 void Fifo::take_back()
 {
+	drop_refused();
 	for (uint64_t &frame : record_->array) {
 		if (void *page = frame ? xpv_lent_page(Gfn{ frame }) : nullptr)
 			xpv_lent_take_back(page);
@@ -138,7 +150,10 @@ Status Fifo::grow()
 {
 	if (page_count_ == max_pages)
 		return Error(XEN_ENOSPC);
-	auto *page = static_cast<uint32_t *>(xpv_lend_page());
+	/* One that Xen refused before is tried again first. */
+	auto *page = std::exchange(pages_[page_count_], nullptr);
+	if (!page)
+		page = static_cast<uint32_t *>(xpv_lend_page());
 	if (!page)
 		return Error(XEN_ENOMEM);
 	for (unsigned int i = 0; i < words_per_page; i++)

@@ -39,6 +39,8 @@ public:
 	 * this ABI; after another error what could be told is in effect.
 	 */
 	[[nodiscard]] Status restore();
+	/* Free the pages that Xen refused in restore(). Sleeping; callers serialise with add_port(). */
+	void drop_refused();
 	/* Not used any more, and unknown to Xen: give back what was lent. Sleeping. */
 	void take_back();
 	[[nodiscard]] bool has_room(Port port) const { return has_word(port.value); }
@@ -111,7 +113,7 @@ private:
 	}
 
 	Record *record_ = nullptr;
-	uint32_t *pages_[max_pages] = {};
+	uint32_t *pages_[max_pages] = {}; /* from page_count_ on: those that Xen refused, until drop_refused() */
 	unsigned int page_count_ = 0;
 	Array<Queues> queues_; /* by CPU */
 };

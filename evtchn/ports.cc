@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ports of this domain under the ABI in use, and the upcalls that say which have events. */
 #include "evtchn/abi.hh"
+#include "evtchn/channels.hh"
 #include "evtchn/linux.h"
 #include "hypervisor/hypercall.hh"
 #include "lib/log.hh"
@@ -96,8 +97,8 @@ int xpv_ports_start(enum xpv_evtchn_abi wanted)
 
 void xpv_ports_stop(void)
 {
-	xpv::Owned<xpv::TwoLevel> last_two_level(xpv::abi.two_level);
-	xpv::Owned<xpv::Fifo> last_fifo(xpv::abi.fifo);
+	xpv::destroy(xpv::abi.two_level);
+	xpv::destroy(xpv::abi.fifo);
 	xpv::abi = {};
 }
 
@@ -122,10 +123,16 @@ int xpv_ports_restore(void)
 
 void xpv_ports_settle(void)
 {
-	xpv::Owned<xpv::TwoLevel> unused(std::exchange(xpv::spare, nullptr));
-	xpv::Owned<xpv::Fifo> old(std::exchange(xpv::retired, nullptr));
-	if (old)
-		old->take_back();
+	xpv::destroy(std::exchange(xpv::spare, nullptr));
+	/* A task that opens a channel may have been stopped in the middle of the retired ABI. */
+	xpv::channels->quiesced([] {
+		if (xpv::Fifo *old = std::exchange(xpv::retired, nullptr)) {
+			old->take_back();
+			xpv::destroy(old);
+		}
+		if (xpv::abi.fifo)
+			xpv::abi.fifo->drop_refused();
+	});
 }
 
 const char *xpv_ports_abi(void)

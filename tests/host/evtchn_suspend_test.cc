@@ -483,4 +483,26 @@ TEST_P(EvtchnSuspend, UsersPortsOfBeforeDoNotShadowNewOnes)
 	xpv_event_users_stop();
 }
 
+/* Xen did not take the event array: the next load does not count on it. */
+TEST_P(EvtchnSuspend, ReloadAfterRefusedArrayFindsNoneInTheNotes)
+{
+	begin();
+	xpv_fake_restore();
+	xpv_fake_fail(__HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, 0, XEN_ENOMEM);
+	end(XPV_RESUME_RESTORED);
+	xpv_fake_fail(0, 0, 0, 0);
+	fake::take_log();
+	xpv_ports_mask_all();
+	xpv_ports_stop();
+	ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+	for (unsigned int cpu : all_cpus)
+		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
+	Events events;
+	xpv_event_channel *channel = open(events, 1);
+	xpv_fake_event(xpv_event_channel_port(channel));
+	upcalls();
+	EXPECT_EQ(events.take(), 1u);
+	xpv_event_channel_close(channel);
+}
+
 } // namespace
