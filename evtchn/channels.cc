@@ -3,6 +3,7 @@
 
 #include "evtchn/abi.hh"
 #include "hypervisor/hypercall.hh"
+#include "lib/debugfs.h"
 
 namespace xpv {
 
@@ -65,53 +66,64 @@ void Channels::count_move(xpv_event_channel &channel, unsigned int cpu)
 
 namespace {
 
-void describe(xpv_event_channel &channel, xpv_event_channel_state &state)
-{
-	state.port = channel.port;
-	state.kind = "?";
-	state.remote = -1;
-	state.irq = channel.irq;
-	state.priority = channel.priority;
-	{
-		RawSpinGuard guard(channel.lock);
-		state.cpu = channel.cpu;
-		state.hidden = channel.hidden;
-	}
-	state.events = channel.events;
-	state.spurious = channel.spurious;
-	state.name = channel.name;
-	state.handler = channel.handler;
+struct Kind {
+	const char *name = "?";
+	int remote = -1; /* domain, or number of the VIRQ; -1: none */
+};
 
-	if (lost(channel)) {
-		state.kind = "lost";
-		return;
-	}
-	state.pending = abi([&](auto &ports) { return ports.pending(channel.port); });
-	state.masked = abi([&](auto &ports) { return ports.masked(channel.port); });
+Kind kind_of(const xpv_event_channel &channel)
+{
+	if (lost(channel))
+		return { "lost" };
 	auto known = evtchn_status(channel.port);
 	if (!known.ok())
-		return;
+		return {};
 	const ::evtchn_status &status = known.value();
 	switch (status.status) {
 	case EVTCHNSTAT_closed:
-		state.kind = "closed";
-		break;
+		return { "closed" };
 	case EVTCHNSTAT_unbound:
-		state.kind = "unbound";
-		state.remote = status.u.unbound.dom;
-		break;
+		return { "unbound", status.u.unbound.dom };
 	case EVTCHNSTAT_interdomain:
-		state.kind = "interdomain";
-		state.remote = status.u.interdomain.dom;
-		break;
+		return { "interdomain", status.u.interdomain.dom };
 	case EVTCHNSTAT_virq:
-		state.kind = "virq";
-		state.remote = static_cast<int>(status.u.virq);
-		break;
+		return { "virq", static_cast<int>(status.u.virq) };
 	case EVTCHNSTAT_ipi:
-		state.kind = "ipi";
-		break;
+		return { "ipi" };
 	}
+	return {};
+}
+
+/*
+ * State: P pending, M masked; why: i irq disabled, m moving, t thread at work,
+ * b backoff, o CPU offline, e waits for its EOI.
+ */
+void print(xpv_debug_sink &sink, xpv_event_channel &channel)
+{
+	constexpr char letters[] = "imtboe"; /* as enum Hidden */
+	Kind kind = kind_of(channel);
+	char remote[12] = "-", state[] = "--", why[] = "------";
+	unsigned int cpu, hidden;
+	{
+		RawSpinGuard guard(channel.lock);
+		cpu = channel.cpu;
+		hidden = channel.hidden;
+		if (!lost(channel)) {
+			abi([&](auto &ports) {
+				state[0] = ports.pending(channel.port) ? 'P' : '-';
+				state[1] = ports.masked(channel.port) ? 'M' : '-';
+			});
+		}
+	}
+	if (kind.remote >= 0)
+		xpv_format(remote, sizeof(remote), "%d", kind.remote);
+	for (unsigned int reason = 0; reason < sizeof(why) - 1; reason++)
+		why[reason] = hidden >> reason & 1 ? letters[reason] : '-';
+	xpv_debug_print(&sink, "%-11s %6s %6u %5u %4u %4u  %s %s %12llu %9llu  %-20s %ps\n", kind.name, remote,
+			channel.port.value, channel.irq, cpu, channel.priority, state, why,
+			static_cast<unsigned long long>(read_once(channel.events)),
+			static_cast<unsigned long long>(read_once(channel.spurious)), channel.name,
+			reinterpret_cast<void *>(channel.handler));
 }
 
 } // namespace
@@ -170,15 +182,12 @@ void xpv_channels_cpu_dead(unsigned int cpu)
 	xpv::raise_pending();
 }
 
-void xpv_channels_each(void (*look)(struct xpv_event_channel_viewer *viewer,
-				    const struct xpv_event_channel_state *state),
-		       struct xpv_event_channel_viewer *viewer)
+void xpv_channels_show(struct xpv_debug_sink *sink)
 {
-	xpv::channels->each([&](xpv_event_channel &channel) {
-		xpv_event_channel_state state = {};
-		xpv::describe(channel, state);
-		look(viewer, &state);
-	});
+	xpv_debug_print(sink, "# %s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
+	xpv_debug_print(sink, "%-11s %6s %6s %5s %4s %4s  %-2s %-6s %12s %9s  %-20s %s\n", "TYPE", "REMOTE", "PORT",
+			"IRQ", "CPU", "PRIO", "ST", "WHY", "EVENTS", "SPURIOUS", "NAME", "HANDLER");
+	xpv::channels->each([&](xpv_event_channel &channel) { xpv::print(*sink, channel); });
 }
 
 } /* extern "C" */

@@ -6,7 +6,7 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/seq_file.h>
+#include <linux/printk.h>
 
 #include "evtchn/evtchn_owned.h"
 #include "evtchn/linux.h"
@@ -16,30 +16,9 @@
 
 static struct xpv_event_channel *debug_virq;
 
-/*
- * State: P pending, M masked; why: i irq disabled, m moving, t thread at work,
- * b backoff, o CPU offline, e waits for its EOI.
- */
-static void show_one(struct xpv_event_channel_viewer *viewer, const struct xpv_event_channel_state *state)
-{
-	char remote[12] = "-";
-
-	if (state->remote >= 0)
-		snprintf(remote, sizeof(remote), "%d", state->remote);
-	seq_printf((struct seq_file *)viewer, "%-11s %6s %6u %5u %4u %4u  %c%c %c%c%c%c%c%c %12llu %9llu  %-20s %ps\n",
-		   state->kind, remote, state->port.value, state->irq, state->cpu, state->priority,
-		   state->pending ? 'P' : '-', state->masked ? 'M' : '-', state->hidden & 1 ? 'i' : '-',
-		   state->hidden & 2 ? 'm' : '-', state->hidden & 4 ? 't' : '-', state->hidden & 8 ? 'b' : '-',
-		   state->hidden & 16 ? 'o' : '-', state->hidden & 32 ? 'e' : '-',
-		   state->events, state->spurious, state->name, (void *)state->handler);
-}
-
 static int evtchn_show(struct seq_file *seq, void *unused)
 {
-	seq_printf(seq, "# %s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
-	seq_printf(seq, "%-11s %6s %6s %5s %4s %4s  %-2s %-6s %12s %9s  %-20s %s\n", "TYPE", "REMOTE", "PORT", "IRQ",
-		   "CPU", "PRIO", "ST", "WHY", "EVENTS", "SPURIOUS", "NAME", "HANDLER");
-	xpv_channels_each(show_one, (struct xpv_event_channel_viewer *)seq);
+	xpv_channels_show(xpv_debug_sink_of(seq));
 	return 0;
 }
 static struct xpv_debug_file table = { .name = "evtchn", .show = evtchn_show };

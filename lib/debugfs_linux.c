@@ -63,6 +63,16 @@ void xpv_debug_file_remove(struct xpv_debug_file *file)
 }
 EXPORT_SYMBOL_GPL(xpv_debug_file_remove);
 
+void xpv_debug_print(struct xpv_debug_sink *sink, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	seq_vprintf((struct seq_file *)sink, format, arguments);
+	va_end(arguments);
+}
+EXPORT_SYMBOL_GPL(xpv_debug_print);
+
 static void report(const struct xpv_debug_file *file, char *buffer)
 {
 	struct seq_file seq = { .buf = buffer, .size = REPORT_SIZE };

@@ -9,6 +9,7 @@
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/linux.h"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/debugfs.hh"
 #include "tests/host/fake/evtchn_linux.hh"
 #include "tests/host/fake/shim.hh"
 
@@ -109,6 +110,21 @@ TEST_P(EvtchnChannel, UselessEventsBackOff)
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{});
 	event(queue.channel.port());
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{ 4 });
+}
+
+TEST_P(EvtchnChannel, TableHasALineForEach)
+{
+	Queue queue;
+	ASSERT_TRUE(queue.channel.alloc_unbound(dom0, "vbd-51712").ok());
+	queue.useful = false;
+	event(queue.channel.port());
+	queue.channel.mask();
+	xpv_fake_event(queue.channel.port());
+	xpv_debug_sink sink;
+	xpv_channels_show(&sink);
+	EXPECT_TRUE(sink.text.starts_with(GetParam() == XPV_ABI_FIFO ? "# FIFO ABI" : "# 2-level ABI")) << sink.text;
+	std::string line = sink.text.substr(sink.text.find("unbound"));
+	EXPECT_NE(line.find(" PM i-----            1         1  vbd-51712 "), std::string::npos) << sink.text;
 }
 
 /* ---- Explicit EOI ---- */

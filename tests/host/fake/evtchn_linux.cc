@@ -133,3 +133,8 @@ void xpv_event_node_wake(xpv_event_node *node)
 {
 	node->wakes++;
 }
+
+const char *xpv_upcalls_kind()
+{
+	return "a vector for each vCPU";
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tests/host/fake/debugfs.hh"
+
+#include <cstdarg>
+#include <cstdio>
+
+void xpv_debug_print(xpv_debug_sink *sink, const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+	va_start(arguments, format);
+	std::vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	sink->text += line;
+}
