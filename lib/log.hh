@@ -10,9 +10,12 @@
 #define XPV_INFO(format, ...) xpv_log(XPV_LOG_INFO, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
 
 /* For whatever the other end can cause: it must not be able to flood the log. */
-#define XPV_ERR_LIMITED(format, ...)                                                                                   \
+#define XPV_LIMITED(log, ...)                                                                                          \
 	do {                                                                                                           \
 		static constinit xpv_log_limit xpv_limit = {};                                                         \
 		if (xpv_log_permitted(&xpv_limit))                                                                     \
-			XPV_ERR(format __VA_OPT__(, ) __VA_ARGS__);                                                    \
+			log(__VA_ARGS__);                                                                              \
 	} while (0)
+#define XPV_ERR_LIMITED(...) XPV_LIMITED(XPV_ERR, __VA_ARGS__)
+#define XPV_WARNING_LIMITED(...) XPV_LIMITED(XPV_WARNING, __VA_ARGS__)
+#define XPV_NOTICE_LIMITED(...) XPV_LIMITED(XPV_NOTICE, __VA_ARGS__)

@@ -14,8 +14,9 @@ constinit xpv_lock_class bus_queue_class;
 
 constexpr unsigned int retry_ms = 1000;
 constexpr unsigned int wait_slice_ms = 10000;
-constexpr unsigned int hold_timeout_ms = 10000;
-constexpr unsigned int hold_look_ms = 1;
+constexpr unsigned int poll_ms = 1;
+/* What is in flight when a suspend begins has this long to come back. */
+constexpr unsigned int drain_ms = 10000;
 
 /* The names in a directory of the store; none when there is no such directory. */
 class Directory {
@@ -100,9 +101,7 @@ Status Bus::start()
 	watch_ = XPV_TRY(store().watches.add(
 		"device",
 		[](xpv_store_watch_context *context, const char *) {
-			auto *bus = reinterpret_cast<Bus *>(context);
-			write_once(bus->wanted_, true);
-			xpv_wake_up_all(&bus->wait_queue_);
+			reinterpret_cast<Bus *>(context)->rescan();
 		},
 		reinterpret_cast<xpv_store_watch_context *>(this), may_be_device_change));
 	return {};
@@ -155,15 +154,20 @@ struct Bus::Found {
 	FixedText<DeviceIdentity::name_capacity> id;
 	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_key;
 	FixedText<2 * DeviceIdentity::name_capacity + 24> backend_id_key;
+	FixedText<2 * DeviceIdentity::name_capacity + 24> tag_path;
 	char backend[256];
 	char backend_id[8];
+	char tag[24];
+	std::string_view read_tag; /* in `tag`; empty when there is none */
+	bool was_tagged; /* before it was read: the tag is there, unless this is another device's directory */
 
 	[[nodiscard]] Status assign(std::string_view of_type, std::string_view with_id)
 	{
 		XPV_TRY(type.assign({ of_type }));
 		XPV_TRY(id.assign({ with_id }));
 		XPV_TRY(backend_key.assign({ "device/", of_type, "/", with_id, "/backend" }));
-		return backend_id_key.assign({ "device/", of_type, "/", with_id, "/backend-id" });
+		XPV_TRY(backend_id_key.assign({ "device/", of_type, "/", with_id, "/backend-id" }));
+		return tag_path.assign({ "device/", of_type, "/", with_id, "/", tag_key });
 	}
 };
 
@@ -222,21 +226,28 @@ Status Bus::relocate_restored()
 	return scan_devices(found);
 }
 
-/* Where each device's backend is: one round trip for all. */
+/* Where each device's backend is, and whose directory this is: one round trip for all. */
 Status Bus::scan_devices(Array<Found> &found)
 {
+	constexpr unsigned int keys = 3;
 	auto count = static_cast<unsigned int>(found.size());
-	auto items = XPV_TRY(Array<xpv_store_read_item>::make(2 * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
+	auto items = XPV_TRY(Array<xpv_store_read_item>::make(keys * static_cast<std::size_t>(count), XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < count; i++) {
 		Found &device = found[i];
-		items[2 * i] = { device.backend_key.get(), device.backend, sizeof(device.backend), 0 };
-		items[2 * i + 1] = { device.backend_id_key.get(), device.backend_id, sizeof(device.backend_id), 0 };
+		items[keys * i] = { device.backend_key.get(), device.backend, sizeof(device.backend), 0 };
+		items[keys * i + 1] = { device.backend_id_key.get(), device.backend_id, sizeof(device.backend_id), 0 };
+		items[keys * i + 2] = { device.tag_path.get(), device.tag, sizeof(device.tag), 0 };
+		Device *known = find(device.type.view(), device.id.view());
+		device.was_tagged = known && known->tagged();
 	}
-	XPV_TRY(status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items.data(), 2 * count)));
+	XPV_TRY(status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items.data(), keys * count)));
 
 	for (unsigned int i = 0; i < count; i++) {
-		int path_length = items[2 * i].result;
-		int domain_length = items[2 * i + 1].result;
+		int path_length = items[keys * i].result;
+		int domain_length = items[keys * i + 1].result;
+		int tag_length = items[keys * i + 2].result;
+		if (tag_length > 0)
+			found[i].read_tag = { found[i].tag, static_cast<std::size_t>(tag_length) };
 		/* Half made or half removed; or no device at all, as device/suspend. */
 		if (path_length < 0 || domain_length < 0)
 			continue;
@@ -249,10 +260,10 @@ Status Bus::scan_devices(Array<Found> &found)
 			identity.backend = Domid{ static_cast<std::uint16_t>(domain.value()) };
 		if (!domain.ok() || !acceptable_backend_path(path, identity.backend) ||
 		    !identity.backend_path.assign({ path }).ok()) {
-			XPV_ERR_LIMITED("%s: no such backend can be", found[i].backend_key.get());
+			XPV_ERR_LIMITED("%s: invalid backend path or domain id", found[i].backend_key.get());
 			continue;
 		}
-		consider(identity);
+		consider(identity, found[i]);
 	}
 	return {};
 }
@@ -265,41 +276,57 @@ Device *Bus::find(std::string_view type, std::string_view id)
 	return nullptr;
 }
 
-void Bus::consider(const DeviceIdentity &identity)
+void Bus::consider(const DeviceIdentity &identity, const Found &found)
 {
-	if (Device *known = find(identity.type.view(), identity.id.view())) {
-		/* The same device, with a backend of the new domain's. */
-		if (known->relocate(identity)) {
-			known->seen = true;
-			return;
-		}
-		if (known->identity().same_backend(identity)) {
-			known->seen = true;
-			return;
-		}
-		/* Another device in the same place. */
-		remove(*known);
-	}
-	auto made = make<Device>(XPV_MAY_SLEEP, identity);
-	if (!made.ok()) {
-		XPV_ERR_LIMITED("no memory for device %s/%s", identity.type.get(), identity.id.get());
+	Device *known = find(identity.type.view(), identity.id.view());
+	if (!known) {
+		add(identity);
 		return;
 	}
-	Owned<Device> device = made.take();
-	device->seen = true;
-	Device *added = device.get();
+	bool same_backend = known->identity().same_backend(identity);
+	/* A toolstack that attaches a device makes its directory, and there the tag of an earlier one is not. */
+	bool other_directory = known->replaced() || (found.was_tagged && !known->is_tag(found.read_tag));
+	if (known->waits_for_bus() || (known->restoring() && !same_backend)) {
+		/* Restored: the toolstack made this device's directory. */
+		known->relocate(identity);
+	} else if (other_directory || (!same_backend && !found.was_tagged)) {
+		/* Another device in the same place. */
+		remove(*known);
+		add(identity);
+		return;
+	} else if (!same_backend) {
+		XPV_NOTICE("%s: the backend moved to domain %u, %s", known->path(), identity.backend.value,
+			   identity.backend_path.get());
+		known->relocate(identity);
+	}
+	known->seen = true;
+}
+
+void Bus::add(const DeviceIdentity &identity)
+{
+	auto made = make<Device>(XPV_MAY_SLEEP, identity);
+	Status prepared = made.ok() ? made.value()->make_linux_device() : Status(made.error());
+	if (!prepared.ok()) {
+		XPV_ERR_LIMITED("device/%s/%s: cannot create the device (error %d)", identity.type.get(), identity.id.get(),
+				prepared.error().number());
+		return;
+	}
+	Device &device = *made.value().release();
+	device.seen = true;
 	{
 		MutexGuard guard(mutex_);
-		devices_.push_back(*device.release());
+		devices_.push_back(device);
 	}
-	Status created = added->create();
-	if (!created.ok()) {
-		XPV_ERR_LIMITED("cannot create device %s/%s (error %d)", identity.type.get(), identity.id.get(),
-				created.error().number());
+	Status added = device.add();
+	if (added.ok())
+		return;
+	XPV_ERR_LIMITED("device/%s/%s: cannot add the device (error %d)", identity.type.get(), identity.id.get(),
+			added.error().number());
+	{
 		MutexGuard guard(mutex_);
-		added->unlink();
-		device.reset(added);
+		device.unlink();
 	}
+	device.destroy(false);
 }
 
 void Bus::remove(Device &device)
@@ -308,12 +335,15 @@ void Bus::remove(Device &device)
 		MutexGuard guard(mutex_);
 		device.unlink();
 	}
-	device.destroy();
-	Owned<Device> last(&device);
+	device.destroy(true);
 }
 
-bool Bus::devices_busy()
+/* ---- Suspends ---- */
+
+bool Bus::busy()
 {
+	if (gate_.occupied())
+		return true;
 	MutexGuard guard(mutex_);
 	for (Device &device : devices_)
 		if (device.busy())
@@ -321,37 +351,62 @@ bool Bus::devices_busy()
 	return false;
 }
 
-Status Bus::hold()
+/* All stop side by side. The list does not change behind the closed gate. */
+Status Bus::hold_devices(std::uint64_t deadline_ms)
 {
-	unsigned int waited = 0;
-	auto wait_while = [&](auto busy) {
-		while (busy() && waited < hold_timeout_ms) {
-			xpv_sleep_ms(hold_look_ms);
-			waited += hold_look_ms;
-		}
-	};
+	std::uint64_t drained_by_ms = xpv_now_ms() + drain_ms;
+	if (drained_by_ms > deadline_ms)
+		drained_by_ms = deadline_ms;
+	for (Device &device : devices_)
+		device.hold();
+	for (Device &device : devices_)
+		XPV_TRY(status(device.drain(drained_by_ms)));
+	return {};
+}
+
+void Bus::release_devices(xpv_resume_kind kind)
+{
+	MutexGuard guard(mutex_);
+	for (Device &device : devices_)
+		device.release_hold(kind);
+}
+
+Status Bus::hold(std::uint64_t deadline_ms)
+{
 	/* The thread first: it waits for devices that it removes, and no other adds any. */
 	gate_.close();
-	wait_while([&] { return gate_.occupied(); });
-	{
-		MutexGuard guard(mutex_);
-		for (Device &device : devices_)
-			device.hold();
+	auto wait_while = [&](auto condition) {
+		while (condition()) {
+			if (xpv_now_ms() >= deadline_ms)
+				return false;
+			xpv_sleep_ms(poll_ms);
+		}
+		return true;
+	};
+	bool idle = wait_while([&] { return gate_.occupied(); });
+	if (idle) {
+		{
+			MutexGuard guard(mutex_);
+			for (Device &device : devices_)
+				device.close_gate();
+		}
+		idle = wait_while([&] { return busy(); });
 	}
-	wait_while([&] { return devices_busy(); });
-	if (waited < hold_timeout_ms)
-		return {};
-	XPV_WARNING("devices are busy for %u ms, no suspend", waited);
+	Status held = idle ? hold_devices(deadline_ms) : Status(Error(XEN_ETIMEDOUT));
+	if (held.ok())
+		return held;
+	XPV_WARNING("cannot stop all devices (error %d), no suspend", held.error().number());
 	go_on();
-	return Error(XEN_ETIMEDOUT);
+	return held;
 }
 
 void Bus::go_on()
 {
+	release_devices(XPV_RESUME_CANCELLED); /* none after restored() */
 	{
 		MutexGuard guard(mutex_);
 		for (Device &device : devices_)
-			device.go_on();
+			device.open_gate();
 	}
 	gate_.open();
 	xpv_wake_up_all(&wait_queue_);
@@ -359,9 +414,17 @@ void Bus::go_on()
 
 void Bus::restored()
 {
-	MutexGuard guard(mutex_);
-	for (Device &device : devices_)
-		device.restored();
+	{
+		MutexGuard guard(mutex_);
+		for (Device &device : devices_)
+			device.restored();
+	}
+	release_devices(XPV_RESUME_RESTORED);
+	rescan();
+}
+
+void Bus::rescan()
+{
 	write_once(wanted_, true);
 	xpv_wake_up_all(&wait_queue_);
 }
@@ -401,10 +464,16 @@ void xpv_bus_stop(void)
 	Owned<Bus> bus(std::exchange(the_bus, nullptr));
 }
 
-int xpv_bus_hold(void)
+int xpv_bus_hold(uint64_t deadline_ms)
 {
 	Bus *bus = read_once(the_bus);
-	return bus ? bus->hold().code() : 0;
+	return bus ? bus->hold(deadline_ms).code() : 0;
+}
+
+void xpv_bus_rescan(void)
+{
+	if (Bus *bus = read_once(the_bus))
+		bus->rescan();
 }
 
 void xpv_bus_go_on(void)

@@ -26,10 +26,11 @@ public:
 
 	/* Sleeping context. */
 	[[nodiscard]] Status start();
-	/* As xpv_bus_hold(), xpv_bus_go_on(), xpv_bus_restored(), xpv_bus_prepare_unregister(). */
-	[[nodiscard]] Status hold();
+	/* As the functions of linux.h. */
+	[[nodiscard]] Status hold(std::uint64_t deadline_ms);
 	void go_on();
 	void restored();
+	void rescan();
 	void prepare_unregister(const xpv_frontend_driver &driver);
 
 private:
@@ -41,10 +42,13 @@ private:
 	[[nodiscard]] Status list_type(std::string_view type, Array<Found> &found);
 	[[nodiscard]] Status scan_devices(Array<Found> &found);
 	[[nodiscard]] Status relocate_restored();
-	void consider(const DeviceIdentity &identity);
+	void consider(const DeviceIdentity &identity, const Found &found);
+	void add(const DeviceIdentity &identity);
 	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
 	void remove(Device &device);
-	[[nodiscard]] bool devices_busy();
+	[[nodiscard]] bool busy();
+	[[nodiscard]] Status hold_devices(std::uint64_t deadline_ms);
+	void release_devices(xpv_resume_kind kind);
 
 	Gate gate_; /* of thread_ */
 	Mutex mutex_;

@@ -2,13 +2,17 @@
 /*
  * One device of the bus, and the engine that walks it through the state
  * table. The engine runs in the device's own work item, so that devices
- * overlap; it never sleeps for the other end, but is run again by the watch
- * on the other end's state, by its own timer, or by a request.
+ * overlap; it never sleeps for the backend, but runs again when the watch on
+ * the backend's state fires, when its timer expires, or on a request.
+ *
+ *   device.cc        life: Linux's device, the driver, suspends
+ *   handshake.cc     the engine
+ *   device_store.cc  what the engine reads from and writes to xenstore
  *
  * Locks: mutex_ is held for each run of the engine and each call of the
- * driver. It may be held across requests to the store, which have deadlines.
- * Requests to the engine (stop, fail, vanish) take no mutex: they leave a
- * mark and run it.
+ * driver but probe(). It may be held across requests to xenstore, which have
+ * deadlines. Requests to the engine (unbind, fail, vanish ...) take no mutex:
+ * they set a mark and schedule it.
  */
 #pragma once
 
@@ -24,7 +28,7 @@
 
 namespace xpv {
 
-/* What the store says a device is; anything else in a later look makes it another device. */
+/* What xenstore says a device is. */
 struct DeviceIdentity {
 	static constexpr std::size_t name_capacity = 40;
 
@@ -45,21 +49,33 @@ struct DeviceIdentity {
 
 /* device/<type>/<id> as a directory name: nothing that could be a path or a surprise in sysfs. */
 [[nodiscard]] bool acceptable_name(std::string_view name);
-/* The backend's directory lies in its own domain's part of the store: /local/domain/<id>/backend/. */
+/* The backend's directory lies in its own domain's part of xenstore: /local/domain/<id>/backend/. */
 [[nodiscard]] bool acceptable_backend_path(std::string_view path, Domid backend);
+
+/* A key of a device's own directory; small, as several share a stack frame. */
+using OwnKey = FixedText<2 * DeviceIdentity::name_capacity + 32>;
+
+/* The key that tells our directory from one that a toolstack made later in the same place. */
+inline constexpr const char *tag_key = "xpv-tag";
+inline constexpr std::size_t tag_capacity = 20;
 
 } // namespace xpv
 
 struct xpv_device : xpv::ListLink<> {
 public:
 	explicit xpv_device(const xpv::DeviceIdentity &identity);
-	/* Linux's device is gone, and with it the driver. */
+	/* By Linux, when nothing refers to the device any more. */
 	~xpv_device();
 
-	/* Make Linux's device. */
-	[[nodiscard]] xpv::Status create();
-	/* Nodes vanished or belong to a successor: not a word to the other end any more. Unbinds the driver. */
-	void destroy();
+	/* Linux's device owns this object from then on, if it could be made. */
+	[[nodiscard]] xpv::Status make_linux_device();
+	/* Show it; a driver may be bound before this returns. */
+	[[nodiscard]] xpv::Status add();
+	/*
+	 * Nodes vanished or belong to a successor, or add() failed: nothing more
+	 * is written. Unbind the driver, give up Linux's device, and with it this object.
+	 */
+	void destroy(bool added);
 
 	[[nodiscard]] int bind(const xpv_frontend_driver &driver);
 	void unbind();
@@ -69,36 +85,52 @@ public:
 	void fail(int error, const char *text);
 	/* The driver's retire() is done. Any context. */
 	void retired();
+	/* The driver left pages parked with the backend. Any context. */
+	void parked(unsigned int pages);
 
 	[[nodiscard]] const xpv::DeviceIdentity &identity() const
 	{
 		return identities_[xpv::read_once(current_identity_)];
 	}
 	[[nodiscard]] const char *path() const { return path_.get(); }
-	/* For a suspend: take no step until go_on(); one may be under way still. */
-	void hold() { gate_.close(); }
+
+	/*
+	 * A suspend, in this order: take no step from now on; one may be under way
+	 * still, see busy(). Then, when it is not: stop the driver. Wait for it.
+	 */
+	void close_gate() { gate_.close(); }
 	[[nodiscard]] bool busy() const { return gate_.occupied(); }
-	void go_on();
+	void hold();
+	[[nodiscard]] int drain(std::uint64_t deadline_ms);
+	/* Let the driver go on, if it was held; and the engine. */
+	void release_hold(xpv_resume_kind kind);
+	void open_gate();
 	/*
 	 * The domain was restored: nothing is done for the device until the bus
-	 * has found where its backend is now and says so to relocate(); that is
-	 * false when it was not restored, or has been told.
+	 * has found where its backend is now and calls relocate().
 	 */
 	void restored();
 	[[nodiscard]] bool restoring() const { return xpv::read_once(restore_) != Restore::none; }
 	[[nodiscard]] bool waits_for_bus() const { return xpv::read_once(restore_) == Restore::waits_for_bus; }
-	[[nodiscard]] bool relocate(const xpv::DeviceIdentity &identity);
+	/* The same device has another backend: give up the connection, make another. */
+	void relocate(const xpv::DeviceIdentity &identity);
+
+	/* Our directory has our tag, unless it was removed. */
+	[[nodiscard]] bool tagged() const { return xpv::read_once(tagged_); }
+	[[nodiscard]] bool is_tag(std::string_view text) const { return text == tag_.view(); }
+	/* The engine found another device's directory, or none: the bus is to look. */
+	[[nodiscard]] bool replaced() const { return xpv::read_once(marks_.replaced); }
 	/* The node is gone, or another device's. */
-	[[nodiscard]] bool vanished() const { return xpv::read_once(vanished_); }
+	[[nodiscard]] bool vanished() const { return xpv::read_once(marks_.vanished); }
 	[[nodiscard]] xenbus_state state() const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
 	/* For the driver in its negotiate(): our state node was written. */
-	void said(xenbus_state state, bool surely) { published_ = surely ? static_cast<int>(state) : -1; }
+	void state_written(xenbus_state state, bool surely) { published_ = surely ? static_cast<int>(state) : -1; }
 	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */
 	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const;
 
-	/* For the bus: found in the present look at the store. */
+	/* For the bus: found in the present scan of xenstore. */
 	bool seen = false;
 	/* The driver's. */
 	struct xpv_device_context *context = nullptr;
@@ -106,11 +138,12 @@ public:
 private:
 	using Phase = xpv::Phase;
 	using Theirs = xpv::Theirs;
+	using Aim = xpv::Aim;
 
 	struct Look {
 		Theirs theirs;
 		Theirs ours; /* before begun_ */
-		bool online; /* the toolstack has not asked for the end */
+		xpv::Online online;
 		bool event; /* the watch on the backend's state has fired since the last look */
 	};
 	/* One of the driver's backend_keys, as it was when the backend was Connected. */
@@ -120,26 +153,37 @@ private:
 	};
 	static constexpr unsigned int known_limit = 12;
 
+	/* handshake.cc */
 	void run();
 	void schedule();
+	void wait_for_next_run();
 	[[nodiscard]] bool advance();
 	[[nodiscard]] bool perform(xpv::Transition answer, const Look &backend);
+	[[nodiscard]] bool reopen(const Look &backend);
+	[[nodiscard]] bool survives(const Look &backend) const;
 	[[nodiscard]] xpv::Status begin();
+	void enter(Phase phase);
+	void leave(Aim aim, Phase next);
+	void close(Aim aim, Phase next);
+	[[nodiscard]] bool retire_is_over() const;
+	void restart(Phase next);
+	void drop_connection();
+	void finish();
+	void change_backend();
+	void take_failure();
+	[[nodiscard]] bool driver_succeeded(int code, const char *what);
+	void complain(Theirs theirs);
+	[[nodiscard]] bool retry_later(unsigned int delay_ms);
+	void check();
+
+	/* device_store.cc */
 	[[nodiscard]] xpv::Result<Look> look();
 	[[nodiscard]] unsigned int keys() const;
 	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching();
 	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun);
-	void enter(Phase phase);
-	void release();
-	void leave_for_stop();
-	void lose_connection();
-	void take_failure();
-	[[nodiscard]] bool driver_succeeded(int code, const char *what);
-	void complain(Theirs theirs);
-
 	[[nodiscard]] xpv::Status announce();
+	[[nodiscard]] xpv::Status announce_step(xenbus_state state);
 	[[nodiscard]] xpv::Status announce_end(xenbus_state state);
-	[[nodiscard]] bool retry_later();
 
 	/* The old one stays readable while the new one is made. */
 	xpv::DeviceIdentity identities_[2];
@@ -147,39 +191,58 @@ private:
 	xpv::FixedText<2 * xpv::DeviceIdentity::name_capacity + 8> path_;
 	xpv_linux_device *linux_device_ = nullptr;
 
-	/* Marks, left without mutex_. */
-	bool vanished_ = false;
-	bool stop_ = false;
-	bool retired_ = false; /* by the driver */
-	bool silenced_ = false; /* the store takes too long: close without it */
+	/* Requests to the engine, set without mutex_. Each but the last two stays set until the next bind(). */
+	struct Marks {
+		bool vanished; /* for good: nothing is written any more */
+		bool replaced; /* for good: the bus removes the device */
+		bool unbind;
+		bool silenced; /* unbind without xenstore, which takes too long */
+		bool retired; /* by the driver, after retire() */
+		bool event; /* of the watch on the backend's state */
+		bool quiet; /* by the engine: unbound, and nothing is left to do */
+	} marks_ = {};
 	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;
-	bool backend_event_ = false;
-	bool quiet_ = false; /* by the engine: nothing is shared, and no work is left to do */
 	xpv::Spinlock failure_lock_;
 	bool failure_pending_ = false; /* failure_lock_, as the next two */
 	int failure_error_ = 0;
 	xpv::FixedText<128> failure_text_;
+	unsigned int parked_ = 0; /* pages, since bind() */
 
 	xpv::Gate gate_;
-	xpv::Mutex mutex_;
-	const xpv_frontend_driver *driver_ = nullptr;
+	xpv::Mutex mutex_; /* all below */
+	const xpv_frontend_driver *driver_ = nullptr; /* set while bound; prepare_unbind() reads it without the mutex */
+	bool probed_ = false; /* the driver is to be called */
+	bool driver_held_ = false;
+
+	/* Where we are, where we want to be, and what the driver has: xpv::possible() says what goes together. */
 	Phase phase_ = Phase::initialising;
-	int published_ = 0; /* what our state node is known to say */
-	bool begun_ = false; /* phase_ is what the store had us begin with */
-	bool negotiated_ = false; /* disconnect() is due */
-	bool reopen_wanted_ = false;
-	bool failed_ = false; /* until the driver is bound anew, or the device replaced */
-	bool retry_ = false; /* the store did not answer: the timer is to run soon */
-	unsigned int attempts_ = 0; /* of the driver, that failed for want of the store */
-	unsigned int restarts_ = 0;
-	std::uint64_t restarts_since_ms_ = 0;
-	std::uint64_t limit_at_ms_ = 0; /* 0: none */
-	unsigned int complaint_interval_ms_ = 0;
+	Aim aim_ = Aim::connect;
+	Aim postponed_ = Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
+	xpv::Held held_ = {};
+	bool failed_ = false;
+
+	/* What xenstore has of us. */
+	bool begun_ = false; /* phase_ is what xenstore had us begin with */
+	int published_ = 0; /* what our state node is known to say; -1: not known */
+	bool tagged_ = false;
+	xpv::FixedText<xpv::tag_capacity> tag_;
+
+	/* What xenstore has of the backend. */
 	xpv_store_watch *watch_ = nullptr;
-	Look last_ = {}; /* when looked_: in this run, and nothing was heard of the backend since */
+	Look last_ = {}; /* when looked_: in this run, and no event came since */
 	bool looked_ = false;
 	xpv::Array<Known> known_; /* of the driver's backend_keys; no more are read than it has room for */
 	bool is_known_ = false; /* during connect() */
+
+	/* Times. */
+	std::uint64_t limit_at_ms_ = 0; /* of the phase; 0: none */
+	unsigned int complaint_interval_ms_ = 0;
+	std::uint64_t retire_until_ms_ = 0; /* while postponed_ */
+	std::uint64_t closing_since_ms_ = 0; /* 0: not yet; unbind() reads it without the mutex */
+	unsigned int retry_ms_ = 0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
+	unsigned int attempts_ = 0; /* of the driver, that failed */
+	unsigned int restarts_ = 0; /* in the window that began then */
+	std::uint64_t restarts_since_ms_ = 0;
 
 	xpv_work work_;
 	xpv_wait_queue quiet_queue_;

@@ -99,7 +99,7 @@ int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_ite
 	int code = xpv_device_publish(device, all.value().data(), count + 1);
 	for (unsigned int i = 0; i < count; i++)
 		items[i].result = all.value()[i].result;
-	device->said(XenbusStateInitialised, code == 0);
+	device->state_written(XenbusStateInitialised, code == 0);
 	return code;
 }
 
@@ -111,6 +111,11 @@ void xpv_device_fail_text(struct xpv_device *device, int error, const char *text
 void xpv_device_retired(struct xpv_device *device)
 {
 	device->retired();
+}
+
+void xpv_device_parked(struct xpv_device *device, unsigned int pages)
+{
+	device->parked(pages);
 }
 
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver)

@@ -95,22 +95,29 @@ int xpv_bus_start(void);
 void xpv_bus_stop(void);
 
 /*
- * Before a suspend, so that nothing asks one store and is answered by
- * another: wait until no look at the store and no step of a device is under
- * way, and begin none. ETIMEDOUT, and all is as before, when they do not end.
- * Sleeping context.
+ * Before a suspend: admit no scan of xenstore and no step of a device, wait
+ * until none is under way, then stop all devices and wait for what is in
+ * flight. By `deadline_ms` (xpv_now_ms()); -ETIMEDOUT, or a device's error, and
+ * all is as before. Sleeping context.
  */
-int xpv_bus_hold(void);
-/* Do what waited for it. Any number of times, also without xpv_bus_hold(). Sleeping context. */
+int xpv_bus_hold(uint64_t deadline_ms);
+/*
+ * After xpv_bus_hold(), and after xpv_bus_restored() where the domain is a new
+ * one: let the devices and the bus continue. Sleeping context.
+ */
 void xpv_bus_go_on(void);
 /*
  * The domain is a new one: every device has lost its connection, and shakes
- * hands with the backend that the store now says. Sleeping context.
+ * hands with the backend that xenstore names now. Sleeping context.
  */
 void xpv_bus_restored(void);
+/* Scan xenstore for devices again, soon. Any context. */
+void xpv_bus_rescan(void);
 /* What this module does in a suspend; registered after both starts and until before both stops. */
 extern struct xpv_suspend_part xpv_xenbus_suspend_part;
 
+/* Nothing refers to Linux's device any more. Any context that may free memory. */
+void xpv_device_release(struct xpv_device *device);
 /* Linux matched the device with a driver; or takes it away. Under Linux's lock of the device. */
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver);
 void xpv_device_unbind(struct xpv_device *device);
@@ -135,10 +142,13 @@ uint64_t xpv_store_clock_ns(void);
 /* The rest: sleeping context. */
 
 struct xpv_linux_device;
-/* Make Linux's device; a driver may be bound, and more called, before this returns. */
-int xpv_linux_device_create(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
-/* Unbinds the driver; nothing of Linux calls for the device once this has returned. */
-void xpv_linux_device_destroy(struct xpv_linux_device *linux_device);
+/* Linux's device, not shown yet. On 0, the last xpv_linux_device_put() leads to xpv_device_release(). */
+int xpv_linux_device_make(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
+/* Show it; a driver may be bound, and more called, before this returns. */
+int xpv_linux_device_add(struct xpv_linux_device *linux_device);
+/* Unbind the driver and hide it. Linux may refer to it, and call xpv_device_type() and the like, until it is released. */
+void xpv_linux_device_del(struct xpv_linux_device *linux_device);
+void xpv_linux_device_put(struct xpv_linux_device *linux_device);
 struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
 
 /* ---- /dev/xen/xenbus: one user for each time it is open ---- */

@@ -180,6 +180,25 @@ constexpr unsigned int index(Phase phase)
 
 } // namespace
 
+bool possible(Phase phase, Aim aim, Held held)
+{
+	bool connects = aim == Aim::connect;
+	switch (phase) {
+	case Phase::initialising:
+		return connects && !held.connection;
+	case Phase::initialised:
+		return connects && held.connection;
+	case Phase::connected:
+		return connects && held.connection && held.device;
+	case Phase::closing:
+	case Phase::draining:
+		return !connects;
+	case Phase::closed:
+		return !connects && !held.connection && (!held.device || aim == Aim::restart);
+	}
+	return false;
+}
+
 Transition transition(Phase ours, Theirs theirs)
 {
 	return table[index(ours)][static_cast<unsigned int>(theirs)];

@@ -41,13 +41,48 @@ enum class Theirs : unsigned char {
 };
 inline constexpr unsigned int theirs_count = 10;
 
+/* What the toolstack says of the backend's directory. Not every backend has the node. */
+enum class Online : unsigned char {
+	unsaid,
+	yes,
+	no, /* the device is to go */
+};
+
+/* Where the device is to go. */
+enum class Aim : unsigned char {
+	connect, /* be connected, and stay so */
+	restart, /* end this connection and make another; the device stays, if there is one */
+	detach, /* end device and connection; begin again when the backend asks for a frontend */
+	end, /* end device and connection, and stay Closed until a driver is bound again */
+};
+
+/* What the driver has: see xenbus.h. */
+struct Held {
+	bool connection;
+	bool device;
+};
+
+/*
+ * Whether these go together:
+ *
+ *   phase         aim                       connection   device
+ *   initialising  connect                   no           any
+ *   initialised   connect                   yes          any
+ *   connected     connect                   yes          yes
+ *   closing       restart, detach, end      any          any
+ *   draining      restart, detach, end      any          any
+ *   closed        restart                   no           any
+ *   closed        detach, end               no           no
+ */
+[[nodiscard]] bool possible(Phase phase, Aim aim, Held held);
+
 enum class Action : unsigned char {
 	wait, /* the other end has the next move */
 	ignore, /* means nothing here */
 	negotiate, /* driver: negotiate(); then `next` */
 	connect, /* driver: connect(); then `next` */
 	recheck, /* driver: backend_changed() */
-	close, /* `next`; not to be opened again by ourselves */
+	close, /* the other end closes: `next`, with an orderly end of the device before, unless it outlives this */
 	restart, /* `next`; open again once closed */
 	proceed, /* `next` */
 	release, /* driver: disconnect(), if that is due; then `next` */

@@ -11,7 +11,7 @@ namespace {
 
 int prepare(uint64_t deadline_ms)
 {
-	if (int error = xpv_bus_hold())
+	if (int error = xpv_bus_hold(deadline_ms))
 		return error;
 	int error = xpv_store_pause(deadline_ms);
 	if (error)

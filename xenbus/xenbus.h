@@ -172,6 +172,13 @@ int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_ite
 void xpv_device_retired(struct xpv_device *device);
 
 /*
+ * The backend kept `pages` mapped that a connection had shared, and they were
+ * parked (gnttab.h). A device of which more than 64 were, since it was bound,
+ * fails. Any context but NMI.
+ */
+void xpv_device_parked(struct xpv_device *device, unsigned int pages);
+
+/*
  * The other end broke the protocol or stopped answering: one log line, the
  * message into error/ in the store as toolstacks expect, and the device is
  * disconnected and closed soon after (asynchronously). Any context but NMI;

@@ -96,7 +96,11 @@ static atomic_t devices_alive = ATOMIC_INIT(0);
 
 static void device_release(struct device *device)
 {
-	kfree(container_of(device, struct xpv_linux_device, device));
+	struct xpv_linux_device *linux_device = container_of(device, struct xpv_linux_device, device);
+
+	if (linux_device->xpv)
+		xpv_device_release(linux_device->xpv);
+	kfree(linux_device);
 	if (atomic_dec_and_test(&devices_alive))
 		wake_up_var(&devices_alive);
 }
@@ -108,9 +112,19 @@ static bool matches(const struct device *device, const struct device_driver *dri
 	return !strcmp(frontend_of(driver)->device_type, xpv_device_type(xpv_of(device)));
 }
 
-static int add_modalias(const struct device *device, struct kobj_uevent_env *environment)
+/* MODALIAS for udev to load the driver; the others, named as those of in-tree backends, for rules. */
+static int add_uevent_vars(const struct device *device, struct kobj_uevent_env *environment)
 {
-	return add_uevent_var(environment, "MODALIAS=xpv:%s", xpv_device_type(xpv_of(device)));
+	const struct xpv_device *xpv = xpv_of(device);
+	int error = add_uevent_var(environment, "MODALIAS=xpv:%s", xpv_device_type(xpv));
+
+	if (!error)
+		error = add_uevent_var(environment, "XENBUS_TYPE=%s", xpv_device_type(xpv));
+	if (!error)
+		error = add_uevent_var(environment, "XENBUS_PATH=%s", xpv_device_path(xpv));
+	if (!error)
+		error = add_uevent_var(environment, "XENBUS_HANDLE=%s", xpv_device_id(xpv));
+	return error;
 }
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
@@ -128,7 +142,7 @@ static int bus_uevent(const struct device *device, struct kobj_uevent_env *envir
 static int bus_uevent(struct device *device, struct kobj_uevent_env *environment)
 #endif
 {
-	return add_modalias(device, environment);
+	return add_uevent_vars(device, environment);
 }
 
 static int bus_probe(struct device *device)
@@ -150,35 +164,41 @@ static struct bus_type xpv_bus = {
 	.dev_groups = device_groups,
 };
 
-int xpv_linux_device_create(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device)
+int xpv_linux_device_make(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device)
 {
 	struct xpv_linux_device *made = kzalloc(sizeof(*made), GFP_KERNEL);
 	int error;
 
 	if (!made)
 		return -ENOMEM;
-	made->xpv = device;
 	atomic_inc(&devices_alive);
 	device_initialize(&made->device);
 	made->device.bus = &xpv_bus;
 	made->device.parent = root;
 	made->device.release = device_release;
-	/* A driver that is bound at once asks for it. */
-	*linux_device = made;
 	error = dev_set_name(&made->device, "%s", name);
-	if (!error)
-		error = device_add(&made->device);
 	if (error) {
-		*linux_device = NULL;
 		put_device(&made->device);
+		return error;
 	}
-	return error;
+	made->xpv = device;
+	*linux_device = made;
+	return 0;
 }
 
-void xpv_linux_device_destroy(struct xpv_linux_device *linux_device)
+int xpv_linux_device_add(struct xpv_linux_device *linux_device)
 {
-	if (linux_device)
-		device_unregister(&linux_device->device);
+	return device_add(&linux_device->device);
+}
+
+void xpv_linux_device_del(struct xpv_linux_device *linux_device)
+{
+	device_del(&linux_device->device);
+}
+
+void xpv_linux_device_put(struct xpv_linux_device *linux_device)
+{
+	put_device(&linux_device->device);
 }
 
 struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device)
@@ -337,6 +357,7 @@ EXPORT_SYMBOL_GPL(xpv_device_read_own);
 EXPORT_SYMBOL_GPL(xpv_device_publish);
 EXPORT_SYMBOL_GPL(xpv_device_initialised);
 EXPORT_SYMBOL_GPL(xpv_device_retired);
+EXPORT_SYMBOL_GPL(xpv_device_parked);
 
 MODULE_DESCRIPTION("xpv: xenstore client and device bus");
 MODULE_AUTHOR("The xpv authors");

@@ -250,6 +250,19 @@ public:
 		for (const Message &request : held)
 			serve(request);
 	}
+	bool directories_are_held()
+	{
+		std::unique_lock guard(nodes_mutex_);
+		return changed_.wait_for(guard, std::chrono::seconds(10), [&] { return !held_.empty(); });
+	}
+	/* What `action` changes, watches do not tell of. */
+	template <typename Action>
+	void with_no_events(Action action)
+	{
+		mute_ = true;
+		action();
+		mute_ = false;
+	}
 	/* How often a node was read. */
 	unsigned int reads(const std::string &path)
 	{
@@ -258,6 +271,7 @@ public:
 	}
 
 private:
+	std::atomic<bool> mute_ = false;
 	static constexpr const char *home = "/local/domain/7/";
 	using Change = std::pair<std::string, std::optional<std::string>>;
 
@@ -301,6 +315,8 @@ private:
 	}
 	void deliver(const std::vector<std::pair<std::string, std::string>> &events)
 	{
+		if (mute_)
+			return;
 		std::lock_guard guard(send_mutex_);
 		for (const auto &[path, token] : events)
 			event(path, token);
@@ -336,6 +352,7 @@ private:
 			if (hold_directories) {
 				std::lock_guard guard(nodes_mutex_);
 				held_.push_back(request);
+				changed_.notify_all();
 				break;
 			}
 			std::set<std::string> names;

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Linux's side of the device bus on the host: matching, binding, and each device's lock. */
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <utility>
 #include <vector>
 
+#include "lib/xen.hh"
+
+#include <xen/errno.h>
+
+#include "tests/host/fake/xenbus.hh"
 #include "xenbus/linux.h"
 
 struct xpv_linux_device {
 	std::mutex lock; /* as device_lock(): bind and unbind */
 	xpv_device *device = nullptr;
 	const xpv_frontend_driver *driver = nullptr;
+	bool added = false;
 	bool dead = false;
+
+	/* As Linux's release(): when the last reference goes. */
+	~xpv_linux_device() { xpv_device_release(device); }
 };
 
 namespace {
@@ -22,11 +33,12 @@ namespace {
 std::mutex lists_mutex;
 std::set<std::shared_ptr<xpv_linux_device>> devices;
 std::vector<const xpv_frontend_driver *> drivers;
+bool fail_next_add = false;
 
 void try_bind(xpv_linux_device &linux_device, const xpv_frontend_driver *driver)
 {
 	std::lock_guard guard(linux_device.lock);
-	if (linux_device.dead || linux_device.driver ||
+	if (!linux_device.added || linux_device.dead || linux_device.driver ||
 	    std::strcmp(driver->device_type, xpv_device_type(linux_device.device)) != 0)
 		return;
 	if (xpv_device_bind(linux_device.device, driver) == 0)
@@ -51,29 +63,53 @@ std::vector<std::shared_ptr<xpv_linux_device>> all_devices()
 
 } // namespace
 
-int xpv_linux_device_create(xpv_device *device, const char *, xpv_linux_device **linux_device)
+void fake::fail_adding_a_device()
+{
+	std::lock_guard guard(lists_mutex);
+	fail_next_add = true;
+}
+
+int xpv_linux_device_make(xpv_device *device, const char *, xpv_linux_device **linux_device)
 {
 	auto made = std::make_shared<xpv_linux_device>();
 	made->device = device;
 	*linux_device = made.get();
-	std::vector<const xpv_frontend_driver *> known;
-	{
-		std::lock_guard guard(lists_mutex);
-		devices.insert(made);
-		known = drivers;
-	}
-	for (const xpv_frontend_driver *driver : known)
-		try_bind(*made, driver);
+	std::lock_guard guard(lists_mutex);
+	devices.insert(made);
 	return 0;
 }
 
-void xpv_linux_device_destroy(xpv_linux_device *linux_device)
+int xpv_linux_device_add(xpv_linux_device *linux_device)
 {
-	if (!linux_device)
-		return;
+	std::vector<const xpv_frontend_driver *> known;
+	{
+		std::lock_guard guard(lists_mutex);
+		if (std::exchange(fail_next_add, false))
+			return -XEN_ENOMEM;
+		linux_device->added = true;
+		known = drivers;
+	}
+	for (const xpv_frontend_driver *driver : known)
+		try_bind(*linux_device, driver);
+	return 0;
+}
+
+void xpv_linux_device_del(xpv_linux_device *linux_device)
+{
 	unbind(*linux_device, nullptr, true);
-	std::lock_guard guard(lists_mutex);
-	std::erase_if(devices, [&](const auto &device) { return device.get() == linux_device; });
+}
+
+/* Whoever else refers to the device, as the list does for a moment, uses it after this. */
+void xpv_linux_device_put(xpv_linux_device *linux_device)
+{
+	std::shared_ptr<xpv_linux_device> last;
+	{
+		std::lock_guard guard(lists_mutex);
+		auto found = std::find_if(devices.begin(), devices.end(),
+					  [&](const auto &device) { return device.get() == linux_device; });
+		last = *found;
+		devices.erase(found);
+	}
 }
 
 struct device *xpv_linux_device_get(xpv_linux_device *linux_device)

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the engine of a device reads from xenstore, and writes there. */
+#include "xenbus/device.hh"
+
+#include "lib/log.hh"
+#include "xenbus/below.hh"
+#include "xenbus/store.hh"
+#include "xenbus/transaction.hh"
+
+using namespace xpv;
+
+namespace {
+
+using StorePath = FixedText<384>;
+
+/* xenstore did not say anything about the matter: it may do so later. */
+bool store_trouble(int error)
+{
+	return error == XEN_ETIMEDOUT || error == XEN_EIO || error == XEN_ENOMEM || error == XEN_EAGAIN;
+}
+
+/* `read` is what xpv_store_read() gave. */
+Theirs state_from(int read, const char *value)
+{
+	if (read >= 0)
+		return parse_state({ value, static_cast<std::size_t>(read) });
+	return read == -XEN_EMSGSIZE ? Theirs::nonsense : Theirs::missing;
+}
+
+Online online_from(int read, const char *value)
+{
+	if (read < 0)
+		return Online::unsaid;
+	return read == 1 && value[0] == '0' ? Online::no : Online::yes;
+}
+
+} // namespace
+
+/* ---- Reading ---- */
+
+/*
+ * One round trip. While we are Initialised it brings also what the driver will
+ * want to know of a backend that is Connected: not older than that state.
+ */
+Result<xpv_device::Look> xpv_device::look()
+{
+	is_known_ = false;
+	bool learn = begun_ && phase_ == Phase::initialised;
+	auto learned = learn ? static_cast<unsigned int>(known_.size()) : 0;
+	char state[16];
+	char online[4];
+	char own[24];
+	xpv_store_read_item items[2 + known_limit + 1] = {
+		{ "state", state, sizeof(state), 0 },
+		{ "online", online, sizeof(online), 0 },
+	};
+	unsigned int count = 2;
+	for (unsigned int i = 0; i < learned; i++)
+		items[count++] = { driver_->backend_keys[i], known_[i].value, sizeof(known_[i].value), 0 };
+	Below<xpv_store_read_item> below(items, count);
+	XPV_TRY(below.place(identity().backend_path.view()));
+	/* Of our own directory: our state at first, later whether it is ours still. */
+	OwnKey own_path;
+	XPV_TRY(own_path.assign({ path_.view(), "/", begun_ ? tag_key : "state" }));
+	bool is_tagged = tagged_;
+	if (!begun_ || is_tagged)
+		items[count++] = { own_path.get(), own, sizeof(own), 0 };
+
+	/* Cleared first: what happens while this reads makes the engine run again. */
+	bool event = exchange(marks_.event, false);
+	Status asked = status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, count));
+	if (!asked.ok()) {
+		write_once(marks_.event, event || read_once(marks_.event));
+		return asked.error();
+	}
+	const xpv_store_read_item &last = items[count - 1];
+	if (begun_ && is_tagged &&
+	    !(last.result >= 0 && is_tag({ own, static_cast<std::size_t>(last.result) }))) {
+		write_once(marks_.replaced, true);
+		xpv_bus_rescan();
+		return Error(XEN_ENODEV);
+	}
+	Theirs theirs = state_from(items[0].result, state);
+	for (unsigned int i = 0; i < learned; i++)
+		known_[i].result = items[2 + i].result;
+	is_known_ = learned != 0 && theirs == Theirs::connected;
+	return Look{ theirs, begun_ ? Theirs::missing : state_from(last.result, own), online_from(items[1].result, online),
+		     event };
+}
+
+unsigned int xpv_device::keys() const
+{
+	unsigned int count = 0;
+	while (driver_->backend_keys && driver_->backend_keys[count] && count < known_limit)
+		count++;
+	return count;
+}
+
+/* Register the watch before reading, so that no change is missed in between. */
+Result<WatchTable::Adding> xpv_device::begin_watching()
+{
+	if (watch_)
+		return WatchTable::Adding(); /* nothing to end */
+	StorePath state_path;
+	XPV_TRY(state_path.assign({ identity().backend_path.view(), "/state" }));
+	return store().watches.begin(
+		state_path.get(),
+		[](xpv_store_watch_context *device, const char *) {
+			auto *self = reinterpret_cast<xpv_device *>(device);
+			write_once(self->marks_.event, true);
+			self->schedule();
+		},
+		reinterpret_cast<xpv_store_watch_context *>(this));
+}
+
+void xpv_device::end_watching(Result<WatchTable::Adding> begun)
+{
+	if (watch_)
+		return;
+	auto watch = begun.ok() ? store().watches.end(begun.value()) : Result<Watch *>(begun.error());
+	if (watch.ok())
+		watch_ = watch.value();
+	else
+		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), watch.error().number());
+}
+
+/* ---- Writing: our state node ---- */
+
+/*
+ * Make the node say what phase_ wants it to say. An error: xenstore is in
+ * trouble, try again.
+ */
+Status xpv_device::announce()
+{
+	xenbus_state wanted = published_state(phase_);
+	/* Not to a backend that knows nothing of this connection. */
+	if (restoring())
+		return Error(XEN_EAGAIN);
+	if (published_ == static_cast<int>(wanted))
+		return {};
+	bool end = wanted == XenbusStateClosing || wanted == XenbusStateClosed;
+	Status written = end ? announce_end(wanted) : announce_step(wanted);
+	/* The device is gone, or another has its place: the bus will find out. */
+	bool not_ours = !written.ok() && (written.error() == XEN_ENODEV || written.error() == XEN_ENOENT);
+	if (!written.ok() && !not_ours) {
+		if (store_trouble(written.error().number()))
+			return written;
+		/* Trying again would not help; the other end's own limits, or the toolstack's, have to. */
+		XPV_ERR_LIMITED("%s: cannot set the state to %d (error %d)", path(), static_cast<int>(wanted),
+				written.error().number());
+	}
+	published_ = static_cast<int>(wanted);
+	return {};
+}
+
+/* With the tag, once there is something that another device's backend must not get. */
+Status xpv_device::announce_step(xenbus_state state)
+{
+	OwnKey state_path;
+	OwnKey tag_path;
+	char text[4];
+	xpv_format(text, sizeof(text), "%d", static_cast<int>(state));
+	XPV_TRY(state_path.assign({ path_.view(), "/state" }));
+	XPV_TRY(tag_path.assign({ path_.view(), "/", tag_key }));
+	xpv_store_write_item items[] = {
+		{ tag_path.get(), tag_.get(), -XEN_ENOMEM },
+		{ state_path.get(), text, -XEN_ENOMEM },
+	};
+	if (!held_.device || tagged_)
+		return status(xpv_store_write(XPV_STORE_NO_TRANSACTION, state_path.get(), text));
+	Status asked = status(xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, 2));
+	if (items[0].result == 0)
+		write_once(tagged_, true);
+	else if (items[1].result == 0)
+		/* The state is written, and that is what matters most. */
+		XPV_ERR_LIMITED("%s: cannot write %s (error %d)", path(), tag_key, -items[0].result);
+	return items[1].result == 0 ? Status() : asked;
+}
+
+/*
+ * The end is when the toolstack is at work too: it may have removed the
+ * device, or put another in its place, that must not be told to close. So
+ * the node is written only while it is still ours, in one transaction.
+ */
+Status xpv_device::announce_end(xenbus_state state)
+{
+	OwnKey state_path;
+	OwnKey backend_path;
+	OwnKey backend_id_path;
+	OwnKey tag_path;
+	XPV_TRY(state_path.assign({ path_.view(), "/state" }));
+	XPV_TRY(backend_path.assign({ path_.view(), "/backend" }));
+	XPV_TRY(backend_id_path.assign({ path_.view(), "/backend-id" }));
+	XPV_TRY(tag_path.assign({ path_.view(), "/", tag_key }));
+	char text[4];
+	xpv_format(text, sizeof(text), "%d", static_cast<int>(state));
+
+	return in_transaction([&](xpv_store_transaction transaction) -> Status {
+		char backend[256];
+		char backend_id[8];
+		char ours[16];
+		char tag[24];
+		xpv_store_read_item items[] = {
+			{ backend_path.get(), backend, sizeof(backend), 0 },
+			{ backend_id_path.get(), backend_id, sizeof(backend_id), 0 },
+			{ state_path.get(), ours, sizeof(ours), 0 },
+			{ tag_path.get(), tag, sizeof(tag), 0 },
+		};
+		XPV_TRY(status(xpv_store_read_many(transaction, items, tagged_ ? 4 : 3)));
+		for (const xpv_store_read_item &item : items)
+			if (item.result < 0)
+				return Error(item.result);
+		auto its_backend = parse_decimal({ backend_id, static_cast<std::size_t>(items[1].result) });
+		std::string_view its_path(backend, static_cast<std::size_t>(items[0].result));
+		if (!its_backend.ok() || its_backend.value() != identity().backend.value ||
+		    its_path != identity().backend_path.view())
+			return Error(XEN_ENODEV);
+		if (tagged_ && !is_tag({ tag, static_cast<std::size_t>(items[3].result) }))
+			return Error(XEN_ENODEV);
+		return status(xpv_store_write(transaction, state_path.get(), text));
+	});
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The engine of a device: the state table (state.cc) carried out. */
+#include "xenbus/device.hh"
+
+#include "lib/log.hh"
+
+using namespace xpv;
+
+namespace {
+
+/* Steps in one run; more wait for the next, so that a flapping backend holds no worker. */
+constexpr unsigned int steps_limit = 16;
+constexpr unsigned int retry_ms = 5000;
+/* For a driver whose device waits for it: from retry_ms on, doubled up to this. */
+constexpr unsigned int retry_most_ms = 60000;
+/* Instead of a watch, where xenstore grants no more of them. */
+constexpr unsigned int poll_ms = 2000;
+/* Of a driver that has no device yet. */
+constexpr unsigned int attempts_limit = 5;
+/* Connections in a window; the next waits until it is over. */
+constexpr unsigned int restarts_limit = 10;
+constexpr unsigned int restarts_window_ms = 60000;
+constexpr unsigned int complaint_interval_most_ms = 600000;
+/* How long a driver may write back: over a connection, and while there is none. */
+constexpr unsigned int retire_connected_ms = 600000;
+constexpr unsigned int retire_unconnected_ms = 30000;
+
+} // namespace
+
+void xpv_device::schedule()
+{
+	xpv_work_reschedule(&work_, 0);
+}
+
+void xpv_device::run()
+{
+	MutexGuard guard(mutex_);
+	Gate::Pass pass(gate_);
+	if (!probed_ || !pass)
+		return;
+	retry_ms_ = 0;
+	looked_ = false;
+	unsigned int steps = 0;
+	while (advance()) {
+		check();
+		if (++steps == steps_limit) {
+			schedule();
+			return;
+		}
+	}
+	check();
+	if (read_once(marks_.quiet))
+		xpv_wake_up_all(&quiet_queue_);
+	else
+		wait_for_next_run();
+}
+
+void xpv_device::wait_for_next_run()
+{
+	std::uint64_t now = xpv_now_ms();
+	std::uint64_t delay = retry_ms_ ? retry_ms_ : watch_ ? UINT32_MAX : poll_ms;
+	auto no_later_than = [&](std::uint64_t at) {
+		std::uint64_t left = at > now ? at - now : 0;
+		/* Past its limit and without xenstore: not at once again. */
+		if (left == 0 && retry_ms_)
+			left = retry_ms_;
+		if (left < delay)
+			delay = left;
+	};
+	if (limit_at_ms_)
+		no_later_than(limit_at_ms_);
+	if (postponed_ != Aim::connect)
+		no_later_than(retire_until_ms_);
+	/* An event that came meanwhile keeps its earlier time. */
+	if (delay != UINT32_MAX)
+		xpv_work_schedule(&work_, static_cast<unsigned int>(delay));
+}
+
+/* Run again after that time. Always false: no further step now. */
+bool xpv_device::retry_later(unsigned int delay_ms)
+{
+	retry_ms_ = delay_ms;
+	return false;
+}
+
+void xpv_device::check()
+{
+	if (begun_ && !possible(phase_, aim_, held_))
+		fail(XEN_EINVAL, "the handshake is in an impossible state");
+}
+
+/* One step. True when there may be another. */
+bool xpv_device::advance()
+{
+	bool unbind = read_once(marks_.unbind);
+	if (read_once(marks_.vanished) || read_once(marks_.silenced)) {
+		finish();
+		aim_ = Aim::end;
+		postponed_ = Aim::connect;
+		enter(Phase::closed);
+		write_once(marks_.quiet, true);
+		return false;
+	}
+	if (unbind && !begun_) {
+		write_once(marks_.quiet, true);
+		return false;
+	}
+	if (unbind)
+		leave(Aim::end, Phase::closing);
+	if (retire_is_over())
+		close(postponed_, Phase::closing);
+	if (waits_for_bus() || replaced())
+		/* The bus calls relocate(), or removes the device. */
+		return false;
+	if (read_once(restore_) == Restore::relocated)
+		change_backend();
+	if (!begun_ && !begin().ok())
+		return retry_later(retry_ms);
+	take_failure();
+
+	bool announced = announce().ok();
+	if (phase_ == Phase::closed && aim_ == Aim::end) {
+		if (!announced)
+			return retry_later(retry_ms);
+		write_once(marks_.quiet, unbind);
+		return false;
+	}
+
+	/* Without xenstore there is nothing to read and nothing to write, but limits still hold. */
+	Look backend = { Theirs::missing, Theirs::missing, Online::unsaid, false };
+	Transition answer = { Action::wait, phase_ };
+	if (announced && (!looked_ || !watch_ || read_once(marks_.event))) {
+		auto looked = look();
+		if (replaced())
+			return false;
+		announced = looked_ = looked.ok();
+		if (looked.ok())
+			last_ = looked.value();
+	}
+	if (announced) {
+		backend = last_;
+		last_.event = false;
+		answer = transition(phase_, backend.theirs);
+	}
+	if ((answer.action == Action::wait || answer.action == Action::ignore) && limit_at_ms_ &&
+	    xpv_now_ms() >= limit_at_ms_)
+		answer = late_transition(phase_);
+	if (!announced)
+		retry_ms_ = retry_ms;
+	return perform(answer, backend);
+}
+
+bool xpv_device::perform(Transition answer, const Look &backend)
+{
+	switch (answer.action) {
+	case Action::wait:
+	case Action::ignore:
+		return false;
+	case Action::complain:
+		complain(backend.theirs);
+		return false;
+	case Action::negotiate:
+		/* It goes right away: do not begin what has to be taken back. */
+		if (backend.online == Online::no)
+			return false;
+		if (!driver_succeeded(driver_->negotiate(this), "cannot negotiate with the backend"))
+			return failed_;
+		held_.connection = true;
+		break;
+	case Action::connect: {
+		int code = driver_->connect(this);
+		is_known_ = false;
+		if (!driver_succeeded(code, "cannot connect to the backend"))
+			return failed_;
+		held_.device = true;
+		break;
+	}
+	case Action::recheck:
+		if (backend.event && driver_->backend_changed)
+			driver_->backend_changed(this);
+		return false;
+	case Action::close:
+		if (survives(backend)) {
+			restart(answer.next);
+			return true;
+		}
+		/* One that is Closing still serves what it was sent. */
+		if (phase_ == Phase::connected && backend.theirs == Theirs::closing) {
+			leave(Aim::detach, answer.next);
+			return postponed_ == Aim::connect;
+		}
+		close(Aim::detach, answer.next);
+		return true;
+	case Action::restart:
+		restart(answer.next);
+		return true;
+	case Action::proceed:
+		break;
+	case Action::release:
+		if (aim_ == Aim::restart)
+			drop_connection();
+		else
+			finish();
+		break;
+	case Action::reopen_if_wanted:
+		return aim_ == Aim::restart && reopen(backend);
+	case Action::reopen:
+		return reopen(backend);
+	}
+	enter(answer.next);
+	return true;
+}
+
+/* Only the toolstack ends a device, by the node "online"; a backend by itself does not. */
+bool xpv_device::survives(const Look &backend) const
+{
+	return held_.device && driver_->connection_lost && backend.online == Online::yes;
+}
+
+/* From Closed to Initialising. False: not now. */
+bool xpv_device::reopen(const Look &backend)
+{
+	if (backend.online == Online::no) {
+		/* It was to be kept for another connection, and is detached now. */
+		finish();
+		aim_ = Aim::detach;
+		return false;
+	}
+	std::uint64_t now = xpv_now_ms();
+	if (now - restarts_since_ms_ > restarts_window_ms) {
+		restarts_since_ms_ = now;
+		restarts_ = 0;
+	}
+	if (restarts_ == restarts_limit) {
+		XPV_WARNING_LIMITED("%s: the backend closed %u connections in %u s, waiting", path(), restarts_,
+				    restarts_window_ms / 1000);
+		limit_at_ms_ = restarts_since_ms_ + restarts_window_ms + 1;
+		return false;
+	}
+	restarts_++;
+	aim_ = Aim::connect;
+	write_once(closing_since_ms_, 0);
+	enter(Phase::initialising);
+	return true;
+}
+
+/* Find out where an earlier load, or nobody yet, left the device. */
+Status xpv_device::begin()
+{
+	auto watching = begin_watching();
+	auto looked = look();
+	end_watching(std::move(watching));
+	Look both = XPV_TRY(std::move(looked));
+	last_ = both;
+	looked_ = true;
+
+	Phase first = first_phase(both.ours, both.theirs);
+	aim_ = first == Phase::initialising ? Aim::connect : Aim::restart;
+	if (first == Phase::closing || first == Phase::draining || both.ours == Theirs::nonsense)
+		/* Say it even if the node says so already: the backend may have missed it, and only a write wakes it. */
+		published_ = -1;
+	else if (both.ours == Theirs::missing)
+		/* The toolstack makes the node with the device; without it the device is on its way out. */
+		published_ = XenbusStateInitialising;
+	else
+		published_ = static_cast<int>(both.ours);
+	begun_ = true;
+	enter(first);
+	return {};
+}
+
+void xpv_device::enter(Phase phase)
+{
+	unsigned int limit = time_limit_ms(phase);
+	std::uint64_t now = xpv_now_ms();
+	write_once(phase_, phase);
+	limit_at_ms_ = limit ? now + limit : 0;
+	complaint_interval_ms_ = limit;
+	if (phase == Phase::connected)
+		retire_until_ms_ = now + retire_connected_ms;
+	else if (postponed_ != Aim::connect && retire_until_ms_ > now + retire_unconnected_ms)
+		retire_until_ms_ = now + retire_unconnected_ms;
+}
+
+/* ---- The end of a device, and of a connection ---- */
+
+/* The device is to end in an orderly way: as soon as the driver has retired, where it does. */
+void xpv_device::leave(Aim aim, Phase next)
+{
+	if (aim_ == Aim::end || aim_ == aim)
+		return;
+	if (aim_ == Aim::detach || !held_.device || !driver_->retire) {
+		close(aim, next);
+		return;
+	}
+	if (postponed_ == Aim::connect) {
+		bool connected = phase_ == Phase::connected && !restoring();
+		retire_until_ms_ = xpv_now_ms() + (connected ? retire_connected_ms : retire_unconnected_ms);
+		write_once(marks_.retired, false);
+		driver_->retire(this);
+	}
+	if (postponed_ != Aim::end)
+		postponed_ = aim;
+}
+
+bool xpv_device::retire_is_over() const
+{
+	if (postponed_ == Aim::connect)
+		return false;
+	if (read_once(marks_.retired))
+		return true;
+	if (xpv_now_ms() < retire_until_ms_)
+		return false;
+	XPV_WARNING("%s: the device is not done with writing, closing it nevertheless", path());
+	return true;
+}
+
+/* End device and connection, without waiting for the driver. */
+void xpv_device::close(Aim aim, Phase next)
+{
+	aim_ = aim;
+	postponed_ = Aim::connect;
+	if (!closing_since_ms_)
+		write_once(closing_since_ms_, xpv_now_ms());
+	switch (phase_) {
+	case Phase::initialising:
+		finish(); /* of what outlived a connection */
+		enter(Phase::closed);
+		break;
+	case Phase::initialised:
+	case Phase::connected:
+		enter(next);
+		break;
+	case Phase::closed:
+		finish();
+		break;
+	case Phase::closing:
+	case Phase::draining:
+		break;
+	}
+}
+
+/* End the connection, and make another. */
+void xpv_device::restart(Phase next)
+{
+	if (held_.device)
+		XPV_NOTICE_LIMITED("%s: the backend in domain %u ended the connection, reconnecting", path(),
+				   identity().backend.value);
+	aim_ = Aim::restart;
+	enter(next);
+}
+
+/* The driver gives up what it shares, and keeps its device if it can. */
+void xpv_device::drop_connection()
+{
+	if (!held_.connection)
+		return;
+	if (!driver_->connection_lost) {
+		finish();
+		return;
+	}
+	held_.connection = false;
+	driver_->connection_lost(this);
+}
+
+/* The driver gives up everything. */
+void xpv_device::finish()
+{
+	if (!held_.connection && !held_.device)
+		return;
+	held_ = {};
+	driver_->disconnect(this);
+	/* That was the end of a retire() too. */
+	write_once(marks_.retired, true);
+}
+
+/* A new beginning, with a backend that has never seen us. */
+void xpv_device::change_backend()
+{
+	write_once(restore_, Restore::none);
+	/* Of the old backend's state; after a restore xenstore has it again. */
+	xpv_store_watch_unregister(std::exchange(watch_, nullptr));
+	bool ends = aim_ == Aim::end;
+	if (ends)
+		finish();
+	else
+		drop_connection();
+	if (!begun_)
+		return;
+	auto watching = begin_watching();
+	looked_ = false;
+	/* What the toolstack wrote, which may be another one. */
+	published_ = -1;
+	write_once(tagged_, false);
+	attempts_ = restarts_ = 0;
+	if (aim_ == Aim::detach)
+		finish();
+	if (!ends) {
+		aim_ = Aim::connect;
+		write_once(closing_since_ms_, 0);
+	}
+	enter(ends ? Phase::closed : Phase::initialising);
+	/* In the watch's round trip. What fails here is done again before anything else. */
+	ignore(announce());
+	end_watching(std::move(watching));
+}
+
+/* What fail() left: written to xenstore where toolstacks look, and the end of the device. */
+void xpv_device::take_failure()
+{
+	char text[160];
+	{
+		SpinGuard guard(failure_lock_);
+		if (failed_ || !failure_pending_)
+			return;
+		xpv_format(text, sizeof(text), "%d %s", failure_error_, failure_text_.get());
+	}
+	failed_ = true;
+	/* The other end cannot be trusted with an orderly end. */
+	finish();
+	close(Aim::end, Phase::closing);
+	OwnKey path_in_store;
+	Status written = path_in_store.assign({ "error/", path_.view(), "/error" });
+	if (written.ok())
+		written = status(xpv_store_write(XPV_STORE_NO_TRANSACTION, path_in_store.get(), text));
+	/* The log has it. */
+	ignore(written);
+}
+
+/* A driver's function returned `code`. */
+bool xpv_device::driver_succeeded(int code, const char *what)
+{
+	if (code >= 0) {
+		attempts_ = 0;
+		return true;
+	}
+	attempts_++;
+	if (held_.device) {
+		unsigned int delay = retry_ms;
+		for (unsigned int i = 1; i < attempts_ && delay < retry_most_ms; i++)
+			delay *= 2;
+		if (delay > retry_most_ms)
+			delay = retry_most_ms;
+		XPV_WARNING_LIMITED("%s: %s (error %d), trying again in %u s", path(), what, -code, delay / 1000);
+		return retry_later(delay);
+	}
+	/* A xenstore that stalls must not cost the device. */
+	if ((code == -XEN_ETIMEDOUT || code == -XEN_EAGAIN) && attempts_ < attempts_limit)
+		return retry_later(retry_ms);
+	fail(code, what);
+	take_failure();
+	return false;
+}
+
+void xpv_device::complain(Theirs theirs)
+{
+	XPV_NOTICE("%s: waiting for the backend in domain %u, which is in state %s", path(), identity().backend.value,
+		   state_name(theirs));
+	if (complaint_interval_ms_ < complaint_interval_most_ms)
+		complaint_interval_ms_ *= 4;
+	limit_at_ms_ = xpv_now_ms() + complaint_interval_ms_;
+}
