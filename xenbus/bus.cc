@@ -9,12 +9,8 @@ namespace xpv {
 
 namespace {
 
-constinit xpv_lock_class bus_class;
-constinit xpv_lock_class bus_queue_class;
-
 constexpr unsigned int retry_ms = 1000;
 constexpr unsigned int wait_slice_ms = 10000;
-constexpr unsigned int poll_ms = 1;
 /* What is in flight when a suspend begins has this long to come back. */
 constexpr unsigned int drain_ms = 10000;
 
@@ -85,18 +81,9 @@ bool may_be_device_change(const char *path)
 	return rest == "backend" || rest == "backend-id";
 }
 
-Bus::Bus()
-{
-	mutex_.init("xpv bus", bus_class);
-	xpv_wait_queue_init(&wait_queue_, "xpv bus thread", &bus_queue_class);
-}
-
 Status Bus::start()
 {
-	thread_ = xpv_thread_run([](xpv_thread_context *bus) { reinterpret_cast<Bus *>(bus)->run(); },
-				 reinterpret_cast<xpv_thread_context *>(this), "xpv-bus");
-	if (!thread_)
-		return Error(XEN_ENOMEM);
+	XPV_TRY(thread_.start("xpv-bus"));
 	/* The first event comes by itself, and is the first look. */
 	watch_ = XPV_TRY(store().watches.add(
 		"device",
@@ -110,11 +97,9 @@ Status Bus::start()
 Bus::~Bus()
 {
 	xpv_store_watch_unregister(watch_);
-	if (thread_) {
-		write_once(stopping_, true);
-		xpv_wake_up_all(&wait_queue_);
-		xpv_thread_stop(thread_);
-	}
+	write_once(stopping_, true);
+	wait_queue_.wake_all();
+	thread_.stop();
 	while (Device *device = devices_.front())
 		remove(*device);
 }
@@ -126,12 +111,10 @@ bool Bus::has_work()
 
 void Bus::run()
 {
-	auto has_work = [](xpv_wait_context *bus) { return reinterpret_cast<Bus *>(bus)->has_work(); };
-	auto stopping = [](xpv_wait_context *bus) { return read_once(reinterpret_cast<Bus *>(bus)->stopping_); };
-	auto *self = reinterpret_cast<xpv_wait_context *>(this);
-
+	/* Memory must not be reclaimed through a disk that waits for this. */
+	NoIoScope no_io;
 	while (!read_once(stopping_)) {
-		if (!xpv_wait_event(&wait_queue_, has_work, self, wait_slice_ms))
+		if (!wait_queue_.wait_ms(wait_slice_ms, [&] { return has_work(); }))
 			continue;
 		Status looked;
 		{
@@ -145,7 +128,7 @@ void Bus::run()
 		XPV_ERR_LIMITED("cannot read the list of devices (error %d), trying again", looked.error().number());
 		write_once(wanted_, true);
 		/* The outcome does not matter: the loop looks by itself. */
-		static_cast<void>(xpv_wait_event(&wait_queue_, stopping, self, retry_ms));
+		static_cast<void>(wait_queue_.wait_ms(retry_ms, [&] { return read_once(stopping_); }));
 	}
 }
 
@@ -354,13 +337,11 @@ bool Bus::busy()
 /* All stop side by side. The list does not change behind the closed gate. */
 Status Bus::hold_devices(std::uint64_t deadline_ms)
 {
-	std::uint64_t drained_by_ms = xpv_now_ms() + drain_ms;
-	if (drained_by_ms > deadline_ms)
-		drained_by_ms = deadline_ms;
+	Deadline drained = Deadline::after(drain_ms).earlier_of(Deadline::at(deadline_ms));
 	for (Device &device : devices_)
 		device.hold();
 	for (Device &device : devices_)
-		XPV_TRY(status(device.drain(drained_by_ms)));
+		XPV_TRY(status(device.drain(drained.at_ms())));
 	return {};
 }
 
@@ -375,22 +356,15 @@ Status Bus::hold(std::uint64_t deadline_ms)
 {
 	/* The thread first: it waits for devices that it removes, and no other adds any. */
 	gate_.close();
-	auto wait_while = [&](auto condition) {
-		while (condition()) {
-			if (xpv_now_ms() >= deadline_ms)
-				return false;
-			xpv_sleep_ms(poll_ms);
-		}
-		return true;
-	};
-	bool idle = wait_while([&] { return gate_.occupied(); });
+	Deadline deadline = Deadline::at(deadline_ms);
+	bool idle = poll_until(deadline, [&] { return !gate_.occupied(); });
 	if (idle) {
 		{
 			MutexGuard guard(mutex_);
 			for (Device &device : devices_)
 				device.close_gate();
 		}
-		idle = wait_while([&] { return busy(); });
+		idle = poll_until(deadline, [&] { return !busy(); });
 	}
 	Status held = idle ? hold_devices(deadline_ms) : Status(Error(XEN_ETIMEDOUT));
 	if (held.ok())
@@ -409,7 +383,7 @@ void Bus::go_on()
 			device.open_gate();
 	}
 	gate_.open();
-	xpv_wake_up_all(&wait_queue_);
+	wait_queue_.wake_all();
 }
 
 void Bus::restored()
@@ -426,7 +400,7 @@ void Bus::restored()
 void Bus::rescan()
 {
 	write_once(wanted_, true);
-	xpv_wake_up_all(&wait_queue_);
+	wait_queue_.wake_all();
 }
 
 void Bus::prepare_unregister(const xpv_frontend_driver &driver)

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include "lib/thread.hh"
+#include "lib/wait.hh"
 #include "xenbus/device.hh"
 #include "xenbus/watch.hh"
 
@@ -19,7 +21,7 @@ public:
 	/* More devices than any toolstack gives, and a bound on what we do for it. */
 	static constexpr unsigned int devices_limit = 1024;
 
-	Bus();
+	Bus() = default;
 	~Bus();
 	Bus(const Bus &) = delete;
 	Bus &operator=(const Bus &) = delete;
@@ -51,13 +53,13 @@ private:
 	void release_devices(xpv_resume_kind kind);
 
 	Gate gate_; /* of thread_ */
-	Mutex mutex_;
-	List<Device> devices_;
+	Mutex mutex_{ "xpv bus"_lock };
+	List<Device> devices_; /* changed by thread_ only, with mutex_ held */
 	Watch *watch_ = nullptr;
 	bool wanted_ = false;
 	bool stopping_ = false;
-	xpv_wait_queue wait_queue_;
-	xpv_thread *thread_ = nullptr;
+	WaitQueue wait_queue_{ "xpv bus thread"_lock };
+	Thread<&Bus::run> thread_{ *this };
 };
 
 /* Whether a change at `path`, below device/, may be the coming or going of a device. */

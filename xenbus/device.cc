@@ -9,11 +9,6 @@ using namespace xpv;
 
 namespace {
 
-constinit xpv_lock_class device_class;
-constinit xpv_lock_class failure_class;
-constinit xpv_lock_class quiet_class;
-constinit xpv_lock_class work_class;
-
 /* How long an unbind goes on trying to reach xenstore, once there is nothing else to do. */
 constexpr unsigned int unbind_patience_ms = 30000;
 constexpr unsigned int unbind_slice_ms = 500;
@@ -57,16 +52,12 @@ bool xpv::acceptable_backend_path(std::string_view path, Domid backend)
 
 /* ---- Linux's device ---- */
 
-xpv_device::xpv_device(const DeviceIdentity &identity) : identities_{ identity, identity }
+xpv_device::xpv_device(const DeviceIdentity &identity)
+    : mutex_("xpv device"_lock), failure_lock_("xpv device failure"_lock), identities_{ identity, identity },
+      work_(*this, XPV_WORK_RECOVERY, "xpv device work"_lock), quiet_queue_("xpv device quiet"_lock)
 {
 	/* Both names are checked to be short. */
 	ignore(path_.assign({ "device/", identity.type.view(), "/", identity.id.view() }));
-	mutex_.init("xpv device", device_class);
-	failure_lock_.init("xpv device failure", failure_class);
-	xpv_wait_queue_init(&quiet_queue_, "xpv device quiet", &quiet_class);
-	xpv_work_init(
-		&work_, [](xpv_work_context *work) { reinterpret_cast<xpv_device *>(work)->run(); },
-		reinterpret_cast<xpv_work_context *>(this), "xpv device work", &work_class);
 }
 
 xpv_device::~xpv_device() = default;
@@ -89,7 +80,7 @@ void xpv_device::destroy(bool added)
 	schedule();
 	if (added)
 		xpv_linux_device_del(linux_device_);
-	xpv_work_cancel(&work_);
+	work_.cancel();
 	/* The last use of this object, unless something in Linux refers to it still. */
 	xpv_linux_device_put(linux_device_);
 }
@@ -145,13 +136,9 @@ int xpv_device::bind(const xpv_frontend_driver &driver)
 
 void xpv_device::unbind()
 {
-	auto is_quiet = [](xpv_wait_context *device) {
-		return read_once(reinterpret_cast<xpv_device *>(device)->marks_.quiet);
-	};
 	write_once(marks_.unbind, true);
 	schedule();
-	auto *self = reinterpret_cast<xpv_wait_context *>(this);
-	while (!xpv_wait_event(&quiet_queue_, is_quiet, self, unbind_slice_ms)) {
+	while (!quiet_queue_.wait_ms(unbind_slice_ms, [&] { return read_once(marks_.quiet); })) {
 		if (!read_once(marks_.silenced)) {
 			/* While the driver retires, the engine has a limit of its own. */
 			std::uint64_t since = read_once(closing_since_ms_);
@@ -171,7 +158,7 @@ void xpv_device::unbind()
 		watch = std::exchange(watch_, nullptr);
 	}
 	xpv_store_watch_unregister(watch);
-	xpv_work_cancel(&work_);
+	work_.cancel();
 
 	MutexGuard guard(mutex_);
 	if (driver_->remove)

@@ -20,6 +20,8 @@
 #include "lib/list.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
+#include "lib/wait.hh"
+#include "lib/work.hh"
 #include "xenbus/gate.hh"
 #include "xenbus/linux.h"
 #include "xenbus/state.hh"
@@ -126,9 +128,9 @@ public:
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
 	/* For the driver in its negotiate(): our state node was written. */
-	void state_written(xenbus_state state, bool surely) { published_ = surely ? static_cast<int>(state) : -1; }
+	void state_written(xenbus_state state, bool surely) XPV_REQUIRES(mutex_) { published_ = surely ? static_cast<int>(state) : -1; }
 	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */
-	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const;
+	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const XPV_REQUIRES(mutex_);
 
 	/* For the bus: found in the present scan of xenstore. */
 	bool seen = false;
@@ -153,37 +155,43 @@ private:
 	};
 	static constexpr unsigned int known_limit = 12;
 
+	xpv::Gate gate_;
+	xpv::Mutex mutex_;
+	xpv::Spinlock failure_lock_;
+
 	/* handshake.cc */
 	void run();
 	void schedule();
-	void wait_for_next_run();
-	[[nodiscard]] bool advance();
-	[[nodiscard]] bool perform(xpv::Transition answer, const Look &backend);
-	[[nodiscard]] bool reopen(const Look &backend);
-	[[nodiscard]] bool survives(const Look &backend) const;
-	[[nodiscard]] xpv::Status begin();
-	void enter(Phase phase);
-	void leave(Aim aim, Phase next);
-	void close(Aim aim, Phase next);
-	[[nodiscard]] bool retire_is_over() const;
-	void restart(Phase next);
-	void drop_connection();
-	void finish();
-	void change_backend();
-	void take_failure();
-	[[nodiscard]] bool driver_succeeded(int code, const char *what);
-	void complain(Theirs theirs);
-	[[nodiscard]] bool retry_later(unsigned int delay_ms);
-	void check();
+	void wait_for_next_run() XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool advance() XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool perform(xpv::Transition answer, const Look &backend) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool reopen(const Look &backend) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool survives(const Look &backend) const XPV_REQUIRES(mutex_);
+	[[nodiscard]] xpv::Status begin() XPV_REQUIRES(mutex_);
+	void enter(Phase phase) XPV_REQUIRES(mutex_);
+	void leave(Aim aim, Phase next) XPV_REQUIRES(mutex_);
+	void close(Aim aim, Phase next) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool retire_is_over() const XPV_REQUIRES(mutex_);
+	void restart(Phase next) XPV_REQUIRES(mutex_);
+	void drop_connection() XPV_REQUIRES(mutex_);
+	void finish() XPV_REQUIRES(mutex_);
+	void change_backend() XPV_REQUIRES(mutex_);
+	void take_failure() XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool driver_succeeded(int code, const char *what) XPV_REQUIRES(mutex_);
+	void complain(Theirs theirs) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool retry_later(unsigned int delay_ms) XPV_REQUIRES(mutex_);
+	void check() XPV_REQUIRES(mutex_);
 
 	/* device_store.cc */
-	[[nodiscard]] xpv::Result<Look> look();
+	[[nodiscard]] xpv::Result<Look> look() XPV_REQUIRES(mutex_);
 	[[nodiscard]] unsigned int keys() const;
-	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching();
-	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun);
-	[[nodiscard]] xpv::Status announce();
-	[[nodiscard]] xpv::Status announce_step(xenbus_state state);
-	[[nodiscard]] xpv::Status announce_end(xenbus_state state);
+	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching() XPV_REQUIRES(mutex_);
+	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool is_watching() const XPV_REQUIRES(mutex_);
+	void stop_watching() XPV_REQUIRES(mutex_);
+	[[nodiscard]] xpv::Status announce() XPV_REQUIRES(mutex_);
+	[[nodiscard]] xpv::Status announce_step(xenbus_state state) XPV_REQUIRES(mutex_);
+	[[nodiscard]] xpv::Status announce_end(xenbus_state state) XPV_REQUIRES(mutex_);
 
 	/* The old one stays readable while the new one is made. */
 	xpv::DeviceIdentity identities_[2];
@@ -202,50 +210,48 @@ private:
 		bool quiet; /* by the engine: unbound, and nothing is left to do */
 	} marks_ = {};
 	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;
-	xpv::Spinlock failure_lock_;
-	bool failure_pending_ = false; /* failure_lock_, as the next two */
-	int failure_error_ = 0;
-	xpv::FixedText<128> failure_text_;
-	unsigned int parked_ = 0; /* pages, since bind() */
+	bool failure_pending_ XPV_GUARDED_BY(failure_lock_) = false;
+	int failure_error_ XPV_GUARDED_BY(failure_lock_) = 0;
+	xpv::FixedText<128> failure_text_ XPV_GUARDED_BY(failure_lock_);
+	unsigned int parked_ XPV_GUARDED_BY(failure_lock_) = 0; /* pages, since bind() */
 
-	xpv::Gate gate_;
-	xpv::Mutex mutex_; /* all below */
+	/* mutex_: all below */
 	const xpv_frontend_driver *driver_ = nullptr; /* set while bound; prepare_unbind() reads it without the mutex */
-	bool probed_ = false; /* the driver is to be called */
+	bool probed_ XPV_GUARDED_BY(mutex_) = false; /* the driver is to be called */
 	bool driver_held_ = false;
 
 	/* Where we are, where we want to be, and what the driver has: xpv::possible() says what goes together. */
 	Phase phase_ = Phase::initialising;
-	Aim aim_ = Aim::connect;
-	Aim postponed_ = Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
-	xpv::Held held_ = {};
-	bool failed_ = false;
+	Aim aim_ XPV_GUARDED_BY(mutex_) = Aim::connect;
+	Aim postponed_ XPV_GUARDED_BY(mutex_) = Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
+	xpv::Held held_ XPV_GUARDED_BY(mutex_) = {};
+	bool failed_ XPV_GUARDED_BY(mutex_) = false;
 
 	/* What xenstore has of us. */
-	bool begun_ = false; /* phase_ is what xenstore had us begin with */
-	int published_ = 0; /* what our state node is known to say; -1: not known */
+	bool begun_ XPV_GUARDED_BY(mutex_) = false; /* phase_ is what xenstore had us begin with */
+	int published_ XPV_GUARDED_BY(mutex_) = 0; /* what our state node is known to say; -1: not known */
 	bool tagged_ = false;
 	xpv::FixedText<xpv::tag_capacity> tag_;
 
 	/* What xenstore has of the backend. */
-	xpv_store_watch *watch_ = nullptr;
-	Look last_ = {}; /* when looked_: in this run, and no event came since */
-	bool looked_ = false;
-	xpv::Array<Known> known_; /* of the driver's backend_keys; no more are read than it has room for */
-	bool is_known_ = false; /* during connect() */
+	xpv_store_watch *watch_ XPV_GUARDED_BY(mutex_) = nullptr;
+	Look last_ XPV_GUARDED_BY(mutex_) = {}; /* when looked_: in this run, and no event came since */
+	bool looked_ XPV_GUARDED_BY(mutex_) = false;
+	xpv::Array<Known> known_ XPV_GUARDED_BY(mutex_); /* of the driver's backend_keys; no more are read than it has room for */
+	bool is_known_ XPV_GUARDED_BY(mutex_) = false; /* during connect() */
 
 	/* Times. */
-	std::uint64_t limit_at_ms_ = 0; /* of the phase; 0: none */
-	unsigned int complaint_interval_ms_ = 0;
-	std::uint64_t retire_until_ms_ = 0; /* while postponed_ */
+	std::uint64_t limit_at_ms_ XPV_GUARDED_BY(mutex_) = 0; /* of the phase; 0: none */
+	unsigned int complaint_interval_ms_ XPV_GUARDED_BY(mutex_) = 0;
+	std::uint64_t retire_until_ms_ XPV_GUARDED_BY(mutex_) = 0; /* while postponed_ */
 	std::uint64_t closing_since_ms_ = 0; /* 0: not yet; unbind() reads it without the mutex */
-	unsigned int retry_ms_ = 0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
-	unsigned int attempts_ = 0; /* of the driver, that failed */
-	unsigned int restarts_ = 0; /* in the window that began then */
-	std::uint64_t restarts_since_ms_ = 0;
+	unsigned int retry_ms_ XPV_GUARDED_BY(mutex_) = 0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
+	unsigned int attempts_ XPV_GUARDED_BY(mutex_) = 0; /* of the driver, that failed */
+	unsigned int restarts_ XPV_GUARDED_BY(mutex_) = 0; /* in the window that began then */
+	std::uint64_t restarts_since_ms_ XPV_GUARDED_BY(mutex_) = 0;
 
-	xpv_work work_;
-	xpv_wait_queue quiet_queue_;
+	xpv::Work<&xpv_device::run> work_;
+	xpv::WaitQueue quiet_queue_;
 };
 
 namespace xpv {

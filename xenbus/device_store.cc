@@ -124,6 +124,17 @@ void xpv_device::end_watching(Result<WatchTable::Adding> begun)
 		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), watch.error().number());
 }
 
+/* False also while xenstored refuses the watch, which is tried again. */
+bool xpv_device::is_watching() const
+{
+	return watch_ && xpv_store_watch_registered(watch_);
+}
+
+void xpv_device::stop_watching()
+{
+	xpv_store_watch_unregister(std::exchange(watch_, nullptr));
+}
+
 /* ---- Writing: our state node ---- */
 
 /*

@@ -29,11 +29,13 @@ constexpr unsigned int retire_unconnected_ms = 30000;
 
 void xpv_device::schedule()
 {
-	xpv_work_reschedule(&work_, 0);
+	work_.reschedule();
 }
 
 void xpv_device::run()
 {
+	/* Memory must not be reclaimed through a disk that waits for this. */
+	NoIoScope no_io;
 	MutexGuard guard(mutex_);
 	Gate::Pass pass(gate_);
 	if (!probed_ || !pass)
@@ -50,7 +52,7 @@ void xpv_device::run()
 	}
 	check();
 	if (read_once(marks_.quiet))
-		xpv_wake_up_all(&quiet_queue_);
+		quiet_queue_.wake_all();
 	else
 		wait_for_next_run();
 }
@@ -58,22 +60,19 @@ void xpv_device::run()
 void xpv_device::wait_for_next_run()
 {
 	std::uint64_t now = xpv_now_ms();
-	std::uint64_t delay = retry_ms_ ? retry_ms_ : watch_ ? UINT32_MAX : poll_ms;
-	auto no_later_than = [&](std::uint64_t at) {
+	std::uint64_t delay = retry_ms_ ? retry_ms_ : is_watching() ? UINT32_MAX : poll_ms;
+	std::uint64_t limits[] = { limit_at_ms_, postponed_ != Aim::connect ? retire_until_ms_ : 0 };
+	for (std::uint64_t at : limits) {
 		std::uint64_t left = at > now ? at - now : 0;
 		/* Past its limit and without xenstore: not at once again. */
 		if (left == 0 && retry_ms_)
 			left = retry_ms_;
-		if (left < delay)
+		if (at && left < delay)
 			delay = left;
-	};
-	if (limit_at_ms_)
-		no_later_than(limit_at_ms_);
-	if (postponed_ != Aim::connect)
-		no_later_than(retire_until_ms_);
+	}
 	/* An event that came meanwhile keeps its earlier time. */
 	if (delay != UINT32_MAX)
-		xpv_work_schedule(&work_, static_cast<unsigned int>(delay));
+		work_.schedule(static_cast<unsigned int>(delay));
 }
 
 /* Run again after that time. Always false: no further step now. */
@@ -130,7 +129,9 @@ bool xpv_device::advance()
 	Look backend = { Theirs::missing, Theirs::missing, Online::unsaid, false };
 	Transition answer = { Action::wait, phase_ };
 	if (announced && (!looked_ || !watch_ || read_once(marks_.event))) {
+		auto watching = begin_watching();
 		auto looked = look();
+		end_watching(std::move(watching));
 		if (replaced())
 			return false;
 		announced = looked_ = looked.ok();
@@ -379,7 +380,7 @@ void xpv_device::change_backend()
 {
 	write_once(restore_, Restore::none);
 	/* Of the old backend's state; after a restore xenstore has it again. */
-	xpv_store_watch_unregister(std::exchange(watch_, nullptr));
+	stop_watching();
 	bool ends = aim_ == Aim::end;
 	if (ends)
 		finish();

@@ -265,8 +265,12 @@ static int echo_connect(struct xpv_device *device)
 	echo->connected = true;
 	mutex_unlock(&echo->mutex);
 	error = misc_register(&echo->misc);
-	if (error)
+	if (error) {
+		/* Nobody can have opened it. disconnect() follows, and must not deregister it. */
+		mutex_lock(&echo->mutex);
 		echo->connected = false;
+		mutex_unlock(&echo->mutex);
+	}
 	return error;
 }
 

@@ -105,14 +105,17 @@ int negotiate(xpv_device *device)
 	}
 	std::this_thread::sleep_for(std::chrono::milliseconds(calls->slow_ms));
 	--calls->overlapping;
+	/* Before the test learns of the call, and changes it. */
+	int result = calls->negotiate_result;
 	calls->add(xpv_device_id(device), 'n');
 	xpv_store_write_item items[] = { { "ring-ref", "8", 0 }, { "event-channel", "5", 0 } };
 	int published = calls->only_publishes ? xpv_device_publish(device, items, 2) : xpv_device_initialised(device, items, 2);
-	return calls->negotiate_result ? calls->negotiate_result.load() : published;
+	return result ? result : published;
 }
 
 int connect(xpv_device *device)
 {
+	int result = calls->connect_result;
 	calls->add(xpv_device_id(device), 'c');
 	char sectors[16];
 	char info[80];
@@ -127,7 +130,7 @@ int connect(xpv_device *device)
 	calls->sectors = items[0].result < 0 ? "" : sectors;
 	calls->info = items[1].result < 0 ? "" : info;
 	calls->info_result = items[1].result;
-	return calls->connect_result ? calls->connect_result.load() : read;
+	return result ? result : read;
 }
 
 void backend_changed(xpv_device *device)
