@@ -31,7 +31,7 @@ struct events {
 	atomic_t inside;
 	atomic_t overlapped;
 	int cpu;
-	bool in_hardirq;
+	bool irqs_off;
 	struct completion arrived;
 	struct completion *hold;
 };
@@ -43,7 +43,7 @@ static void count_event(struct xpv_event_context *context)
 	if (atomic_inc_return(&events->inside) != 1)
 		atomic_inc(&events->overlapped);
 	events->cpu = raw_smp_processor_id();
-	events->in_hardirq = in_hardirq();
+	events->irqs_off = irqs_disabled();
 	atomic_inc(&events->count);
 	complete(&events->arrived);
 	if (events->hold)
@@ -82,7 +82,8 @@ static void settle(void)
 	msleep(50);
 }
 
-static void delivers_in_hardirq(struct kunit *test)
+/* In hard irq context, or in the same way in a thread (threadirqs). */
+static void delivers_with_irqs_off(struct kunit *test)
 {
 	struct events events = {};
 	unsigned int open = xpv_fake_open_ports();
@@ -91,7 +92,7 @@ static void delivers_in_hardirq(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, open + 1, xpv_fake_open_ports());
 	xpv_fake_event(xpv_event_channel_port(channel));
 	KUNIT_EXPECT_TRUE(test, arrives(&events));
-	KUNIT_EXPECT_TRUE(test, events.in_hardirq);
+	KUNIT_EXPECT_TRUE(test, events.irqs_off);
 	settle();
 	KUNIT_EXPECT_EQ(test, 1, atomic_read(&events.count));
 	xpv_event_channel_close(channel);
@@ -105,7 +106,7 @@ static void delivers_in_a_thread(struct kunit *test)
 
 	xpv_fake_event(xpv_event_channel_port(channel));
 	KUNIT_EXPECT_TRUE(test, arrives(&events));
-	KUNIT_EXPECT_FALSE(test, events.in_hardirq);
+	KUNIT_EXPECT_FALSE(test, events.irqs_off);
 	xpv_event_channel_close(channel);
 }
 
@@ -684,7 +685,7 @@ static void restored_domain_has_events_again(struct kunit *test)
 }
 
 static struct kunit_case evtchn_cases[] = {
-	KUNIT_CASE(delivers_in_hardirq),
+	KUNIT_CASE(delivers_with_irqs_off),
 	KUNIT_CASE(delivers_in_a_thread),
 	KUNIT_CASE(event_during_threaded_handler_runs_it_again),
 	KUNIT_CASE(masked_event_comes_after_unmasking),
