@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import checks
-from conftest import ROOT
+from conftest import ROOT, early
 
 LINUX_SIDE = """
 #include <linux/module.h>
@@ -111,7 +111,8 @@ GOOD = """
 
 def sources():
     """Folder name to (C++, C)."""
-    found = {"good": (GOOD, LINUX_SIDE % {"extra": METADATA})}
+    found = {"good": (GOOD, LINUX_SIDE % {"extra": METADATA}),
+             "warned": (GOOD.replace("int sum =", "int unused; int sum ="), LINUX_SIDE % {"extra": METADATA})}
     for name, (_, cxx, extra) in BAD.items():
         metadata = "" if name == "anonymous" else METADATA
         # Each module exports a name of its own.
@@ -119,16 +120,16 @@ def sources():
     return {name: (cxx, c.replace("use_twice", f"use_twice_{name}")) for name, (cxx, c) in found.items()}
 
 
-def make_modules(directory, kernel, *arguments):
+def make_target(target, directory, kernel, *arguments):
     result = subprocess.run(
         ["make", f"-j{os.cpu_count()}", "-k", "-C", kernel.directory, f"M={directory}", "W=1", "KBUILD_MODPOST_WARN=1",
-         "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments, "modules"],
+         "CONFIG_DEBUG_INFO_BTF_MODULES=", *arguments, target],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return result.stdout
 
 
-def build(directory, kernel, modules):
-    """Build small modules with the project's own rule; the log."""
+def write(directory, modules):
+    """The sources of small modules that are built with the project's own rule."""
     (directory / "lib").mkdir(parents=True)
     for name in ("cxx.mk", "cxx-warnings.txt"):
         shutil.copy(ROOT / "lib" / name, directory / "lib" / name)
@@ -141,19 +142,13 @@ def build(directory, kernel, modules):
             f"obj-m := xpv_{name}.o\nxpv_{name}-y := $(xpv-objects)\n")
         (folder / f"{name}.cc").write_text("// SPDX-License-Identifier: GPL-2.0-only\n" + cxx + "\n")
         (folder / f"{name}_linux.c").write_text("// SPDX-License-Identifier: GPL-2.0-only\n" + c + "\n")
-    return make_modules(directory, kernel)
 
 
-BUILT = {}
-
-
-@pytest.fixture
-def modules(kernel, tmp_path_factory):
-    """The good and the bad modules, built once for each kernel: their folder, and the log."""
-    if kernel.release not in BUILT:
-        directory = tmp_path_factory.mktemp(kernel.release) / "modules"
-        BUILT[kernel.release] = directory, build(directory, kernel, sources())
-    return BUILT[kernel.release]
+@early
+def modules(directory, kernel):
+    """The good and the bad modules, built: their folder, and the log."""
+    write(directory, sources())
+    return directory, make_target("modules", directory, kernel)
 
 
 def complaints(modules, kernel, name):
@@ -190,11 +185,8 @@ def test_foreign_kernel_is_caught(modules, kernel):
     assert checks.describes_itself(checks.Module(module.path, other))
 
 
-def test_compiler_warning_is_caught(kernel, tmp_path):
-    unused = GOOD.replace("int sum =", "int unused; int sum =")
-    assert any("-Wunused-variable" in line
-               for line in checks.log_complaints(build(tmp_path / "m", kernel, {"warn": (unused, LINUX_SIDE % {
-                   "extra": METADATA})})))
+def test_compiler_warning_is_caught(modules):
+    assert any("/warned" in line and "-Wunused-variable" in line for line in checks.log_complaints(modules[1]))
 
 
 def test_objtool_warning_is_caught(modules):
@@ -209,13 +201,14 @@ def test_dependencies_are_tracked(kernel, tmp_path):
     """A C++ object is compiled anew when a header or a flag has changed, and only then."""
     directory = tmp_path / "m"
     source = '#include "good/number.hh"\n' + GOOD.replace("++calls", "++calls + number_in_header")
-    log = build(directory, kernel, {"good": (source, LINUX_SIDE % {"extra": METADATA})})
-    assert "number.hh: No such file" in log
+    write(directory, {"good": (source, LINUX_SIDE % {"extra": METADATA})})
+    assert "number.hh: No such file" in make_target("good/good.o", directory, kernel)
     header = directory / "good/number.hh"
     header.write_text("constexpr int number_in_header = 1;\n")
 
     def compiled(*arguments):
-        return any(line.split()[:1] == ["CXX"] for line in make_modules(directory, kernel, *arguments).splitlines())
+        log = make_target("good/good.o", directory, kernel, *arguments)
+        return any(line.split()[:1] == ["CXX"] for line in log.splitlines())
 
     assert compiled()
     assert not compiled()

@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The modules as built for each installed kernel, from nothing and with all warnings."""
 
+import functools
 import shutil
 import subprocess
 
 import pytest
 
 import checks
-from conftest import ROOT, make
+from conftest import ROOT, early, make
 
 MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend")
 
 
-BUILT = {}
+@early
+def build(_, kernel):
+    """A clean build: its directory, make's exit code, and the log."""
+    # Not in build/<release>: somebody may be using those modules.
+    directory = ROOT / "build" / "check" / kernel.release
+    shutil.rmtree(directory, ignore_errors=True)
+    code, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={directory}")
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "build.log").write_text(log)
+    return directory, code, log
 
 
-@pytest.fixture
-def build(kernel):
-    """A clean build, made once for each kernel: its directory, make's exit code, and the log."""
-    if kernel.release not in BUILT:
-        # Not in build/<release>: somebody may be using those modules.
-        directory = ROOT / "build" / "check" / kernel.release
-        shutil.rmtree(directory, ignore_errors=True)
-        code, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={directory}")
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "build.log").write_text(log)
-        BUILT[kernel.release] = directory, code, log
-    return BUILT[kernel.release]
+# What binutils said of a module serves all checks.
+module = functools.cache(checks.Module)
 
 
 def test_builds(build):
@@ -55,7 +55,7 @@ def test_nothing_is_built_twice(build, kernel):
 def test_module(build, kernel, name, check):
     path = build[0] / name / f"xpv_{name}.ko"
     assert path.exists(), "the module was not built"
-    assert not check(checks.Module(path, kernel))
+    assert not check(module(path, kernel))
 
 
 @pytest.fixture
