@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the KUnit suites in a QEMU guest and report each case.
 
-    tests/kunit/run.py [--junit FILE] [--processors N] [SUITE...]
+    tests/kunit/run.py [--junit FILE] [--processors N] [--cmdline TEXT] [SUITE...]
 
 SUITE is lib, evtchn, ... (all by default). The modules are built against the
 kernel of kernel.py with a fake hypervisor inside. Each suite starts with none
@@ -133,12 +133,12 @@ def make_initramfs(tree, path, suites, modules):
         path.write_bytes(subprocess.check_output([tree / "usr/gen_init_cpio", contents]))
 
 
-def run_guest(tree, initramfs, console, processors):
+def run_guest(tree, initramfs, console, processors, cmdline):
     """Boot, show progress, leave the console's text in a file. True if it came to its end."""
     command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", f"{processors},sockets={processors}", "-m", "1024",
                "-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}",
                "-kernel", tree / "arch/x86/boot/bzImage", "-initrd", initramfs,
-               "-append", "console=ttyS0 panic=-1 kmemleak=on tsc=reliable tsc_early_khz=2600000"]
+               "-append", f"console=ttyS0 panic=-1 kmemleak=on tsc=reliable tsc_early_khz=2600000 {cmdline}"]
     console.write_bytes(b"")
     process = subprocess.Popen(command)
     deadline = time.monotonic() + TIMEOUT
@@ -270,6 +270,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--junit", type=Path, default=ROOT / "build/results/kunit.xml")
     arguments.add_argument("--processors", type=int, default=PROCESSORS)
+    arguments.add_argument("--cmdline", default="", help="more for the kernel's command line")
     arguments.add_argument("suites", nargs="*")
     options = arguments.parse_args()
 
@@ -291,7 +292,7 @@ def main():
     console = BUILD / "console.log"
     make_initramfs(tree, initramfs, suites, modules)
     print(f"running in a guest; console: {console}", flush=True)
-    complete = run_guest(tree, initramfs, console, options.processors)
+    complete = run_guest(tree, initramfs, console, options.processors, options.cmdline)
     cases = judge(tree, suites, console.read_text(errors="replace"), complete, options.processors)
 
     write_junit(cases, options.junit, time.monotonic() - started)

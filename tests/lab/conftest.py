@@ -20,7 +20,7 @@ VCPUS_AT_ONCE = 4
 
 def pytest_addoption(parser):
     group = parser.getgroup("lab")
-    group.addoption("--kernel", action="append", choices=["6.1", "6.12"],
+    group.addoption("--kernel", action="append", choices=["6.1", "6.12", "6.1-rt"],
                     help="series of the guests' kernel; may be repeated (default: 6.12)")
     group.addoption("--modules", type=Path, help="directory of xpv's .ko files")
     group.addoption("--vcpus", type=int, action="append", default=[],
@@ -29,6 +29,7 @@ def pytest_addoption(parser):
                     help="each test with each kernel; without, a test of xpv runs once for each number of vCPUs")
     group.addoption("--abi", choices=["fifo", "2level"],
                     help="of event channels, where a test does not choose it (default: the module's own choice)")
+    group.addoption("--cmdline", default="", help="more for the kernel's command line of guests with xpv")
     group.addoption("--memory", type=int, default=4096, help="MiB of the machine")
 
 
@@ -119,6 +120,7 @@ def host(request):
     """The machine: Xen and dom0, booted once."""
     with Host(memory=request.config.getoption("--memory")) as machine:
         machine.abi = request.config.getoption("--abi")
+        machine.cmdline = request.config.getoption("--cmdline")
         yield machine
 
 
@@ -174,7 +176,9 @@ class _Fleet:
         guest = self._host.guest(type=shape.type, drivers=shape.fixture, modules=self._modules,
                                  kernel=shape.kernel, vcpus=shape.vcpus, memory=320, disks=[shape.disk],
                                  vifs=1 if shape.fixture == "intree" else 0,
-                                 expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf"])
+                                 # The disk that tests take away while it is in use.
+                                 expected=[r"I/O error, dev xvdf", r"Buffer I/O error on dev xvdf",
+                                           r"(EXT4-fs|JBD2|Aborting journal).*\bxvdf"])
         self._booting[shape] = (guest, self._pool.submit(guest.boot))
 
     def start_first(self):

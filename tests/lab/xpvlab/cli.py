@@ -19,7 +19,7 @@ PASSED, FAILED, NO_VERDICT = 0, 1, 3
 
 def _guest_options(parser):
     parser.add_argument("--type", choices=["hvm", "pvh", "pv"], default="hvm")
-    parser.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12",
+    parser.add_argument("--kernel", choices=["6.1", "6.12", "6.1-rt"], default="6.12",
                         help="series of the guest's stock Debian kernel")
     parser.add_argument("--drivers", choices=["intree", "xpv"], default="intree",
                         help="xpv boots the guest with xen_nopv and loads --modules")

@@ -48,7 +48,7 @@ class Guest:
     """A guest.
 
     type      hvm, pvh or pv
-    kernel    6.1 or 6.12
+    kernel    6.1, 6.12 or, if its headers are installed, 6.1-rt
     drivers   intree: the kernel's own PV drivers;
               xpv: boot with xen_nopv, then load_xpv() (hvm only)
     modules   directory of xpv's .ko files, see payload.module_dir
@@ -193,7 +193,7 @@ class Guest:
                   f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc0'}"
         if self.drivers == "xpv":
             # Emulated timers are too coarse for Linux to measure the TSC with, which a real machine's are not.
-            cmdline += f" xen_nopv tsc_early_khz={self.host.tsc_khz} tsc=reliable"
+            cmdline += f" xen_nopv tsc_early_khz={self.host.tsc_khz} tsc=reliable {self.host.cmdline}"
         if self._begins_with_two():
             cmdline += " maxcpus=2"
         return f"{cmdline} {self.cmdline}".strip()

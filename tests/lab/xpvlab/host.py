@@ -61,6 +61,7 @@ class Host:
         self.xen_args = xen_args
         self.boot_timeout = boot_timeout
         self.abi = None             # of event channels, for guests with xpv; None: their own choice
+        self.cmdline = ""           # more for the kernel's command line of guests with xpv
         self.guests = []
         self.channel = None
         self._names = itertools.count(1)

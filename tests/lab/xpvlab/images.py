@@ -95,7 +95,7 @@ def dom0():
 
 def guest():
     """The guests' read-only root, one for all guest types and kernels."""
-    kernel = {series: kernels.kernel(series) for series in kernels.SERIES}
+    kernel = {series: kernels.kernel(series) for series in kernels.available()}
 
     def build(directory):
         with step("building the guests' root file system (about a minute)"):

@@ -18,6 +18,8 @@ from .errors import LabError
 from .progress import run_logged, step
 
 SERIES = ("6.1", "6.12")
+# With PREEMPT_RT; there if its headers are installed.
+REALTIME = ("6.1-rt",)
 
 # Modules that no lab machine can use, left out to keep the images small.
 PRUNE = """
@@ -32,22 +34,35 @@ PRUNE = """
 
 @dataclass
 class Kernel:
-    series: str
+    series: str         # with a flavour: 6.1-rt
     release: str
     vmlinuz: Path
     tree: Path          # lib/modules/RELEASE
 
 
+def _releases(series):
+    """uname -r of all installed headers of a series, the newest last."""
+    number, _, flavour = series.partition("-")
+    flavour = f"-{flavour}" if flavour else ""
+    found = []
+    for path in Path("/usr/src").glob(f"linux-headers-{number}.*{flavour}-amd64"):
+        name = path.name.removeprefix("linux-headers-")
+        if re.fullmatch(rf"[0-9.]+(-\d+|\+deb\d+)(\.\d+)?{flavour}-amd64", name):
+            found.append(([int(n) for n in re.findall(r"\d+", name)], name))
+    return [name for _, name in sorted(found)]
+
+
 def release(series):
     """uname -r of the newest installed headers of a series."""
-    found = []
-    for path in Path("/usr/src").glob(f"linux-headers-{series}.*-amd64"):
-        name = path.name.removeprefix("linux-headers-")
-        if re.fullmatch(r"[0-9.]+(-\d+|\+deb\d+)(\.\d+)?-amd64", name):
-            found.append(([int(n) for n in re.findall(r"\d+", name)], name))
+    found = _releases(series)
     if not found:
         raise LabError(f"no kernel headers of series {series} here: run 'lab deps'")
-    return max(found)[1]
+    return found[-1]
+
+
+def available():
+    """The series that guests can boot."""
+    return [*SERIES, *(series for series in REALTIME if _releases(series))]
 
 
 def _unpack(package, version):
