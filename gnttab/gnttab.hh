@@ -40,6 +40,15 @@ public:
 	[[nodiscard]] void *get() const { return data_; }
 	[[nodiscard]] Gref reference() const { return reference_; }
 	explicit operator bool() const { return data_ != nullptr; }
+	/* Revoke and free the page; EBUSY: the other end still maps it, and it stays granted. Any context but NMI. */
+	[[nodiscard]] Status try_reset()
+	{
+		if (!data_)
+			return {};
+		XPV_TRY(status(xpv_grant_try_revoke(reference_)));
+		xpv_pages_free(std::exchange(data_, nullptr), 0);
+		return {};
+	}
 	/* The other end loses its access; the page is freed when it has let go. */
 	void reset()
 	{
