@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Where the protocol (C++: vbd.cc and below) and the block layer (C:
- * disk_linux.c) meet. One call does one request with all its segments, or all
- * completions of one event.
+ * disk_linux.c, request_linux.c) meet. One call hands over one request with all
+ * its segments, or all requests that one event completed.
  */
 #ifndef XPV_BLKFRONT_LINUX_H
 #define XPV_BLKFRONT_LINUX_H
 
 #include "hypervisor/suspend_part.h"
+#include "lib/debugfs.h"
 #include "lib/types.h"
 #include "xenbus/xenbus.h"
 
@@ -16,9 +17,9 @@ extern "C" {
 #endif
 
 struct device; /* Linux's */
-struct request; /* Linux's */
-struct xpv_disk; /* in C: a gendisk and its queue */
-struct xpv_vbd; /* in C++: a device with its ring */
+struct xpv_disk; /* in C: a gendisk and its queues */
+struct xpv_block_queue; /* in C++: one queue of a disk, with its ring while there is a connection */
+struct xpv_vbd; /* in C++: a device, its disk and its connection */
 
 enum xpv_block_operation {
 	XPV_BLOCK_READ,
@@ -27,59 +28,51 @@ enum xpv_block_operation {
 	XPV_BLOCK_FLUSH, /* no data */
 };
 
-/* What fits one slot of the ring (blkif.h: BLKIF_MAX_SEGMENTS_PER_REQUEST). */
-#define XPV_BLOCK_SEGMENTS 11
-
-/* Each a run of whole 512-byte sectors in one page, first and last one included. */
-struct xpv_block_segments {
-	unsigned int count;
-	struct xpv_pfn frames[XPV_BLOCK_SEGMENTS];
-	uint8_t first_sector[XPV_BLOCK_SEGMENTS];
-	uint8_t last_sector[XPV_BLOCK_SEGMENTS];
+/* A run of whole 512-byte sectors in one page, first and last one included. */
+struct xpv_block_segment {
+	struct xpv_pfn frame;
+	uint8_t first_sector;
+	uint8_t last_sector;
 };
 
-struct xpv_block_completion {
-	struct request *request;
-	int error; /* 0 or a negative errno */
+/* In Linux's private part of each request, so it lives as long as the request. */
+struct xpv_block_request {
+	/* What is asked for. Stays as it is from submit to completion. */
+	enum xpv_block_operation operation;
+	unsigned int segment_count;
+	uint64_t sector; /* of 512 bytes, whatever the logical block size */
+	struct xpv_block_segment *segments;
+	/* C++'s from submit to completion; then the next one that completed, and 0 or a negative errno. */
+	struct xpv_block_request *next;
+	int error;
 };
 
-/* ---- In C++ ---- */
+/* ---- C calls C++ ---- */
 
 enum xpv_block_submitted {
-	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called with it, maybe it has been */
+	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called with it, or has been */
 	XPV_BLOCK_DONE, /* nothing had to be done */
-	XPV_BLOCK_BUSY, /* no slot or no grant references: try again */
-	XPV_BLOCK_DEAD, /* never will be */
+	XPV_BLOCK_BUSY, /* no slot or no grant references: submit it again */
+	XPV_BLOCK_DEAD, /* there is no backend, and none will come */
 };
 
 /*
- * Put a request into the ring; `sector` in units of 512 bytes. The other end
- * is told at the `last` of a batch, or by commit. Atomic context.
+ * Put a request into the queue's ring. The backend gets an event after the
+ * `last` of a batch, or by commit. Atomic context; not while the disk is stopped.
  */
-enum xpv_block_submitted xpv_vbd_submit(struct xpv_vbd *vbd, struct request *request,
-					enum xpv_block_operation operation, uint64_t sector,
-					const struct xpv_block_segments *segments, bool last);
-void xpv_vbd_commit(struct xpv_vbd *vbd);
-/* Look for responses as if an event had come, in case one was lost. Any context but NMI. */
-void xpv_vbd_poll(struct xpv_vbd *vbd);
-/* The disk could not be added after all. Sleeping context. */
+enum xpv_block_submitted xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last);
+void xpv_block_commit(struct xpv_block_queue *queue);
+/* Take responses as if an event had come, in case one was lost. Any context but NMI; also while the disk is stopped. */
+void xpv_block_poll(struct xpv_block_queue *queue);
+/* The work item of xpv_disk_add() could not add the disk. Sleeping context. */
 void xpv_vbd_add_failed(struct xpv_vbd *vbd, int error);
+/* The work item of xpv_disk_retire() has removed the disk from Linux. Sleeping context. */
+void xpv_vbd_retired(struct xpv_vbd *vbd);
 
-/* Around everything else. Sleeping context. */
-int xpv_vbds_start(void);
-void xpv_vbds_stop(void);
-/* What this module does in a suspend; registered between the two above. */
-extern struct xpv_suspend_part xpv_vbds_suspend_part;
-struct xpv_vbd_state {
-	const char *name, *path;
-	uint64_t sectors;
-	unsigned int in_flight; /* requests */
-	bool connected;
-};
-struct xpv_vbd_viewer;
-/* Sleeping context. */
-void xpv_vbds_each(void (*look)(struct xpv_vbd_viewer *viewer, const struct xpv_vbd_state *state),
-		   struct xpv_vbd_viewer *viewer);
+/* Before the driver is registered. Sleeping context. */
+void xpv_vbds_start(void);
+/* The table of all vbds. Sleeping context. */
+void xpv_vbds_show(struct xpv_debug_sink *sink);
 
 /* The driver's keys and functions, see xenbus.h. */
 extern const char *const xpv_vbd_backend_keys[];
@@ -87,66 +80,89 @@ int xpv_vbd_probe(struct xpv_device *device);
 int xpv_vbd_negotiate(struct xpv_device *device);
 int xpv_vbd_connect(struct xpv_device *device);
 void xpv_vbd_backend_changed(struct xpv_device *device);
-void xpv_vbd_disconnect(struct xpv_device *device);
 void xpv_vbd_connection_lost(struct xpv_device *device);
+void xpv_vbd_retire(struct xpv_device *device);
+void xpv_vbd_disconnect(struct xpv_device *device);
 void xpv_vbd_remove(struct xpv_device *device);
+void xpv_vbd_hold(struct xpv_device *device);
+int xpv_vbd_drain(struct xpv_device *device, uint64_t deadline_ms);
+void xpv_vbd_go_on(struct xpv_device *device, enum xpv_resume_kind kind);
 
-/* ---- In C ---- */
+/* ---- C++ calls C ---- */
 
 #define XPV_DISK_NAME_SIZE 32
 
-struct xpv_disk_shape {
+/*
+ * What a disk is made with. The limits of its queues are chosen once and stay:
+ * what a later backend does not offer is emulated by the ring. Every disk has a
+ * write cache and FUA for Linux.
+ */
+struct xpv_disk_parameters {
 	char name[XPV_DISK_NAME_SIZE];
 	unsigned int first_minor;
 	unsigned int minors;
 
+	struct xpv_block_queue *const *queues; /* copied */
+	unsigned int queue_count;
+	unsigned int queue_depth; /* requests, of each queue */
+	unsigned int max_segments; /* of a request, each within one page */
+
 	uint64_t sectors; /* of 512 bytes */
 	unsigned int logical_block_size;
 	unsigned int physical_block_size;
-	unsigned int queue_depth;
-	bool write_cache; /* XPV_BLOCK_FLUSH works */
-	bool write_through; /* XPV_BLOCK_WRITE_THROUGH works */
 	bool read_only;
 	bool removable;
 };
 
 /*
- * A disk that does not exist for user space yet. -EBUSY when another disk has
- * its minors. Sleeping context.
+ * Make a disk that does not exist for user space yet. -EBUSY when another disk
+ * has its minors, -ENOMEM. Sleeping context.
  */
-int xpv_disk_create(struct device *parent, const struct xpv_disk_shape *shape, struct xpv_vbd *vbd,
+int xpv_disk_create(struct device *parent, const struct xpv_disk_parameters *parameters, struct xpv_vbd *vbd,
 		    struct xpv_disk **disk);
 /*
- * Add it, soon, from a work item: that reads the partition table, which takes
- * as long as the other end likes, and whoever calls this must stay able to
- * disconnect. Any context.
+ * Add the disk from a work item: adding reads the partition table, which takes
+ * as long as the backend likes, and the caller must stay able to disconnect.
+ * Once for each disk. Any context.
  */
 void xpv_disk_add(struct xpv_disk *disk);
 /*
- * When xpv_disks_wait_stopped() returns, no xpv_vbd_submit() or
- * xpv_vbd_commit() runs for any disk of which the stop was begun before, until
- * the call of start; what Linux has to do meanwhile waits. Sleeping context.
+ * Remove the disk from Linux while it works: from a work item, del_gendisk(),
+ * which writes back what is dirty, and then xpv_vbd_retired(). Waits there for
+ * the end of xpv_disk_add(). Once for each disk. Any context.
  */
-void xpv_disk_begin_stop(struct xpv_disk *disk);
-void xpv_disks_wait_stopped(void);
-void xpv_disk_start(struct xpv_disk *disk);
-/* While stopped: requests that did not end are to be submitted again, after start. Sleeping context. */
-void xpv_disk_requeue(struct xpv_disk *disk, const struct xpv_block_completion *unfinished, unsigned int count);
-/* While stopped: as in xpv_disk_shape, of another backend. Sleeping context. */
-void xpv_disk_set_cache(struct xpv_disk *disk, bool write_cache, bool write_through);
-/* The size changed. Sleeping context. */
-void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
+void xpv_disk_retire(struct xpv_disk *disk);
 /*
- * The disk is gone for user space, and nothing of `vbd` is used any more when
- * this returns; what openers still hold is freed by Linux when they close.
- * All requests submitted before must complete, and XPV_BLOCK_DEAD must be the
- * answer to new ones. Sleeping context.
+ * Free the disk. It is no longer there for user space, and nothing of `vbd` or of
+ * its queues is used any more when this returns; what openers still hold is
+ * freed by Linux when they close. A disk that was not retired is marked dead
+ * first: what is dirty is lost. The disk must run, all requests submitted before
+ * must have completed or be waiting in Linux, and XPV_BLOCK_DEAD must be the
+ * answer to new ones. Sleeping context; ends a retire that is under way.
  */
 void xpv_disk_remove(struct xpv_disk *disk);
-/* Once no driver makes disks any more: none is left, whoever had it open. Sleeping context. */
+
+/*
+ * Stop calls of xpv_block_submit() and xpv_block_commit(), until start; what
+ * Linux has to do meanwhile waits. Only begun by begin_stop(): when
+ * wait_stopped() has returned, none is under way. Disks that began to stop
+ * before the first call of wait_stopped() share a grace period of RCU. Not
+ * nested. begin_stop(): any context; the others: sleeping context.
+ */
+void xpv_disk_begin_stop(struct xpv_disk *disk);
+void xpv_disk_wait_stopped(struct xpv_disk *disk);
+void xpv_disk_start(struct xpv_disk *disk);
+/* While stopped: submit these requests (linked by `next`) again after start. Sleeping context. */
+void xpv_disk_requeue(struct xpv_disk *disk, struct xpv_block_request *requests);
+/* The capacity or the permission to write changed. Sleeping context. */
+void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
+void xpv_disk_set_read_only(struct xpv_disk *disk, bool read_only);
+/* End requests (linked by `next`), each with its `error`. Any context but NMI. */
+void xpv_disk_complete(struct xpv_block_request *requests);
+/* After the last xpv_disk_remove(): wait until Linux has released all disks. Sleeping context. */
 void xpv_disks_wait_released(void);
-/* Requests have ended. Any context but NMI. */
-void xpv_disk_complete(const struct xpv_block_completion *completions, unsigned int count);
+/* How responses are handled: in hard irq context, but in a thread on PREEMPT_RT, where spinlocks sleep. */
+extern const unsigned int xpv_vbd_event_flags;
 
 #ifdef __cplusplus
 }

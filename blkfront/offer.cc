@@ -6,6 +6,7 @@
 #include <xen/io/blkif.h>
 
 #include "lib/log.hh"
+#include "lib/number.hh"
 #include "lib/untrusted.hh"
 
 namespace xpv {
@@ -38,35 +39,6 @@ bool is_on(const char *text)
 
 } // namespace
 
-Result<uint64_t> parse_number(const char *text)
-{
-	unsigned int base = 10;
-	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
-		base = 16;
-		text += 2;
-	}
-	if (*text == '\0')
-		return Error(XEN_EINVAL);
-	uint64_t number = 0;
-	for (; *text != '\0'; text++) {
-		char c = *text;
-		unsigned int digit;
-		if (c >= '0' && c <= '9')
-			digit = static_cast<unsigned int>(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			digit = static_cast<unsigned int>(c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			digit = static_cast<unsigned int>(c - 'A' + 10);
-		else
-			return Error(XEN_EINVAL);
-		if (digit >= base)
-			return Error(XEN_EINVAL);
-		if (__builtin_mul_overflow(number, base, &number) || __builtin_add_overflow(number, digit, &number))
-			return Error(XEN_ERANGE);
-	}
-	return number;
-}
-
 Result<uint64_t> check_sectors(const char *text)
 {
 	uint64_t sectors = XPV_TRY(required(text));
@@ -79,7 +51,7 @@ Result<Offer> check_offer(const OfferTexts &texts, const char *device)
 
 	auto sectors = check_sectors(texts.sectors);
 	if (!sectors.ok()) {
-		XPV_ERR_LIMITED("%s: the backend's number of sectors is none: \"%.32s\"", device,
+		XPV_ERR_LIMITED("%s: invalid sector count \"%.32s\" from backend", device,
 				texts.sectors ? texts.sectors : "");
 		return sectors.error();
 	}
@@ -88,7 +60,7 @@ Result<Offer> check_offer(const OfferTexts &texts, const char *device)
 	auto sector_size = required(texts.sector_size);
 	if (!sector_size.ok() || !power_of_2(sector_size.value()) || sector_size.value() < least_sector_size ||
 	    sector_size.value() > most_sector_size) {
-		XPV_ERR_LIMITED("%s: the backend's sector size is none: \"%.32s\"", device,
+		XPV_ERR_LIMITED("%s: invalid sector size \"%.32s\" from backend", device,
 				texts.sector_size ? texts.sector_size : "");
 		return Error(XEN_EINVAL);
 	}

@@ -40,9 +40,6 @@ struct OfferTexts {
 [[nodiscard]] Result<Offer> check_offer(const OfferTexts &texts, const char *device);
 [[nodiscard]] Result<uint64_t> check_sectors(const char *text);
 
-/* A number as the toolstack writes them: decimal, or hexadecimal after 0x. */
-[[nodiscard]] Result<uint64_t> parse_number(const char *text);
-
 /* One round trip. Sleeping context. */
 [[nodiscard]] Result<Offer> read_offer(xpv_device *device);
 [[nodiscard]] Result<uint64_t> read_sectors(xpv_device *device);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ring of one vbd: requests with their grants, and what the backend says
- * became of them. Every request that was queued completes exactly once.
+ * The ring of one connection: requests with their grants, and the backend's
+ * responses. Every request that was queued comes back exactly once: by collect()
+ * or by end().
+ *
+ * A request with more segments than a slot holds takes several slots, and is
+ * done when all of them have come back; it fails if one of them failed.
  */
 #pragma once
 
@@ -11,26 +15,29 @@
 
 #include "blkfront/linux.h"
 #include "blkfront/offer.hh"
+#include "blkfront/requests.hh"
+#include "blkfront/still_mapped.hh"
 #include "gnttab/gnttab.hh"
 #include "lib/guard.hh"
 #include "lib/ring.hh"
+#include "lib/slots.hh"
 
 namespace xpv {
 
 static_assert(sizeof(blkif_request) == 112);
 static_assert(sizeof(blkif_response) == 16);
-static_assert(XPV_BLOCK_SEGMENTS == BLKIF_MAX_SEGMENTS_PER_REQUEST);
 
 class Ring {
 public:
-	/* In a ring of one page. */
-	static constexpr unsigned int slots = 32;
-
-	/* Requests that have ended; they are passed on after the lock is released. */
-	struct Completions {
-		unsigned int count = 0;
-		bool went_on = false; /* some took their next step instead: to be told to the backend by commit() */
-		xpv_block_completion items[slots];
+	struct Parameters {
+		Domid backend;
+		uint16_t handle; /* of the vbd, for the backend's log */
+		unsigned int segments_per_slot = BLKIF_MAX_SEGMENTS_PER_REQUEST; /* or fewer */
+	};
+	/* What XPV_BLOCK_FLUSH and XPV_BLOCK_WRITE_THROUGH need. */
+	struct Features {
+		Flush flush = Flush::None;
+		bool read_only = false;
 	};
 	/* How the backend broke the protocol; `what` is null when it did not. */
 	struct Violation {
@@ -39,83 +46,112 @@ public:
 
 		explicit operator bool() const { return what != nullptr; }
 	};
+	struct Collected {
+		Violation violation;
+		bool progress = false; /* there were responses */
+		bool notify = false; /* requests took their next step: send the backend an event */
+	};
 
 	/* Sleeping context. */
-	[[nodiscard]] static Result<Owned<Ring>> make(Domid backend, uint16_t handle);
-	/* For make(), which does the part that can fail. */
-	Ring(Domid backend, uint16_t handle) : handle_(handle), backend_(backend) {}
-	/* Nothing may be in flight. Sleeping context. */
+	[[nodiscard]] static Result<Owned<Ring>> make(const Parameters &parameters);
+	/* After end(), or when nothing was submitted. Sleeping context. */
 	~Ring() = default;
 	Ring(const Ring &) = delete;
 	Ring &operator=(const Ring &) = delete;
 
 	/* Grant of the shared page, for the backend. */
 	[[nodiscard]] Gref reference() const { return page_.reference(); }
+	[[nodiscard]] unsigned int slots() const { return slot_count_; }
 	/* Requests that are under way; a snapshot. */
 	[[nodiscard]] unsigned int in_flight();
-	/* What XPV_BLOCK_FLUSH and WRITE_THROUGH become from now on. Before the first request. */
-	void set_flush(Flush flush) { flush_ = flush; }
+	/* Before the first request. */
+	void set_features(const Features &features) { features_ = features; }
 
-	/* As xpv_vbd_submit(); `notify` says to send the backend an event. */
-	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
-						 const xpv_block_segments &segments, bool last, bool &notify);
+	/* As xpv_block_submit(); `notify` says to send the backend an event. Atomic context. */
+	[[nodiscard]] xpv_block_submitted submit(xpv_block_request &request, bool last, bool &notify);
 	[[nodiscard]] bool commit();
 
 	/*
-	 * Take the responses that are there. After a violation the ring is
-	 * broken: it is not touched again, and takes no more requests. Any context but NMI.
+	 * Take the responses that are there; add requests that are done to `done`.
+	 * After a violation the ring is broken: it is not touched again, and takes
+	 * no more requests. Any context but NMI.
 	 */
-	[[nodiscard]] Violation collect(Completions &completions);
+	[[nodiscard]] Collected collect(RequestList &done);
 
-	/* No more requests, and no more responses. */
-	void shut();
 	/*
-	 * The other end is gone without a trace: shuts the ring, and gives back
-	 * what is in flight, which did not end (`error` means nothing), to be
-	 * submitted again after restart(). Any context but NMI.
+	 * No more requests, and no more responses: add what is in flight to
+	 * `unfinished`. The backend's access to their pages is revoked, or counted
+	 * by still_mapped(). Any context but NMI.
 	 */
-	void lose(Completions &unfinished);
-	/* After lose(): an empty ring, shared with that domain. Sleeping context. On failure it stays shut. */
-	[[nodiscard]] Status restart(Domid backend);
-	/* After shut(), or a violation: everything that is in flight ends with EIO. */
-	void abort(Completions &completions);
+	void end(RequestList &unfinished);
+	/*
+	 * After end(): revoke what could not be revoked then, and the ring itself;
+	 * how many pages the backend still maps. Any context but NMI.
+	 */
+	[[nodiscard]] unsigned int still_mapped();
 
 private:
-	/* Our copy of a request in flight: what the backend can reach of the ring is never read back. */
+	using Shared = FrontRing<blkif_sring, blkif_request, blkif_response>;
+	/* Our copy of what is in a slot: what the backend can reach of the ring is never read back. */
 	struct Shadow {
-		request *owner; /* null: not in flight */
+		xpv_block_request *request;
+		/* The circle of the slots of one request that are in flight. */
+		unsigned int next, previous;
+		int error; /* of slots that came back */
 		bool flush_afterwards;
 		blkif_request wire;
 	};
-	struct Encoded {
-		uint8_t operation;
-		bool needed;
+
+	[[nodiscard]] Flush flush_locked() const XPV_REQUIRES(lock_)
+	{
+		return flush_withdrawn_ ? Flush::None : features_.flush;
+	}
+	[[nodiscard]] uint8_t operation_locked(xpv_block_operation operation) const XPV_REQUIRES(lock_);
+	[[nodiscard]] xpv_block_submitted queue_locked(xpv_block_request &request) XPV_REQUIRES(lock_);
+	[[nodiscard]] Status grant_locked(Shadow &shadow, const xpv_block_segment *segments, unsigned int count)
+		XPV_REQUIRES(lock_);
+	void cancel_locked(unsigned int first) XPV_REQUIRES(lock_);
+	[[nodiscard]] bool push_locked() XPV_REQUIRES(lock_);
+
+	[[nodiscard]] Violation collect_locked(RequestList &done, Collected &collected) XPV_REQUIRES(lock_);
+	[[nodiscard]] Violation check_locked(const blkif_response &response) const XPV_REQUIRES(lock_);
+	[[nodiscard]] int error_of_locked(const Shadow &shadow, int status) XPV_REQUIRES(lock_);
+	[[nodiscard]] bool refused_as_unsupported_locked(const Shadow &shadow, int status, bool first_empty_barrier) const
+		XPV_REQUIRES(lock_);
+	[[nodiscard]] unsigned int revoke_locked(const Shadow &shadow, Gref *still_mapped) XPV_REQUIRES(lock_);
+	void link_locked(unsigned int id, unsigned int first) XPV_REQUIRES(lock_);
+	[[nodiscard]] bool finish_slot_locked(unsigned int id, int error, RequestList &done) XPV_REQUIRES(lock_);
+	void flush_afterwards_locked(Shadow &shadow) XPV_REQUIRES(lock_);
+
+	/* Sole owner of memory and references, before make() has a ring to put them in. */
+	struct Parts {
+		GrantedPage page;
+		Shared shared;
+		GrantPool pool;
+		Slots<Shadow> slots;
+		StillMapped still_mapped;
 	};
 
-	[[nodiscard]] Encoded encode_locked(xpv_block_operation operation) const;
-	[[nodiscard]] xpv_block_submitted submit_locked(request *owner, xpv_block_operation operation, uint64_t sector,
-							const xpv_block_segments &segments);
-	[[nodiscard]] bool push_locked();
-	[[nodiscard]] Violation collect_locked(Completions &completions);
-	[[nodiscard]] Violation objection_locked(const blkif_response &response) const;
-	[[nodiscard]] int judge_locked(const Shadow &shadow, int status);
-	[[nodiscard]] unsigned int revoke_locked(const Shadow &shadow);
-	void go_on_locked(unsigned int id, Completions &completions);
-	void finish_locked(unsigned int id, int error, Completions &completions);
+public:
+	/* For make(), which does the part that can fail. */
+	Ring(const Parameters &parameters, Parts &&parts);
 
-	const uint16_t handle_;
-	GrantedPage page_; /* changes in restart(), while shut */
+private:
+	const Parameters parameters_;
+	const unsigned int slot_count_;
+	GrantedPage page_;
+	Features features_; /* before the first request */
 
-	Spinlock lock_; /* all below */
-	Domid backend_;
-	FrontRing<blkif_sring, blkif_request, blkif_response> shared_;
-	GrantPool pool_;
-	bool open_ = false;
-	bool unpushed_ = false;
-	Flush flush_ = Flush::None;
-	unsigned int free_count_ = 0;
-	uint8_t free_ids_[slots];
-	Shadow shadows_[slots];
+	Spinlock lock_{ "xpv_blkfront_ring"_lock };
+	Shared shared_ XPV_GUARDED_BY(lock_);
+	GrantPool pool_ XPV_GUARDED_BY(lock_);
+	Slots<Shadow> slots_ XPV_GUARDED_BY(lock_);
+	StillMapped still_mapped_ XPV_GUARDED_BY(lock_);
+	unsigned int in_flight_ XPV_GUARDED_BY(lock_) = 0; /* requests */
+	bool open_ XPV_GUARDED_BY(lock_) = true;
+	bool unpushed_ XPV_GUARDED_BY(lock_) = false;
+	bool flush_withdrawn_ XPV_GUARDED_BY(lock_) = false; /* the backend refused a flush as not supported */
+	bool empty_barrier_answered_ XPV_GUARDED_BY(lock_) = false;
 };
 
 } // namespace xpv

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One vbd from probe to removal: what the bus tells us becomes a ring, an
- * event channel and a disk, and goes again.
+ * One vbd from probe to removal: the disk that Linux sees, and the connection
+ * to a backend, which comes and goes.
  *
  * The bus calls one function of a device at a time. Requests and events come
- * at any moment between; they reach only the ring, which has a lock of its
- * own, and which lives until the disk and the channel are gone.
+ * at any moment between; they reach only queues and rings (queue.hh).
  */
 #pragma once
 
-#include "blkfront/ring.hh"
+#include "blkfront/connection.hh"
+#include "blkfront/disk.hh"
 #include "blkfront/vdev.hh"
-#include "evtchn/evtchn.h"
 #include "lib/list.hh"
+#include "lib/wait.hh"
 
 struct xpv_vbd : xpv::ListLink<> {
 public:
-	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity, uint16_t handle)
-		: device_(device), identity_(identity), handle_(handle)
-	{
-	}
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> make(xpv_device *device,
+								   const xpv::DiskIdentity &identity);
+	/* For make(), which does the part that can fail. */
+	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity) : device_(device), identity_(identity) {}
 	~xpv_vbd();
 	xpv_vbd(const xpv_vbd &) = delete;
 	xpv_vbd &operator=(const xpv_vbd &) = delete;
@@ -28,50 +28,43 @@ public:
 	[[nodiscard]] xpv::Status negotiate();
 	[[nodiscard]] xpv::Status connect();
 	void backend_changed();
-	void disconnect();
 	void connection_lost();
+	void retire();
+	void disconnect();
+	void hold();
+	void drain(uint64_t deadline_ms);
+	void go_on(xpv_resume_kind kind);
 
-	/*
-	 * The domain is about to be suspended: nothing is to be submitted; and again. With the list's
-	 * mutex held; if true, also until xpv_disks_wait_stopped() has returned: whoever finds the disk
-	 * stopped relies on that.
-	 */
-	[[nodiscard]] bool hold_locked() { return begin_stop_locked(Stopped::Suspend); }
-	void go_on_locked() { start_disk_locked(Stopped::Suspend); }
+	/* For the queues. Any context but NMI. */
+	void requests_completed();
+	void fail(const xpv::Ring::Violation &violation);
+	[[nodiscard]] const char *name() const { return identity_.name; }
 
-	[[nodiscard]] xpv_block_submitted submit(request *owner, xpv_block_operation operation, uint64_t sector,
-						 const xpv_block_segments &segments, bool last);
-	void commit();
-	/* The backend may have responded: false when it has not. Any context but NMI. */
-	[[nodiscard]] bool respond();
+	/* For the work items of the disk. */
 	void add_failed(int error);
-	[[nodiscard]] xpv_vbd_state state() const;
+	void retired();
+
+	/* One line of the table. Any context but NMI. */
+	void show(xpv_debug_sink *sink) const;
 
 private:
-	/* Why the disk is stopped; it is while there is any reason. */
-	enum class Stopped : unsigned int {
-		Suspend = 1 << 0,
-		Lost = 1 << 1, /* there is no backend to submit to */
-	};
-	[[nodiscard]] bool begin_stop_locked(Stopped reason); /* whether it has to be waited for */
-	void stop_disk_locked(Stopped reason);
-	void start_disk_locked(Stopped reason);
-	[[nodiscard]] xpv::Status make_channel();
-	[[nodiscard]] xpv::Status connect_again(const xpv::Offer &offer);
-	void set_disk(xpv_disk *disk);
-	void set_ring(xpv::Owned<xpv::Ring> ring);
-	[[nodiscard]] xpv::Status publish();
-	static void on_event(xpv_event_context *context);
-	void notify();
+	[[nodiscard]] unsigned int in_flight() const;
+	[[nodiscard]] xpv::QueueArray queues() const { return { queues_.data(), static_cast<unsigned int>(queues_.size()) }; }
+	void end_connection(bool final);
+	void drop_lost_connection();
 
 	xpv_device *const device_;
 	const xpv::DiskIdentity identity_;
-	const uint16_t handle_;
 
-	xpv::Owned<xpv::Ring> ring_; /* changes with the list's mutex held, for state() */
-	xpv_event_channel *channel_ = nullptr;
-	xpv_disk *disk_ = nullptr; /* changes with the list's mutex held */
-	unsigned int stopped_ = 0; /* the list's mutex */
-	unsigned int sector_size_ = 0;
+	xpv::Array<xpv_block_queue *> queues_;
+	xpv::Owned<xpv::Connection> connection_;
+	xpv::Owned<xpv::Connection> lost_; /* the last one, while its backend still maps pages of it */
+	xpv::Owned<xpv::Disk> disk_;
+
+	xpv::WaitQueue drained_{ "xpv_blkfront_drained"_lock };
+	bool draining_ = false;
+
+	/* For show(). */
+	const char *state_ = "-";
 	uint64_t sectors_ = 0;
 };

@@ -78,22 +78,20 @@ private:
 	RING_IDX consumed_ = 0;
 };
 
-/* Requests are only names here. */
-inline request *request_number(unsigned int i)
-{
-	return reinterpret_cast<request *>(uintptr_t{ i } + 1);
-}
-
-inline xpv_block_segments segments_of(unsigned int count, unsigned int first_frame = 0x1000)
-{
-	xpv_block_segments segments = {};
-	segments.count = count;
-	for (unsigned int i = 0; i < count; i++) {
-		segments.frames[i] = { uint64_t{ first_frame } + i };
-		segments.first_sector[i] = 0;
-		segments.last_sector[i] = 7;
+/* A request of the block layer, with its segments. */
+struct BlockRequest : xpv_block_request {
+	BlockRequest(xpv_block_operation what, uint64_t where, unsigned int pages, unsigned int first_frame = 0x1000)
+	    : xpv_block_request{}
+	{
+		operation = what;
+		sector = where;
+		for (unsigned int i = 0; i < pages; i++)
+			storage.push_back({ { uint64_t{ first_frame } + i }, 0, 7 });
+		segment_count = pages;
+		segments = storage.data();
 	}
-	return segments;
-}
+
+	std::vector<xpv_block_segment> storage;
+};
 
 } // namespace xpv_test

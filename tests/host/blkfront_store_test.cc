@@ -62,19 +62,6 @@ TEST(BlkfrontVdev, OthersAreNoDisk)
 	}
 }
 
-TEST(BlkfrontNumber, DecimalAndHexadecimal)
-{
-	EXPECT_EQ(parse_number("0").value_or(1), 0u);
-	EXPECT_EQ(parse_number("51712").value_or(1), 51712u);
-	EXPECT_EQ(parse_number("0xCa00").value_or(1), 0xca00u);
-	EXPECT_EQ(parse_number("18446744073709551615").value_or(1), UINT64_MAX);
-	for (const char *text : { "", "0x", "-1", " 1", "1 ", "1a", "abc", "0xg", "18446744073709551616",
-				  "99999999999999999999999999999", "0x10000000000000000" }) {
-		SCOPED_TRACE(text);
-		EXPECT_FALSE(parse_number(text).ok());
-	}
-}
-
 constexpr OfferTexts plain = { .sectors = "2097152",
 			       .sector_size = "512",
 			       .physical_sector_size = nullptr,

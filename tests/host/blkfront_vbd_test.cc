@@ -6,12 +6,12 @@
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "blkfront/vbd.hh"
 #include "gnttab/linux.h"
-#include "hypervisor/suspend_part.h"
 #include "tests/host/blkfront_backend.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
@@ -25,6 +25,7 @@ struct xpv_device {
 	std::string id = "51712", path = "device/vbd/51712", failure;
 	xpv_device_context *context = nullptr;
 	int read_error = 0, publish_error = 0;
+	unsigned int retired = 0, parked = 0;
 };
 
 namespace {
@@ -71,6 +72,8 @@ int xpv_device_initialised(xpv_device *device, xpv_store_write_item *items, unsi
 {
 	return xpv_device_publish(device, items, count);
 }
+void xpv_device_retired(xpv_device *device) { device->retired++; }
+void xpv_device_parked(xpv_device *device, unsigned int pages) { device->parked += pages; }
 void xpv_device_fail(xpv_device *device, int, const char *format, ...)
 {
 	char text[129];
@@ -89,7 +92,7 @@ struct xpv_event_channel {
 	xpv_event_handler *handler;
 	xpv_event_context *context;
 	bool lost = false;
-	unsigned int sent = 0, masked = 0, spurious = 0;
+	unsigned int sent = 0, masked = 0, spurious = 0, rebound = 0;
 };
 
 namespace {
@@ -110,14 +113,19 @@ int xpv_event_channel_alloc_unbound(xpv_domid, const xpv_event_channel_args *arg
 }
 void xpv_event_channel_close(xpv_event_channel *channel)
 {
+	if (the_channel == channel)
+		the_channel = nullptr;
 	delete channel;
-	the_channel = nullptr;
 }
+void xpv_event_channel_synchronize(xpv_event_channel *) {}
 bool xpv_event_channel_lost(const xpv_event_channel *channel) { return channel->lost; }
 int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, xpv_domid)
 {
-	if (!channel_error)
+	EXPECT_TRUE(channel->lost);
+	if (!channel_error) {
 		channel->lost = false;
+		channel->rebound++;
+	}
 	return channel_error;
 }
 xpv_port xpv_event_channel_port(const xpv_event_channel *) { return { 17 }; }
@@ -133,13 +141,16 @@ void xpv_event_channel_spurious(xpv_event_channel *channel) { channel->spurious+
 
 /* ---- Linux's disk ---- */
 
+const unsigned int xpv_vbd_event_flags = XPV_EVENT_HARD;
+
 struct xpv_disk {
-	xpv_disk_shape shape;
+	xpv_disk_parameters parameters;
 	xpv_vbd *vbd;
-	std::vector<request *> requeued;
-	bool added = false, stopping = false, stopped = false;
+	std::vector<xpv_block_queue *> queues;
+	std::vector<xpv_block_request *> requeued; /* while the disk is stopped */
+	bool added = false, stopping = false, stopped = false, retiring = false, retired = false;
 	uint64_t resized = 0;
-	bool write_cache = true;
+	bool read_only = false;
 };
 
 namespace {
@@ -147,7 +158,7 @@ namespace {
 std::vector<xpv_disk *> disks;
 unsigned int grace_periods;
 int disk_error;
-std::map<request *, std::vector<int>> ended;
+std::map<xpv_block_request *, std::vector<int>> ended;
 
 /* The last of them. */
 xpv_disk *the_disk()
@@ -159,61 +170,69 @@ xpv_disk *the_disk()
 
 extern "C" {
 
-int xpv_disk_create(struct device *, const xpv_disk_shape *shape, xpv_vbd *vbd, xpv_disk **disk)
+int xpv_disk_create(struct device *, const xpv_disk_parameters *parameters, xpv_vbd *vbd, xpv_disk **disk)
 {
 	if (disk_error)
 		return disk_error;
-	*disk = new xpv_disk{ *shape, vbd, {} };
+	*disk = new xpv_disk{ *parameters, vbd, {}, {} };
+	(*disk)->queues.assign(parameters->queues, parameters->queues + parameters->queue_count);
+	(*disk)->read_only = parameters->read_only;
 	disks.push_back(*disk);
 	return 0;
 }
 void xpv_disk_add(xpv_disk *disk) { disk->added = true; }
+void xpv_disk_retire(xpv_disk *disk) { disk->retiring = true; }
 void xpv_disk_begin_stop(xpv_disk *disk)
 {
 	EXPECT_FALSE(disk->stopping || disk->stopped);
 	disk->stopping = true;
 }
-void xpv_disks_wait_stopped(void)
+void xpv_disk_wait_stopped(xpv_disk *disk)
 {
+	if (!disk->stopping)
+		return;
+	/* One for all that began before. */
 	grace_periods++;
-	for (xpv_disk *disk : disks)
-		disk->stopped |= std::exchange(disk->stopping, false);
+	for (xpv_disk *one : disks)
+		one->stopped |= std::exchange(one->stopping, false);
 }
 void xpv_disk_start(xpv_disk *disk)
 {
-	EXPECT_TRUE(disk->stopped);
-	disk->stopped = false;
-	/* As Linux dispatches them, maybe to be told that there is no disk any more. */
-	for (request *one : std::exchange(disk->requeued, {})) {
-		xpv_block_segments segments = segments_of(2);
-		xpv_block_completion refused = { one, -XEN_EIO };
-		if (xpv_vbd_submit(disk->vbd, one, XPV_BLOCK_READ, 0, &segments, true) == XPV_BLOCK_DEAD)
-			xpv_disk_complete(&refused, 1);
-	}
+	EXPECT_TRUE(disk->stopped || disk->stopping);
+	disk->stopped = disk->stopping = false;
+	/* As Linux dispatches them, maybe to a disk that has no backend any more. */
+	for (xpv_block_request *one : std::exchange(disk->requeued, {}))
+		if (xpv_block_submit(disk->queues[0], one, true) == XPV_BLOCK_DEAD)
+			ended[one].push_back(-XEN_EIO);
 }
-void xpv_disk_requeue(xpv_disk *disk, const xpv_block_completion *unfinished, unsigned int count)
+void xpv_disk_requeue(xpv_disk *disk, xpv_block_request *requests)
 {
 	EXPECT_TRUE(disk->stopped);
-	for (unsigned int i = 0; i < count; i++)
-		disk->requeued.push_back(unfinished[i].request);
+	for (; requests; requests = requests->next)
+		disk->requeued.push_back(requests);
 }
-void xpv_disk_set_cache(xpv_disk *disk, bool write_cache, bool) { disk->write_cache = write_cache; }
 void xpv_disk_resize(xpv_disk *disk, uint64_t sectors) { disk->resized = sectors; }
+void xpv_disk_set_read_only(xpv_disk *disk, bool read_only) { disk->read_only = read_only; }
 void xpv_disk_remove(xpv_disk *disk)
 {
 	EXPECT_FALSE(disk->stopped);
 	/* What Linux still has queued must be refused. */
-	xpv_block_segments segments = segments_of(1);
-	EXPECT_EQ(xpv_vbd_submit(disk->vbd, request_number(999), XPV_BLOCK_READ, 0, &segments, true), XPV_BLOCK_DEAD);
-	xpv_vbd_commit(disk->vbd);
-	xpv_vbd_poll(disk->vbd);
+	BlockRequest late(XPV_BLOCK_READ, 0, 1);
+	for (xpv_block_queue *queue : disk->queues) {
+		EXPECT_EQ(xpv_block_submit(queue, &late, true), XPV_BLOCK_DEAD);
+		xpv_block_commit(queue);
+		xpv_block_poll(queue);
+	}
+	/* The work item of a retire that is under way ends with the requests. */
+	if (disk->retiring && !disk->retired)
+		xpv_vbd_retired(disk->vbd);
 	std::erase(disks, disk);
 	delete disk;
 }
-void xpv_disk_complete(const xpv_block_completion *completions, unsigned int count)
+void xpv_disk_complete(xpv_block_request *requests)
 {
-	for (unsigned int i = 0; i < count; i++)
-		ended[completions[i].request].push_back(completions[i].error);
+	for (; requests; requests = requests->next)
+		ended[requests].push_back(requests->error);
 }
 
 } // extern "C"
@@ -229,7 +248,7 @@ protected:
 		xpv_fake_set_max_grant_frames(4);
 		xpv_fake_reset();
 		ASSERT_EQ(xpv_gnttab_load(), 0);
-		ASSERT_EQ(xpv_vbds_start(), 0);
+		xpv_vbds_start();
 		channel_error = disk_error = 0;
 		ended.clear();
 		device.own = { { "virtual-device", "51712" }, { "device-type", "disk" } };
@@ -244,7 +263,6 @@ protected:
 		EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
 		EXPECT_TRUE(fake::wait_for_work(5000));
 		EXPECT_EQ(grant_counts().free, grant_counts().total);
-		xpv_vbds_stop();
 		xpv_gnttab_unload();
 	}
 
@@ -263,15 +281,36 @@ protected:
 	void remove() { xpv_vbd_remove(&device); }
 	void submit(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ)
 	{
-		xpv_block_segments segments = segments_of(2);
-		ASSERT_EQ(xpv_vbd_submit(the_disk()->vbd, request_number(number), operation, 0, &segments, true),
-			  XPV_BLOCK_QUEUED);
+		requests.erase(number);
+		auto &request = requests.try_emplace(number, operation, 8 * number, operation == XPV_BLOCK_FLUSH ? 0 : 2).first->second;
+		ended.erase(&request);
+		ASSERT_FALSE(the_disk()->stopped);
+		ASSERT_EQ(xpv_block_submit(the_disk()->queues[0], &request, true), XPV_BLOCK_QUEUED);
 	}
 	static void event() { the_channel->handler(the_channel->context); }
-	static std::vector<int> outcome(unsigned int number) { return ended[request_number(number)]; }
+	static void poll() { xpv_block_poll(the_disk()->queues[0]); }
+	std::vector<int> outcome(unsigned int number) { return ended[&requests.at(number)]; }
+	/* Everything that the backend was sent, answered with success. */
+	unsigned int answer_all()
+	{
+		unsigned int count = 0;
+		for (; auto seen = other.next(); count++)
+			other.respond(*seen);
+		event();
+		return count;
+	}
+	void connection_lost()
+	{
+		other.release();
+		xpv_vbd_connection_lost(&device);
+		if (the_disk()) {
+			EXPECT_TRUE(the_disk()->stopped);
+		}
+	}
 
 	xpv_device device;
 	Backend other{ backend };
+	std::map<unsigned int, BlockRequest> requests;
 };
 
 TEST_F(BlkfrontVbd, WholeLife)
@@ -283,11 +322,9 @@ TEST_F(BlkfrontVbd, WholeLife)
 	connect();
 	ASSERT_NE(the_disk(), nullptr);
 	EXPECT_TRUE(the_disk()->added);
-	EXPECT_STREQ(the_disk()->shape.name, "xvda");
-	EXPECT_EQ(the_disk()->shape.sectors, 2048u);
-	EXPECT_EQ(the_disk()->shape.physical_block_size, 4096u);
-	EXPECT_TRUE(the_disk()->shape.write_cache);
-	EXPECT_FALSE(the_disk()->shape.write_through);
+	EXPECT_STREQ(the_disk()->parameters.name, "xvda");
+	EXPECT_EQ(the_disk()->parameters.sectors, 2048u);
+	EXPECT_EQ(the_disk()->parameters.physical_block_size, 4096u);
 
 	submit(1);
 	submit(2, XPV_BLOCK_WRITE);
@@ -420,52 +457,409 @@ TEST_F(BlkfrontVbd, LostEventIsFoundByPolling)
 	connect();
 	submit(1);
 	other.respond(*other.next());
-	xpv_vbd_poll(the_disk()->vbd);
+	poll();
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
 	disconnect();
 	remove();
 }
 
-/* ---- Suspend: the parts of grant table and disks are those of the modules ---- */
+/* ---- A disk outlives its connections ---- */
 
-class BlkfrontSuspend : public BlkfrontVbd {
+class BlkfrontReconnect : public BlkfrontVbd {
 protected:
 	void SetUp() override
 	{
 		BlkfrontVbd::SetUp();
-		xpv_suspend_part_register(&xpv_vbds_suspend_part);
 		probe();
 		negotiate();
 		connect();
 	}
-	void TearDown() override
+	void end()
 	{
-		xpv_suspend_part_unregister(&xpv_vbds_suspend_part);
-		BlkfrontVbd::TearDown();
+		disconnect();
+		remove();
 	}
-	static void begin()
+	/* A restarted backend: the old one has let go of everything. */
+	void reconnect()
 	{
+		connection_lost();
+		negotiate();
+		connect();
+	}
+};
+
+TEST_F(BlkfrontReconnect, UnansweredRequestsAreDoneOnceByTheNextBackend)
+{
+	xpv_disk *disk = the_disk();
+	for (unsigned int i = 0; i < 5; i++)
+		submit(i, XPV_BLOCK_WRITE);
+	auto answered = other.next();
+	other.respond(*answered); /* and no event comes */
+	connection_lost();
+	/* What is in the ring counts. */
+	EXPECT_EQ(outcome(0), std::vector<int>{ 0 });
+	EXPECT_EQ(ended.size(), 1u);
+	poll(); /* Linux's timeouts go on */
+	negotiate();
+	EXPECT_TRUE(the_disk()->stopped);
+	event();
+	connect();
+	EXPECT_FALSE(the_disk()->stopped);
+	EXPECT_EQ(the_disk(), disk);
+	EXPECT_EQ(answer_all(), 4u);
+	for (unsigned int i = 0; i < 5; i++)
+		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
+	EXPECT_EQ(device.failure, "");
+	end();
+}
+
+/* A8 to A6: each of them leaves the disk as it was, and nothing half made. */
+TEST_F(BlkfrontReconnect, EachStepMayFailAndBeTriedAgain)
+{
+	submit(1);
+	connection_lost();
+	std::size_t before = fake::live_allocations();
+	unsigned int free_before = grant_counts().free;
+	channel_error = -XEN_ENOSPC;
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_ENOSPC);
+	channel_error = 0;
+	device.publish_error = -XEN_EIO;
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EIO);
+	device.publish_error = 0;
+	for (unsigned int n = 1;; n++) {
+		fake::fail_allocation(n);
+		if (xpv_vbd_negotiate(&device) == 0)
+			break;
+		EXPECT_EQ(fake::live_allocations(), before);
+		EXPECT_EQ(grant_counts().free, free_before);
+		EXPECT_EQ(the_channel, nullptr);
+		EXPECT_TRUE(the_disk()->stopped);
+		ASSERT_LT(n, 30u);
+	}
+	fake::fail_allocation(0);
+	other.attach({ static_cast<uint32_t>(std::stoul(device.own.at("ring-ref"))) });
+	device.read_error = -XEN_EIO;
+	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EIO);
+	device.read_error = 0;
+	device.backend["sectors"] = "nonsense";
+	EXPECT_LT(xpv_vbd_connect(&device), 0);
+	device.backend["sectors"] = "2048";
+	EXPECT_TRUE(the_disk()->stopped);
+	EXPECT_TRUE(ended.empty());
+	connect();
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end();
+}
+
+TEST_F(BlkfrontReconnect, ConnectionMayBeLostBeforeItWorks)
+{
+	submit(1);
+	for (unsigned int i = 0; i < 3; i++) {
+		connection_lost();
+		negotiate();
+		event();
+	}
+	connection_lost();
+	EXPECT_EQ(the_channel, nullptr);
+	negotiate();
+	connect();
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end();
+}
+
+TEST_F(BlkfrontVbd, ConnectionMayBeLostBeforeThereIsADisk)
+{
+	probe();
+	for (unsigned int i = 0; i < 2; i++) {
+		negotiate();
+		connection_lost();
+		EXPECT_EQ(the_channel, nullptr);
+	}
+	negotiate();
+	connect();
+	disconnect();
+	remove();
+}
+
+TEST_F(BlkfrontReconnect, DisconnectWithoutAConnectionFailsWhatWaits)
+{
+	submit(1);
+	submit(2);
+	connection_lost();
+	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	EXPECT_EQ(outcome(2), std::vector<int>{ -XEN_EIO });
+	EXPECT_EQ(the_disk(), nullptr);
+	/* And begins again. */
+	negotiate();
+	connect();
+	end();
+}
+
+/* A1: smaller blocks can serve the disk, larger ones cannot; it waits for a backend that can. */
+TEST_F(BlkfrontReconnect, LargerBlocksKeepTheDiskStopped)
+{
+	submit(1);
+	connection_lost();
+	device.backend["sector-size"] = "4096";
+	negotiate();
+	fake::take_log();
+	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	bool logged = false;
+	for (const std::string &line : fake::take_log())
+		logged |= line.find("sector size 4096 of the backend is larger than the disk's 512") != std::string::npos;
+	EXPECT_TRUE(logged);
+	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	ASSERT_NE(the_disk(), nullptr);
+	EXPECT_TRUE(the_disk()->stopped);
+	EXPECT_TRUE(ended.empty());
+	EXPECT_FALSE(other.next());
+	/* Migrated back. */
+	connection_lost();
+	device.backend["sector-size"] = "512";
+	negotiate();
+	connect();
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end();
+}
+
+TEST_F(BlkfrontVbd, SmallerBlocksServeTheDisk)
+{
+	device.backend["sector-size"] = "4096";
+	probe();
+	negotiate();
+	connect();
+	EXPECT_EQ(the_disk()->parameters.logical_block_size, 4096u);
+	for (const char *size : { "512", "2048", "4096" }) {
+		connection_lost();
+		device.backend["sector-size"] = size;
+		negotiate();
+		connect();
+		EXPECT_FALSE(the_disk()->stopped);
+	}
+	EXPECT_EQ(disks.size(), 1u);
+	disconnect();
+	remove();
+}
+
+/* A3: a flush that was submitted while the disk was stopped is one for the next backend, which has a cache. */
+TEST_F(BlkfrontVbd, FlushesFollowTheBackendAndNotTheDisk)
+{
+	device.backend["feature-flush-cache"] = device.backend["feature-barrier"] = "0";
+	probe();
+	negotiate();
+	connect();
+	BlockRequest flush(XPV_BLOCK_FLUSH, 0, 0);
+	EXPECT_EQ(xpv_block_submit(the_disk()->queues[0], &flush, true), XPV_BLOCK_DONE);
+	submit(1, XPV_BLOCK_WRITE_THROUGH);
+	connection_lost();
+	device.backend["feature-flush-cache"] = "1";
+	negotiate();
+	connect();
+	submit(2, XPV_BLOCK_FLUSH);
+	auto write = other.next(), seen = other.next();
+	ASSERT_TRUE(write && seen);
+	EXPECT_EQ(write->operation, BLKIF_OP_WRITE);
+	EXPECT_EQ(seen->operation, BLKIF_OP_FLUSH_DISKCACHE);
+	other.respond(*write);
+	other.respond(*seen);
+	event();
+	EXPECT_EQ(outcome(2), std::vector<int>{ 0 });
+	EXPECT_EQ(outcome(1), std::vector<int>{});
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	disconnect();
+	remove();
+}
+
+/* A11 */
+TEST_F(BlkfrontReconnect, PermissionToWriteFollowsTheBackend)
+{
+	EXPECT_FALSE(the_disk()->read_only);
+	device.backend["mode"] = "r";
+	fake::take_log();
+	reconnect();
+	EXPECT_TRUE(the_disk()->read_only);
+	bool logged = false;
+	for (const std::string &line : fake::take_log())
+		logged |= line.find("xvda: now read-only") != std::string::npos;
+	EXPECT_TRUE(logged);
+	/* A9 */
+	submit(1, XPV_BLOCK_FLUSH);
+	other.respond(*other.next(), BLKIF_RSP_ERROR);
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	device.backend["mode"] = "w";
+	reconnect();
+	EXPECT_FALSE(the_disk()->read_only);
+	submit(1, XPV_BLOCK_FLUSH);
+	other.respond(*other.next(), BLKIF_RSP_ERROR);
+	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	end();
+}
+
+TEST_F(BlkfrontReconnect, SizeFollowsTheBackend)
+{
+	connection_lost();
+	device.backend["sectors"] = "4096";
+	negotiate();
+	connect();
+	EXPECT_EQ(the_disk()->resized, 4096u);
+	end();
+}
+
+/* The last backend may still carry out what it maps: no other is given that before it lets go. */
+TEST_F(BlkfrontReconnect, PagesThatAreStillMappedDelayTheNextConnection)
+{
+	submit(1, XPV_BLOCK_WRITE);
+	auto seen = other.next();
+	other.map(*seen, 0);
+	connection_lost();
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(grant_counts().parked, 0u);
+	EXPECT_TRUE(ended.empty());
+	other.unmap(*seen, 0);
+	negotiate();
+	connect();
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end();
+}
+
+TEST_F(BlkfrontReconnect, RingThatIsStillMappedDelaysTheNextConnection)
+{
+	xpv_vbd_connection_lost(&device);
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(grant_counts().parked, 0u);
+	other.release();
+	negotiate();
+	connect();
+	EXPECT_EQ(device.parked, 0u);
+	end();
+}
+
+/* A backend that restarts without end must not cost memory without end. */
+TEST_F(BlkfrontVbd, RingThatIsParkedIsReported)
+{
+	probe();
+	negotiate();
+	Backend first = other;
+	xpv_vbd_connection_lost(&device);
+	EXPECT_EQ(device.parked, 1u);
+	negotiate();
+	connect();
+	disconnect();
+	EXPECT_EQ(device.parked, 1u);
+	remove();
+	first.release();
+}
+
+TEST_F(BlkfrontReconnect, PagesThatAreStillMappedAreParkedAtTheEnd)
+{
+	submit(1);
+	auto seen = other.next();
+	other.map(*seen, 1);
+	connection_lost();
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	EXPECT_EQ(grant_counts().parked, 1u);
+	EXPECT_EQ(device.parked, 1u);
+	EXPECT_EQ(held_frames(), 1u);
+	remove();
+	other.unmap(*seen, 1);
+}
+
+TEST_F(BlkfrontReconnect, ViolationFoundAtTheEndFailsTheDevice)
+{
+	submit(1);
+	static_cast<void>(other.next());
+	other.respond(31, BLKIF_OP_READ);
+	connection_lost();
+	EXPECT_NE(device.failure, "");
+	EXPECT_TRUE(ended.empty());
+	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	remove();
+}
+
+/* ---- A8: an orderly end ---- */
+
+TEST_F(BlkfrontReconnect, RetiredDiskWorksUntilItIsRemoved)
+{
+	xpv_vbd_retire(&device);
+	EXPECT_TRUE(the_disk()->retiring);
+	EXPECT_EQ(device.retired, 0u);
+	/* Linux writes back, also over another connection. */
+	submit(1, XPV_BLOCK_WRITE);
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	submit(2, XPV_BLOCK_WRITE);
+	reconnect();
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(2), std::vector<int>{ 0 });
+	the_disk()->retired = true;
+	xpv_vbd_retired(the_disk()->vbd);
+	EXPECT_EQ(device.retired, 1u);
+	end();
+	EXPECT_EQ(device.retired, 1u);
+}
+
+TEST_F(BlkfrontReconnect, RetiredDiskIsTakenAwayWhenItsBoundHasPassed)
+{
+	submit(1, XPV_BLOCK_WRITE);
+	xpv_vbd_retire(&device);
+	connection_lost();
+	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	EXPECT_EQ(device.retired, 1u);
+	remove();
+}
+
+TEST_F(BlkfrontVbd, RetireWithoutADiskIsDoneAtOnce)
+{
+	probe();
+	negotiate();
+	xpv_vbd_retire(&device);
+	EXPECT_EQ(device.retired, 1u);
+	disconnect();
+	remove();
+}
+
+/* ---- Suspend, as the bus does it; the grant table's part is that of its module ---- */
+
+class BlkfrontSuspend : public BlkfrontReconnect {
+protected:
+	void begin(uint64_t patience_ms = 0)
+	{
+		xpv_vbd_hold(&device);
+		EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + patience_ms), 0);
+		EXPECT_TRUE(!the_disk() || the_disk()->stopped);
+	}
+	void cancel() { xpv_vbd_go_on(&device, XPV_RESUME_CANCELLED); }
+	/* Up to where the bus has called connection_lost(). */
+	void restore(bool connected = true)
+	{
+		begin();
 		const char *refused = nullptr;
 		xpv_suspend_parts_lock();
 		ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
-		EXPECT_TRUE(the_disk()->stopped);
 		xpv_suspend_parts_suspend_early();
-	}
-	static void end(xpv_resume_kind kind)
-	{
-		xpv_suspend_parts_resume_early(kind);
-		xpv_suspend_parts_resume_late(kind);
-		xpv_suspend_parts_unlock();
-	}
-	/* Up to where the bus has told the driver. */
-	void restore()
-	{
-		begin();
 		xpv_fake_restore();
-		the_channel->lost = true;
-		end(XPV_RESUME_RESTORED);
+		if (the_channel)
+			the_channel->lost = true;
+		xpv_suspend_parts_resume_early(XPV_RESUME_RESTORED);
+		xpv_suspend_parts_resume_late(XPV_RESUME_RESTORED);
+		xpv_suspend_parts_unlock();
+		xpv_vbd_go_on(&device, XPV_RESUME_RESTORED);
 		EXPECT_TRUE(the_disk()->stopped);
-		xpv_vbd_connection_lost(&device);
+		if (connected)
+			xpv_vbd_connection_lost(&device);
 		EXPECT_TRUE(the_disk()->stopped);
 		other = Backend{ backend };
 	}
@@ -483,17 +877,32 @@ TEST_F(BlkfrontSuspend, DisksShareOneGracePeriod)
 	ASSERT_EQ(xpv_vbd_connect(&second), 0);
 	ASSERT_EQ(disks.size(), 2u);
 	unsigned int before = grace_periods;
-	begin();
+	xpv_vbd_hold(&device);
+	xpv_vbd_hold(&second);
+	EXPECT_EQ(grace_periods, before);
+	EXPECT_EQ(xpv_vbd_drain(&device, 0), 0);
+	EXPECT_EQ(xpv_vbd_drain(&second, 0), 0);
 	EXPECT_EQ(grace_periods, before + 1);
 	for (xpv_disk *disk : disks)
 		EXPECT_TRUE(disk->stopped);
-	end(XPV_RESUME_CANCELLED);
+	xpv_vbd_go_on(&device, XPV_RESUME_CANCELLED);
+	xpv_vbd_go_on(&second, XPV_RESUME_CANCELLED);
 	for (xpv_disk *disk : disks)
 		EXPECT_FALSE(disk->stopped);
 	xpv_vbd_disconnect(&second);
 	xpv_vbd_remove(&second);
-	disconnect();
-	remove();
+	end();
+}
+
+/* A refused suspend may end before drain(). */
+TEST_F(BlkfrontSuspend, HeldDiskGoesOnWithoutADrain)
+{
+	xpv_vbd_hold(&device);
+	cancel();
+	EXPECT_FALSE(the_disk()->stopped || the_disk()->stopping);
+	submit(1);
+	EXPECT_EQ(answer_all(), 1u);
+	end();
 }
 
 TEST_F(BlkfrontSuspend, CancelledGoesOn)
@@ -504,7 +913,7 @@ TEST_F(BlkfrontSuspend, CancelledGoesOn)
 	other.respond(*seen);
 	event();
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
-	end(XPV_RESUME_CANCELLED);
+	cancel();
 	EXPECT_FALSE(the_disk()->stopped);
 	submit(2);
 	EXPECT_TRUE(other.next());
@@ -513,9 +922,50 @@ TEST_F(BlkfrontSuspend, CancelledGoesOn)
 	remove();
 }
 
+/* A5 */
+TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		submit(i, XPV_BLOCK_WRITE_THROUGH);
+	std::vector<blkif_request> seen;
+	while (auto next = other.next())
+		seen.push_back(*next);
+	xpv_vbd_hold(&device);
+	std::thread backend_thread([&] {
+		for (const blkif_request &request : seen) {
+			other.respond(request);
+			event();
+		}
+		/* The flushes that follow are part of it. */
+		while (auto flush = other.next())
+			other.respond(*flush);
+		event();
+	});
+	EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + 60000), 0);
+	backend_thread.join();
+	for (unsigned int i = 0; i < 3; i++)
+		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
+	cancel();
+	end();
+}
+
+TEST_F(BlkfrontSuspend, DrainEndsAtTheDeadline)
+{
+	submit(1);
+	fake::take_log();
+	begin();
+	bool logged = false;
+	for (const std::string &line : fake::take_log())
+		logged |= line.find("1 requests still in flight at the suspend") != std::string::npos;
+	EXPECT_TRUE(logged);
+	cancel();
+	EXPECT_EQ(answer_all(), 1u);
+	end();
+}
+
 TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 {
-	for (unsigned int i = 0; i < xpv::Ring::slots; i++)
+	for (unsigned int i = 0; i < 32; i++)
 		submit(i);
 	auto seen = other.next();
 	other.map(*seen, 0); /* which it cannot give back */
@@ -525,11 +975,9 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	device.backend["feature-flush-cache"] = "0";
 	device.backend["feature-barrier"] = "0";
 	restore();
-	EXPECT_EQ(the_disk()->requeued.size(), 32u) << "an answer that nobody saw is none";
-	EXPECT_TRUE(ended.empty());
-	xpv_vbd_poll(the_disk()->vbd); /* Linux's timeouts do not stop */
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 }) << "the answer is in the ring";
+	poll();
 	event();
-	EXPECT_TRUE(ended.empty());
 	EXPECT_EQ(grant_counts().parked, 0u);
 
 	negotiate();
@@ -537,21 +985,29 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	connect();
 	EXPECT_FALSE(the_disk()->stopped);
 	EXPECT_EQ(the_disk()->resized, 4096u);
-	EXPECT_FALSE(the_disk()->write_cache);
-	for (unsigned int i = 0; i < xpv::Ring::slots; i++) {
-		auto request = other.next();
-		ASSERT_TRUE(request);
-		other.respond(*request);
-	}
-	EXPECT_FALSE(other.next());
-	event();
-	for (unsigned int i = 0; i < xpv::Ring::slots; i++)
+	EXPECT_EQ(answer_all(), 31u);
+	for (unsigned int i = 0; i < 32; i++)
 		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
 	EXPECT_EQ(device.failure, "");
 	for (const std::string &line : fake::take_log())
 		EXPECT_EQ(line.find("was not granted"), std::string::npos);
-	disconnect();
-	remove();
+	end();
+}
+
+/* With its irq, its affinity. */
+TEST_F(BlkfrontSuspend, ChannelIsKept)
+{
+	xpv_event_channel *channel = the_channel;
+	restore();
+	EXPECT_EQ(the_channel, channel);
+	negotiate();
+	connect();
+	EXPECT_EQ(the_channel, channel);
+	EXPECT_EQ(the_channel->rebound, 1u);
+	submit(1);
+	EXPECT_EQ(answer_all(), 1u);
+	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	end();
 }
 
 TEST_F(BlkfrontSuspend, NewBackendMayBeHostile)
@@ -571,8 +1027,7 @@ TEST_F(BlkfrontSuspend, NewBackendMayBeHostile)
 	event();
 	EXPECT_NE(device.failure, "");
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
-	disconnect();
-	remove();
+	end();
 }
 
 TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
@@ -580,14 +1035,12 @@ TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
 	submit(1);
 	restore();
 	/* A suspend that is cancelled does not start what has no backend. */
-	const char *refused = nullptr;
-	xpv_suspend_parts_lock();
-	ASSERT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
-	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
-	xpv_suspend_parts_unlock();
+	begin();
+	cancel();
 	EXPECT_TRUE(the_disk()->stopped);
 	xpv_vbd_disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
+	EXPECT_EQ(the_channel, nullptr);
 	remove();
 }
 
@@ -596,19 +1049,13 @@ TEST_F(BlkfrontSuspend, RestoredTwiceBeforeItConnects)
 	submit(1);
 	restore();
 	negotiate();
-	begin();
-	xpv_fake_restore();
-	the_channel->lost = true;
-	end(XPV_RESUME_RESTORED);
-	xpv_vbd_connection_lost(&device);
-	other = Backend{ backend };
+	restore();
+	restore(false);
 	negotiate();
 	connect();
-	other.respond(*other.next());
-	event();
+	EXPECT_EQ(answer_all(), 1u);
 	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
-	disconnect();
-	remove();
+	end();
 }
 
 TEST_F(BlkfrontSuspend, DetachedRightAfterConnectingAgain)
@@ -616,50 +1063,18 @@ TEST_F(BlkfrontSuspend, DetachedRightAfterConnectingAgain)
 	restore();
 	negotiate();
 	connect();
-	disconnect();
-	remove();
+	end();
 }
 
-TEST_F(BlkfrontSuspend, AnotherDiskInItsPlaceIsRefused)
+TEST_F(BlkfrontSuspend, SuspendBeforeThereIsADisk)
 {
-	submit(1);
-	restore();
-	device.backend["sector-size"] = "4096";
-	negotiate();
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
 	disconnect();
-	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
-	remove();
-}
-
-/* Fault 34, on the way back. */
-TEST_F(BlkfrontSuspend, EachStepMayFailAndBeTriedAgain)
-{
-	submit(1);
-	restore();
-	channel_error = -XEN_ENOSPC;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_ENOSPC);
-	channel_error = 0;
-	device.publish_error = -XEN_EAGAIN;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EAGAIN);
-	device.publish_error = 0;
-	for (unsigned int n = 1;; n++) {
-		fake::fail_allocation(n);
-		if (xpv_vbd_negotiate(&device) == 0)
-			break;
-		ASSERT_LT(n, 20u);
-	}
-	fake::fail_allocation(0);
-	device.read_error = -XEN_ETIMEDOUT;
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_ETIMEDOUT);
-	device.read_error = 0;
 	negotiate();
+	begin();
+	cancel();
 	connect();
-	other.respond(*other.next());
-	event();
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
-	disconnect();
-	remove();
+	EXPECT_FALSE(the_disk()->stopped);
+	end();
 }
 
 TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
@@ -705,8 +1120,8 @@ TEST_F(BlkfrontVbd, VirtualDeviceMayBeExtended)
 	probe();
 	negotiate();
 	connect();
-	EXPECT_STREQ(the_disk()->shape.name, "xvdaa");
-	EXPECT_EQ(the_disk()->shape.minors, 256u);
+	EXPECT_STREQ(the_disk()->parameters.name, "xvdaa");
+	EXPECT_EQ(the_disk()->parameters.minors, 256u);
 	disconnect();
 	remove();
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "blkfront/queue.hh"
+
+#include "blkfront/vbd.hh"
+#include "lib/log.hh"
+
+using namespace xpv;
+
+void xpv_block_queue::set_ring(Ring *ring)
+{
+	SpinGuard guard(poll_lock_);
+	ring_ = ring;
+}
+
+unsigned int xpv_block_queue::in_flight()
+{
+	SpinGuard guard(poll_lock_);
+	return ring_ ? ring_->in_flight() : 0;
+}
+
+void xpv_block_queue::poll()
+{
+	SpinGuard guard(poll_lock_);
+	if (ring_)
+		static_cast<void>(respond());
+}
+
+/* ---- The event channel ---- */
+
+Status xpv_block_queue::open_channel(Domid backend, const char *name)
+{
+	if (channel_)
+		return status(xpv_event_channel_rebind_unbound(channel_, backend));
+	xpv_event_channel *channel = nullptr;
+	const xpv_event_channel_args args = { .name = name,
+					      .flags = xpv_vbd_event_flags,
+					      .handler = on_event,
+					      .context = reinterpret_cast<xpv_event_context *>(this) };
+	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, &args, &channel)));
+	SpinGuard guard(poll_lock_);
+	write_once(channel_, channel);
+	return {};
+}
+
+void xpv_block_queue::close_channel(bool keep_lost)
+{
+	if (!channel_)
+		return;
+	if (keep_lost && xpv_event_channel_lost(channel_)) {
+		xpv_event_channel_synchronize(channel_);
+		return;
+	}
+	xpv_event_channel *channel = channel_;
+	{
+		SpinGuard guard(poll_lock_);
+		write_once(channel_, nullptr);
+	}
+	xpv_event_channel_close(channel);
+}
+
+/* The channel cannot go meanwhile, see queue.hh. At the end of a connection it is gone, or has no port. */
+void xpv_block_queue::notify()
+{
+	auto *channel = read_once(channel_);
+	int code = channel ? xpv_event_channel_notify(channel) : 0;
+	if (code < 0 && code != -XEN_ENOTCONN)
+		XPV_ERR_LIMITED("%s: cannot notify the backend: error %d", vbd_.name(), code);
+}
+
+void xpv_block_queue::on_event(xpv_event_context *context)
+{
+	auto *queue = reinterpret_cast<xpv_block_queue *>(context);
+	xpv_event_channel *channel = read_once(queue->channel_);
+	if (!queue->respond() && channel)
+		xpv_event_channel_spurious(channel);
+}
+
+bool xpv_block_queue::respond()
+{
+	Ring *ring = ring_;
+	if (!ring)
+		return false;
+	RequestList done;
+	auto collected = ring->collect(done);
+	if (collected.notify)
+		notify();
+	if (xpv_block_request *first = done.take_all()) {
+		xpv_disk_complete(first);
+		vbd_.requests_completed();
+	}
+	if (collected.violation) {
+		vbd_.fail(collected.violation);
+		/* The bus calls disconnect() soon. Further events would be for nothing. */
+		if (auto *channel = read_once(channel_))
+			xpv_event_channel_mask(channel);
+	}
+	return collected.progress || collected.violation;
+}
+
+/* ---- For the C files ---- */
+
+xpv_block_submitted xpv_block_submit(xpv_block_queue *queue, xpv_block_request *request, bool last)
+{
+	return queue->submit(*request, last);
+}
+
+void xpv_block_commit(xpv_block_queue *queue)
+{
+	queue->commit();
+}
+
+void xpv_block_poll(xpv_block_queue *queue)
+{
+	queue->poll();
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Requests of the block layer: their segments, their way to the ring and back. */
+
+#include <linux/blk-mq.h>
+#include <linux/highmem.h>
+
+#include "blkfront/disk.h"
+
+/* ---- Segments ---- */
+
+/*
+ * A request completes, and its memory goes back to its owners, whatever the
+ * backend does; what the backend still maps then must not be used for anything
+ * else, and for that the page must be one that can be held (gnttab.h:
+ * xpv_grant_park()). A slab object's cannot; and the rest of its page would be
+ * shared with the backend too. Such data goes through a page of our own.
+ */
+static bool needs_bounce(struct page *page)
+{
+	return PageSlab(page) || page_count(page) == 0;
+}
+
+static void free_bounce_pages(struct xpv_disk *disk, struct disk_request *private)
+{
+	unsigned int i;
+
+	if (likely(!private->bounced))
+		return;
+	for (i = 0; i < private->block.segment_count; i++) {
+		struct page *page = private->bounce[i];
+
+		if (!page)
+			continue;
+		private->bounce[i] = NULL;
+		/* A parked page must not be used again, and the pool would. */
+		if (unlikely(page_count(page) > 1))
+			put_page(page);
+		else
+			mempool_free(page, disk->bounce_pages);
+	}
+	private->bounced = 0;
+}
+
+struct segment_walk {
+	unsigned int count; /* segments so far */
+	phys_addr_t end; /* of the last of them */
+};
+
+/* Which segment the next piece of data belongs to: a new one, unless it goes on where the last ends in its page. */
+static unsigned int walk_to(struct segment_walk *walk, const struct bio_vec *piece)
+{
+	phys_addr_t begin = page_to_phys(piece->bv_page) + piece->bv_offset;
+
+	if (!walk->count || begin != walk->end || !offset_in_page(begin))
+		walk->count++;
+	walk->end = begin + piece->bv_len;
+	return walk->count - 1;
+}
+
+static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
+{
+	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct segment_walk walk = {};
+	struct req_iterator iterator;
+	struct bio_vec piece;
+
+	rq_for_each_segment(piece, rq, iterator) {
+		unsigned int before = walk.count;
+		unsigned int i = walk_to(&walk, &piece);
+		unsigned int first = piece.bv_offset >> SECTOR_SHIFT;
+		struct page *page = piece.bv_page;
+
+		/* The queue's limits rule both out. */
+		if (unlikely(i >= disk->max_segments || (piece.bv_offset | piece.bv_len) & (SECTOR_SIZE - 1)))
+			goto refuse;
+
+		if (i == before) {
+			private->bounce[i] = NULL;
+			private->block.segment_count = i + 1;
+		}
+		if (unlikely(needs_bounce(page))) {
+			if (i == before) {
+				page = mempool_alloc(disk->bounce_pages, GFP_ATOMIC | __GFP_NOWARN);
+				if (!page)
+					goto no_memory;
+				/* The backend sees all of it. */
+				clear_highpage(page);
+				private->bounce[i] = page;
+				private->bounced++;
+			}
+			page = private->bounce[i];
+			if (rq_data_dir(rq) == WRITE)
+				memcpy_page(page, piece.bv_offset, piece.bv_page, piece.bv_offset, piece.bv_len);
+		}
+		if (i == before) {
+			private->segments[i].frame = (struct xpv_pfn){ page_to_pfn(page) };
+			private->segments[i].first_sector = first;
+		}
+		private->segments[i].last_sector = first + (piece.bv_len >> SECTOR_SHIFT) - 1;
+	}
+	return BLK_STS_OK;
+
+refuse:
+	pr_err_ratelimited("%s: request with data that does not fit the limits\n", disk->gendisk->disk_name);
+	free_bounce_pages(disk, private);
+	return BLK_STS_IOERR;
+no_memory:
+	/* The pool suffices for one request, so it is a matter of time. */
+	free_bounce_pages(disk, private);
+	return BLK_STS_RESOURCE;
+}
+
+static void copy_from_bounce_pages(struct request *rq)
+{
+	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct segment_walk walk = {};
+	struct req_iterator iterator;
+	struct bio_vec piece;
+
+	rq_for_each_segment(piece, rq, iterator) {
+		struct page *page = private->bounce[walk_to(&walk, &piece)];
+
+		if (page)
+			memcpy_page(piece.bv_page, piece.bv_offset, page, piece.bv_offset, piece.bv_len);
+	}
+}
+
+/* ---- Requests ---- */
+
+static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *data)
+{
+	struct xpv_disk *disk = hctx->queue->queuedata;
+	struct xpv_block_queue *queue = hctx->driver_data;
+	struct request *rq = data->rq;
+	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	blk_status_t status;
+
+	private->block.segment_count = 0;
+	private->block.sector = blk_rq_pos(rq);
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		private->block.operation = XPV_BLOCK_READ;
+		break;
+	case REQ_OP_WRITE:
+		private->block.operation = rq->cmd_flags & REQ_FUA ? XPV_BLOCK_WRITE_THROUGH : XPV_BLOCK_WRITE;
+		break;
+	case REQ_OP_FLUSH:
+		private->block.operation = XPV_BLOCK_FLUSH;
+		private->block.sector = 0;
+		break;
+	default:
+		return BLK_STS_NOTSUPP;
+	}
+	if (private->block.operation != XPV_BLOCK_FLUSH) {
+		status = gather(disk, rq);
+		if (unlikely(status != BLK_STS_OK)) {
+			/* It may have been the last of a batch. */
+			xpv_block_commit(queue);
+			return status;
+		}
+	}
+
+	/* Before it is submitted: it may complete at once. */
+	blk_mq_start_request(rq);
+	switch (xpv_block_submit(queue, &private->block, data->last)) {
+	case XPV_BLOCK_QUEUED:
+		return BLK_STS_OK;
+	case XPV_BLOCK_DONE:
+		blk_mq_end_request(rq, BLK_STS_OK);
+		return BLK_STS_OK;
+	case XPV_BLOCK_BUSY:
+		free_bounce_pages(disk, private);
+		return BLK_STS_RESOURCE;
+	case XPV_BLOCK_DEAD:
+		break;
+	}
+	free_bounce_pages(disk, private);
+	return BLK_STS_IOERR;
+}
+
+static void disk_commit_rqs(struct blk_mq_hw_ctx *hctx)
+{
+	xpv_block_commit(hctx->driver_data);
+}
+
+static void disk_complete_rq(struct request *rq)
+{
+	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+
+	if (unlikely(private->bounced)) {
+		if (req_op(rq) == REQ_OP_READ && private->status == BLK_STS_OK)
+			copy_from_bounce_pages(rq);
+		free_bounce_pages(rq->q->queuedata, private);
+	}
+	blk_mq_end_request(rq, private->status);
+}
+
+/*
+ * The backend has our memory until it answers or is gone, so a request cannot
+ * be given up; but it may have answered, and the event been lost.
+ */
+static enum blk_eh_timer_return disk_timeout(struct request *rq)
+{
+	xpv_block_poll(rq->mq_hctx->driver_data);
+	return blk_mq_request_completed(rq) ? BLK_EH_DONE : BLK_EH_RESET_TIMER;
+}
+
+size_t disk_request_size(unsigned int max_segments)
+{
+	struct disk_request *private;
+
+	return struct_size(private, segments, max_segments) + max_segments * sizeof(*private->bounce);
+}
+
+static int disk_init_request(struct blk_mq_tag_set *set, struct request *rq, unsigned int hctx_index,
+			     unsigned int numa_node)
+{
+	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct xpv_disk *disk = set->driver_data;
+
+	memset(private, 0, disk_request_size(disk->max_segments));
+	private->bounce = (struct page **)&private->segments[disk->max_segments];
+	private->block.segments = private->segments;
+	return 0;
+}
+
+static int disk_init_hctx(struct blk_mq_hw_ctx *hctx, void *driver_data, unsigned int index)
+{
+	struct xpv_disk *disk = driver_data;
+
+	hctx->driver_data = disk->queues[index];
+	return 0;
+}
+
+const struct blk_mq_ops disk_mq_ops = {
+	.queue_rq = disk_queue_rq,
+	.commit_rqs = disk_commit_rqs,
+	.complete = disk_complete_rq,
+	.timeout = disk_timeout,
+	.init_request = disk_init_request,
+	.init_hctx = disk_init_hctx,
+};
+
+static struct request *request_of(struct xpv_block_request *block)
+{
+	return blk_mq_rq_from_pdu(container_of(block, struct disk_request, block));
+}
+
+void xpv_disk_complete(struct xpv_block_request *requests)
+{
+	struct xpv_block_request *next;
+
+	for (; requests; requests = next) {
+		struct request *rq = request_of(requests);
+		struct disk_request *private = blk_mq_rq_to_pdu(rq);
+
+		/* It may be submitted again at once. */
+		next = requests->next;
+		private->status = errno_to_blk_status(requests->error);
+		if (likely(!blk_should_fake_timeout(rq->q)))
+			blk_mq_complete_request(rq);
+	}
+}
+
+void xpv_disk_requeue(struct xpv_disk *disk, struct xpv_block_request *requests)
+{
+	struct xpv_block_request *next;
+
+	disk->requeued = true;
+	for (; requests; requests = next) {
+		next = requests->next;
+		free_bounce_pages(disk, container_of(requests, struct disk_request, block));
+		blk_mq_requeue_request(request_of(requests), false);
+	}
+}

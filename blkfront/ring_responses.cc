@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ring's responses, from the backend to the block layer. */
+#include "blkfront/ring.hh"
+
+#include "lib/log.hh"
+
+namespace xpv {
+
+namespace {
+
+const char *name_of(uint8_t operation)
+{
+	return operation == BLKIF_OP_WRITE_BARRIER ? "barrier" : "flush";
+}
+
+} // namespace
+
+/* Check what the backend wrote against our copy of the request. */
+Ring::Violation Ring::check_locked(const blkif_response &response) const
+{
+	if (response.id >= slots_.count())
+		return { "response with an id that was never used", response.id };
+	const Shadow *shadow = slots_.find(response.id);
+	if (!shadow)
+		return { "response to no request in flight, id", response.id };
+	if (response.operation != shadow->wire.operation)
+		return { "response with another operation than asked for", response.operation };
+	return {};
+}
+
+/*
+ * A flush or barrier was refused: whether that says that the backend does not
+ * support them, which it may find out only when it is asked. Old backends
+ * refuse a barrier without data with BLKIF_RSP_ERROR: that counts for the first
+ * one of a connection, later it is an error of its disk.
+ */
+bool Ring::refused_as_unsupported_locked(const Shadow &shadow, int status, bool first_empty_barrier) const
+{
+	if (status == BLKIF_RSP_EOPNOTSUPP)
+		return true;
+	bool empty_barrier = shadow.wire.operation == BLKIF_OP_WRITE_BARRIER && shadow.wire.nr_segments == 0;
+	return empty_barrier && status == BLKIF_RSP_ERROR && (first_empty_barrier || flush_withdrawn_);
+}
+
+/* 0 or a negative errno, of a status that may be anything. */
+int Ring::error_of_locked(const Shadow &shadow, int status)
+{
+	uint8_t operation = shadow.wire.operation;
+	bool carries_data = shadow.wire.nr_segments != 0;
+	bool first_empty_barrier = false;
+	if (operation == BLKIF_OP_WRITE_BARRIER && !carries_data)
+		first_empty_barrier = !std::exchange(empty_barrier_answered_, true);
+	if (status == BLKIF_RSP_OKAY)
+		return 0;
+	if (operation != BLKIF_OP_FLUSH_DISKCACHE && operation != BLKIF_OP_WRITE_BARRIER)
+		return -XEN_EIO;
+	/* blkback refuses to flush a disk that it exports read-only, and there is nothing to flush. */
+	if (features_.read_only && !carries_data && status == BLKIF_RSP_ERROR)
+		return 0;
+	if (!refused_as_unsupported_locked(shadow, status, first_empty_barrier))
+		return -XEN_EIO;
+	if (!std::exchange(flush_withdrawn_, true))
+		XPV_WARNING_LIMITED("backend withdrew %s support, writes are not flushed any more", name_of(operation));
+	/* Without a cache an empty flush is done; data that was not written is an error. */
+	return carries_data ? -XEN_EIO : 0;
+}
+
+/* Returns how many pages the backend still maps; their references are not the pool's any more. */
+unsigned int Ring::revoke_locked(const Shadow &shadow, Gref *still_mapped)
+{
+	unsigned int count = shadow.wire.nr_segments;
+	for (unsigned int i = 0; i < count; i++)
+		still_mapped[i] = Gref{ shadow.wire.seg[i].gref };
+	return pool_.revoke(still_mapped, count);
+}
+
+/* The data is written and its pages are revoked; flush it. The slot's place in the ring is free again. */
+void Ring::flush_afterwards_locked(Shadow &shadow)
+{
+	shadow.flush_afterwards = false;
+	shadow.wire.operation = BLKIF_OP_FLUSH_DISKCACHE;
+	shadow.wire.nr_segments = 0;
+	shadow.wire.sector_number = 0;
+	shared_.put(shadow.wire);
+	unpushed_ = true;
+}
+
+/* A slot came back. Its request is done with the last of its slots, unless that goes on with a flush: false. */
+bool Ring::finish_slot_locked(unsigned int id, int error, RequestList &done)
+{
+	Shadow &shadow = slots_[id];
+	if (error != 0)
+		shadow.error = error;
+	if (shadow.next != id) {
+		Shadow &next = slots_[shadow.next];
+		next.previous = shadow.previous;
+		slots_[shadow.previous].next = shadow.next;
+		if (shadow.error != 0)
+			next.error = shadow.error;
+		slots_.give_back(id);
+		return true;
+	}
+	if (shadow.flush_afterwards && shadow.error == 0) {
+		flush_afterwards_locked(shadow);
+		return false;
+	}
+	done.add(*shadow.request, shadow.error);
+	slots_.give_back(id);
+	in_flight_--;
+	return true;
+}
+
+/*
+ * Bounded: a response is taken only for a slot in use. No slot is taken into
+ * use while we have the lock, and each flushes at most once.
+ */
+Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
+{
+	for (;;) {
+		auto count = shared_.responses();
+		if (!count.ok())
+			return { "illegal number of responses", 0 };
+		for (unsigned int i = 0; i < count.value(); i++) {
+			Violation violation;
+			auto response = shared_.take().validate([&](const blkif_response &copy) XPV_REQUIRES(lock_) {
+				violation = check_locked(copy);
+				return !violation;
+			});
+			if (!response.ok())
+				return violation;
+
+			collected.progress = true;
+			auto id = static_cast<unsigned int>(response.value().id);
+			int error = error_of_locked(slots_[id], response.value().status);
+			Gref still_mapped[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+			unsigned int mapped = revoke_locked(slots_[id], still_mapped);
+			if (mapped != 0) {
+				/*
+				 * The backend can still change the data. The owners of the pages will
+				 * have them back, so they are parked before: the memory stays out of
+				 * use until the backend lets go.
+				 */
+				xpv_grant_park(still_mapped, mapped);
+				error = -XEN_EIO;
+			}
+			if (!finish_slot_locked(id, error, done))
+				collected.notify = true;
+			if (mapped != 0)
+				return { "pages of a finished request are still mapped:", mapped };
+		}
+		auto more = shared_.more_after_asking();
+		if (!more.ok())
+			return { "illegal number of responses", 0 };
+		if (!more.value())
+			return {};
+	}
+}
+
+Ring::Collected Ring::collect(RequestList &done)
+{
+	SpinGuard guard(lock_);
+	Collected collected;
+	if (!open_)
+		return collected;
+	collected.violation = collect_locked(done, collected);
+	if (collected.violation)
+		open_ = false;
+	if (collected.notify)
+		collected.notify = push_locked();
+	return collected;
+}
+
+void Ring::end(RequestList &unfinished)
+{
+	SpinGuard guard(lock_);
+	open_ = false;
+	for (unsigned int id = 0; id < slots_.count(); id++) {
+		Shadow *shadow = slots_.find(id);
+		if (!shadow)
+			continue;
+		Gref still_mapped[BLKIF_MAX_SEGMENTS_PER_REQUEST];
+		still_mapped_.add(still_mapped, revoke_locked(*shadow, still_mapped));
+		shadow->flush_afterwards = false;
+		static_cast<void>(finish_slot_locked(id, 0, unfinished));
+	}
+}
+
+unsigned int Ring::still_mapped()
+{
+	SpinGuard guard(lock_);
+	return still_mapped_.revoke() + (page_.try_reset().ok() ? 0 : 1);
+}
+
+} // namespace xpv

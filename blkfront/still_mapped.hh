@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The grants that the backend of a lost connection still maps. */
+#pragma once
+
+#include <utility>
+
+#include "gnttab/gnttab.h"
+#include "lib/memory.hh"
+
+namespace xpv {
+
+/*
+ * Requests whose pages are still mapped must neither be submitted to the next
+ * backend, as the last one may still carry them out, nor end successfully.
+ * The destructor parks what is left, with its pages: before the requests end.
+ * Not locked.
+ */
+class StillMapped {
+public:
+	StillMapped() = default;
+	StillMapped(StillMapped &&other)
+	    : references_(std::move(other.references_)), count_(std::exchange(other.count_, 0))
+	{
+	}
+	StillMapped &operator=(StillMapped &&other)
+	{
+		park();
+		references_ = std::move(other.references_);
+		count_ = std::exchange(other.count_, 0);
+		return *this;
+	}
+	StillMapped(const StillMapped &) = delete;
+	StillMapped &operator=(const StillMapped &) = delete;
+	~StillMapped() { park(); }
+
+	/* Room for `most` references, so that add() cannot fail. */
+	[[nodiscard]] static Result<StillMapped> make(unsigned int most)
+	{
+		StillMapped mapped;
+		mapped.references_ = XPV_TRY(Array<Gref>::make(most, XPV_MAY_SLEEP));
+		return mapped;
+	}
+
+	/* References that a pool gave up because they are still mapped. */
+	void add(const Gref *references, unsigned int count)
+	{
+		for (unsigned int i = 0; i < count; i++)
+			references_[count_++] = references[i];
+	}
+	/* Revoke what was unmapped meanwhile; how many are left. Any context but NMI. */
+	[[nodiscard]] unsigned int revoke()
+	{
+		if (count_ != 0)
+			count_ = xpv_grant_revoke_pages(references_.data(), count_);
+		return count_;
+	}
+
+private:
+	void park()
+	{
+		if (unsigned int count = std::exchange(count_, 0))
+			xpv_grant_park(references_.data(), count);
+	}
+
+	Array<Gref> references_;
+	unsigned int count_ = 0;
+};
+
+} // namespace xpv
