@@ -22,6 +22,11 @@ namespace {
 
 using namespace xpv;
 
+/* The input decides what a call returns. */
+void any(int)
+{
+}
+
 constexpr unsigned int operations_limit = 24;
 
 /* What is left of the input; zeros past its end. */
@@ -269,7 +274,7 @@ private:
 		char reply[XENSTORE_PAYLOAD_MAX];
 		unsigned int reply_type;
 		unsigned int length;
-		static_cast<void>(xpv_store_request(type, transaction_.value, body.data(),
+		any(xpv_store_request(type, transaction_.value, body.data(),
 						    static_cast<unsigned int>(body.size()), &reply_type, reply, &length));
 	}
 	void operation()
@@ -278,15 +283,15 @@ private:
 		case 0: {
 			char value[64];
 			std::size_t size = input_.byte() % (sizeof(value) + 1);
-			static_cast<void>(xpv_store_read(transaction_, "a", value, size));
+			any(xpv_store_read(transaction_, "a", value, size));
 			break;
 		}
 		case 1:
-			static_cast<void>(xpv_store_write(transaction_, "a", input_.bytes(input_.byte() % 32).c_str()));
+			any(xpv_store_write(transaction_, "a", input_.bytes(input_.byte() % 32).c_str()));
 			break;
 		case 2: {
 			std::string large(2000, 'w');
-			static_cast<void>(xpv_store_write(transaction_, "a", large.c_str()));
+			any(xpv_store_write(transaction_, "a", large.c_str()));
 			break;
 		}
 		case 3: {
@@ -297,19 +302,19 @@ private:
 			break;
 		}
 		case 4:
-			raw(XS_MKDIR, std::string("a") + \'\0\');
+			raw(XS_MKDIR, std::string("a") + '\0');
 			break;
 		case 5:
-			static_cast<void>(xpv_store_remove(transaction_, "a"));
+			any(xpv_store_remove(transaction_, "a"));
 			break;
 		case 6:
-			raw(XS_GET_PERMS, std::string("a") + \'\0\');
+			raw(XS_GET_PERMS, std::string("a") + '\0');
 			break;
 		case 7:
-			static_cast<void>(xpv_store_transaction_start(&transaction_));
+			any(xpv_store_transaction_start(&transaction_));
 			break;
 		case 8:
-			static_cast<void>(xpv_store_transaction_end(transaction_, input_.byte() % 2));
+			any(xpv_store_transaction_end(transaction_, input_.byte() % 2));
 			transaction_ = XPV_STORE_NO_TRANSACTION;
 			break;
 		case 9: {
@@ -334,17 +339,17 @@ private:
 			xpv_store_read_item items[20];
 			for (int i = 0; i < 20; i++)
 				items[i] = { "k", values[i], sizeof(values[i]), 0 };
-			static_cast<void>(xpv_store_read_many(transaction_, items, 20));
+			any(xpv_store_read_many(transaction_, items, 20));
 			break;
 		}
 		case 13:
-			raw(XS_IS_DOMAIN_INTRODUCED, std::string("3") + \'\0\');
+			raw(XS_IS_DOMAIN_INTRODUCED, std::string("3") + '\0');
 			break;
 		case 14:
-			raw(XS_GET_DOMAIN_PATH, std::string("3") + \'\0\');
+			raw(XS_GET_DOMAIN_PATH, std::string("3") + '\0');
 			break;
 		case 15:
-			static_cast<void>(xpv_store_reset_watches());
+			any(xpv_store_reset_watches());
 			break;
 		case 16:
 			/* A restore is not the store's doing, and finds a page that is connected. */
