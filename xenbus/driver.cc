@@ -63,6 +63,8 @@ enum xenbus_state xpv_device_state(const struct xpv_device *device)
 	return device->state();
 }
 
+/* Called by the driver's functions, while the engine holds the device's mutex. */
+XPV_NO_THREAD_SAFETY_ANALYSIS
 int xpv_device_read_backend(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count)
 {
 	if (device->known(items, count))
@@ -86,6 +88,8 @@ int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *i
 	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();
 }
 
+/* As xpv_device_read_backend(). */
+XPV_NO_THREAD_SAFETY_ANALYSIS
 int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count)
 {
 	auto all = Array<xpv_store_write_item>::make(static_cast<std::size_t>(count) + 1, XPV_MAY_SLEEP_NO_IO);
