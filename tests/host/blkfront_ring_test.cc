@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include "blkfront/ring.hh"
 #include "gnttab/linux.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/blkfront_backend.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
@@ -614,7 +616,7 @@ TEST_F(BlkfrontRing, Case7ResponseChangesWhileItIsRead)
 		other.respond(seen);
 		blkif_response &response = other.shared().ring[(other.shared().rsp_prod - 1) & 31].rsp;
 		std::atomic<bool> stop = false;
-		std::thread scribbler([&] {
+		fake::Thread scribbler([&] {
 			while (!stop) {
 				__atomic_store_n(&response.id, ~0ull, __ATOMIC_RELAXED);
 				__atomic_store_n(&response.id, seen.id, __ATOMIC_RELAXED);

@@ -4,6 +4,7 @@
 
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/suspend_part.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/gnttab_fixture.hh"
 
 namespace {
@@ -119,7 +120,7 @@ TEST_P(GnttabSuspend, ParkedPagesAreFreeAtOnce)
 	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
 	ASSERT_EQ(xpv_grant_revoke_pages(&reference, 1), 1u);
 	xpv_grant_park(&reference, 1);
-	std::this_thread::sleep_for(std::chrono::milliseconds(300));
+	fake::advance(std::chrono::milliseconds(300));
 	EXPECT_EQ(grant_counts().parked, 1u);
 	restore();
 	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_frames() == 0; }));
@@ -230,7 +231,7 @@ TEST_P(GnttabSuspend, LoadingWaitsForTheEnd)
 	xpv_gnttab_unload();
 	suspend();
 	std::atomic<bool> loaded = false;
-	std::thread loader([&] {
+	fake::Thread loader([&] {
 		EXPECT_EQ(xpv_gnttab_load(), 0);
 		loaded = true;
 	});
@@ -249,8 +250,8 @@ TEST_P(GnttabSuspend, TakingWaitsForTheEnd)
 {
 	suspend();
 	xpv_grant_pool *pool = nullptr;
-	std::thread taker([&] { EXPECT_EQ(xpv_grant_pool_create("test", 8, &pool), 0); });
-	std::this_thread::sleep_for(std::chrono::milliseconds(50));
+	fake::Thread taker([&] { EXPECT_EQ(xpv_grant_pool_create("test", 8, &pool), 0); });
+	fake::advance(std::chrono::milliseconds(50));
 	EXPECT_EQ(grant_counts().pooled, 0u);
 	xpv_fake_restore();
 	resume(XPV_RESUME_RESTORED);

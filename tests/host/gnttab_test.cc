@@ -7,6 +7,7 @@
 
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
 #include "lib/result.hh"
@@ -254,7 +255,7 @@ TEST_F(Gnttab, RevokeAgainstMapHasOneWinner)
 	xpv_gref reference = {};
 	std::atomic<bool> stop = false;
 	std::atomic<uint32_t> target = 0;
-	std::thread mapper([&] {
+	fake::Thread mapper([&] {
 		while (!stop) {
 			uint32_t current = target;
 			xpv_gfn seen;

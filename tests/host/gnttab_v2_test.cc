@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where Xen refuses version 1 of the table: the same contract over version 2. */
 #include <atomic>
-#include <thread>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/gnttab_fixture.hh"
 
 #include <xen/memory.h>
@@ -118,7 +118,7 @@ TEST_F(GnttabV2, RevokeAgainstMapHasOneWinner)
 	std::atomic<uint32_t> target = 0;
 	/* By reference: who has it mapped. */
 	std::atomic<int> mapped = 0;
-	std::thread mapper([&] {
+	fake::Thread mapper([&] {
 		while (!stop) {
 			uint32_t current = target;
 			xpv_gfn seen;

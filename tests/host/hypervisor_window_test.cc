@@ -9,10 +9,10 @@
 #include <map>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "hypervisor/window.cc"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 
 namespace {
@@ -184,18 +184,18 @@ TEST_F(Window, FlushesOnceAndOnlyWhereNeeded)
 TEST_F(Window, NoPageIsReusedBeforeTheFlush)
 {
 	static xpv_window *window;
-	static std::thread mapper;
+	static fake::Thread mapper;
 	static std::atomic<bool> mapped;
 	static bool mapped_early;
 	window = xpv_window_create(1, "test");
 	EXPECT_EQ(xpv_window_map(window, 0, frame(1), XPV_WINDOW_READ_WRITE), 0);
 	on_flush = [] {
 		on_flush = nullptr;
-		mapper = std::thread([] {
+		mapper = fake::Thread([] {
 			EXPECT_EQ(xpv_window_map(window, 0, frame(2), XPV_WINDOW_READ_WRITE), 0);
 			mapped = true;
 		});
-		std::this_thread::sleep_for(std::chrono::milliseconds(50));
+		fake::advance(std::chrono::milliseconds(50));
 		mapped_early = mapped;
 	};
 	EXPECT_EQ(xpv_window_unmap(window, 0), 0);
@@ -315,7 +315,7 @@ TEST_F(Window, ManyThreadsShareAWindow)
 	window = xpv_window_create(pages, "test");
 	static std::atomic<unsigned int> wrong;
 	wrong = 0;
-	std::vector<std::thread> running;
+	std::vector<fake::Thread> running;
 	for (unsigned int t = 0; t < threads; t++)
 		running.emplace_back([t] {
 			for (unsigned int round = 0; round < rounds; round++)
@@ -325,7 +325,7 @@ TEST_F(Window, ManyThreadsShareAWindow)
 					wrong += xpv_window_unmap(window, i) != 0;
 				}
 		});
-	for (std::thread &thread : running)
+	for (fake::Thread &thread : running)
 		thread.join();
 	EXPECT_EQ(wrong, 0u);
 	xpv_window_destroy(window);

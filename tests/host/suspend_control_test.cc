@@ -6,6 +6,7 @@
 
 #include "suspend/linux.h"
 #include "suspend/suspend.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 
@@ -23,7 +24,7 @@ const std::string features[] = { home + "control/feature-poweroff", home + "cont
 /* What Linux was asked for: p and r of user space, P and R by force, S suspend, and the SysRq keys. */
 struct Linux {
 	std::mutex mutex;
-	std::condition_variable changed;
+	fake::Condition changed;
 	std::string asked;
 	std::atomic<unsigned int> timeout = 300;
 	std::atomic<int> suspend_result = 0;
@@ -295,7 +296,7 @@ TEST_F(Control, SomebodyInterferesForEver)
 	peer.interfere = 1000000;
 	unsigned int before = peer.requests;
 	ask("poweroff");
-	std::this_thread::sleep_for(500ms);
+	fake::advance(500ms);
 	EXPECT_LT(peer.requests - before, 50u);
 	EXPECT_TRUE(kernel.wait(""));
 	EXPECT_TRUE(logged(fake::take_log(), "cannot serve control/shutdown"));
@@ -322,14 +323,14 @@ TEST_F(Control, StoreThatDoesNotAnswerDoesNotKeepLinuxUp)
 	std::atomic<bool> stuck = true;
 	peer.on_transaction = [&] {
 		while (stuck)
-			std::this_thread::sleep_for(1ms);
+			fake::sleep_for(1ms);
 	};
 	ask("poweroff");
-	std::this_thread::sleep_for(50ms);
-	auto begin = std::chrono::steady_clock::now();
+	fake::advance(50ms);
+	auto begin = fake::Clock::now();
 	xpv_control_going_down();
-	EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
-	std::this_thread::sleep_for(2500ms);
+	EXPECT_LT(fake::Clock::now() - begin, 1s);
+	fake::advance(2500ms);
 	stuck = false;
 	EXPECT_TRUE(kernel.wait(""));
 	stop();
@@ -342,9 +343,9 @@ TEST_F(Control, DeadStore)
 	/* An index that no honest store writes: the client gives the connection up. */
 	__atomic_store_n(&peer.page.rsp_prod, peer.page.rsp_cons + XENSTORE_RING_SIZE + 1, __ATOMIC_SEQ_CST);
 	peer.ring();
-	auto begin = std::chrono::steady_clock::now();
+	auto begin = fake::Clock::now();
 	stop();
-	EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+	EXPECT_LT(fake::Clock::now() - begin, 5s);
 	EXPECT_TRUE(kernel.wait(""));
 }
 
@@ -354,13 +355,13 @@ TEST_F(Control, ForcesPowerOff)
 {
 	kernel.timeout = 1;
 	start();
-	auto begin = std::chrono::steady_clock::now();
+	auto begin = fake::Clock::now();
 	ask("poweroff");
 	EXPECT_TRUE(kernel.wait("pP"));
-	EXPECT_GE(std::chrono::steady_clock::now() - begin, 990ms);
+	EXPECT_GE(fake::Clock::now() - begin, 990ms);
 	EXPECT_TRUE(logged(fake::take_log(), "did not power off in time"));
 	/* Once. */
-	std::this_thread::sleep_for(1500ms);
+	fake::advance(1500ms);
 	EXPECT_TRUE(kernel.wait("pP"));
 }
 
@@ -379,7 +380,7 @@ TEST_F(Control, PowerOffOvertakesReboot)
 	start();
 	ask("reboot");
 	EXPECT_TRUE(acknowledged() && kernel.wait("r"));
-	std::this_thread::sleep_for(500ms);
+	fake::advance(500ms);
 	ask("poweroff");
 	EXPECT_TRUE(kernel.wait("rp"));
 	EXPECT_TRUE(kernel.wait("rpP"));
@@ -389,13 +390,13 @@ TEST_F(Control, AskingAgainGivesNoMoreTime)
 {
 	kernel.timeout = 1;
 	start();
-	auto begin = std::chrono::steady_clock::now();
+	auto begin = fake::Clock::now();
 	ask("poweroff");
 	ASSERT_TRUE(acknowledged() && kernel.wait("p"));
-	std::this_thread::sleep_for(700ms);
+	fake::advance(700ms);
 	ask("poweroff");
 	EXPECT_TRUE(kernel.wait("ppP"));
-	EXPECT_LT(std::chrono::steady_clock::now() - begin, 1600ms);
+	EXPECT_LT(fake::Clock::now() - begin, 1600ms);
 }
 
 TEST_F(Control, ForcesNothingOnceLinuxGoesDown)
@@ -405,7 +406,7 @@ TEST_F(Control, ForcesNothingOnceLinuxGoesDown)
 	ask("poweroff");
 	ASSERT_TRUE(acknowledged() && kernel.wait("p"));
 	xpv_control_going_down();
-	std::this_thread::sleep_for(1500ms);
+	fake::advance(1500ms);
 	ask("poweroff");
 	settle();
 	EXPECT_TRUE(kernel.wait("p"));
@@ -578,7 +579,7 @@ TEST_F(Control, FeaturesComeAndGo)
 		EXPECT_EQ(peer.get(feature), "");
 	EXPECT_EQ(peer.watch_count(), 0u);
 	ask("poweroff");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_TRUE(kernel.wait(""));
 }
 
@@ -617,7 +618,7 @@ TEST_F(Control, StopsWhileUserSpaceHasTime)
 	ask("poweroff");
 	ASSERT_TRUE(acknowledged() && kernel.wait("p"));
 	stop();
-	std::this_thread::sleep_for(1200ms);
+	fake::advance(1200ms);
 	EXPECT_TRUE(kernel.wait("p"));
 }
 

@@ -22,6 +22,7 @@
 #include "tests/fake/fake_hypervisor.h"
 #include "tests/fake/fake_vcpus.h"
 #include "tests/host/fake/shim.hh"
+#include "tests/host/fake/spinning.hh"
 
 #include "lib/shim.h"
 #include "lib/xen.hh"
@@ -40,7 +41,7 @@ constexpr unsigned int limit_ms = 60, stall_ms = 90;
 void step(const std::string &name)
 {
 	if (name == stalls_at)
-		xpv_sleep_ms(stall_ms);
+		fake::pass(std::chrono::milliseconds(stall_ms)); /* the other vCPUs spin */
 }
 
 std::vector<std::string> calls;

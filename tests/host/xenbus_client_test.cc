@@ -2,8 +2,8 @@
 /* The store client against a store that the test plays by hand. */
 #include <gtest/gtest.h>
 
-#include <future>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/transaction.hh"
@@ -32,9 +32,9 @@ protected:
 	}
 	StorePeer &peer() { return harness->peer; }
 
-	static std::future<std::pair<int, std::string>> read(std::string path, std::size_t size = 64)
+	static fake::Future<std::pair<int, std::string>> read(std::string path, std::size_t size = 64)
 	{
-		return std::async(std::launch::async, [=] {
+		return fake::async([=] {
 			std::string value(size, 0);
 			int result = xpv_store_read(XPV_STORE_NO_TRANSACTION, path.c_str(), value.data(), size);
 			value.resize(result > 0 ? static_cast<std::size_t>(result) : 0);
@@ -113,7 +113,7 @@ TEST_F(Client, RefusesWhatTheProtocolCannotCarry)
 TEST_F(Client, AnswersOutOfOrder)
 {
 	start();
-	std::vector<std::future<Answer>> values;
+	std::vector<fake::Future<Answer>> values;
 	for (int i = 0; i < 8; i++)
 		values.push_back(read("key" + std::to_string(i)));
 	std::vector<StorePeer::Message> requests;
@@ -128,7 +128,7 @@ TEST_F(Client, AnswersOutOfOrder)
 TEST_F(Client, NoMoreThan16InFlight)
 {
 	start();
-	std::vector<std::future<Answer>> values;
+	std::vector<fake::Future<Answer>> values;
 	for (int i = 0; i < 40; i++)
 		values.push_back(read("k"));
 	std::vector<StorePeer::Message> requests;
@@ -150,8 +150,7 @@ TEST_F(Client, LargeMessagesThroughTheSmallRing)
 {
 	start();
 	std::string value(4000, 'q');
-	auto written = std::async(std::launch::async,
-				  [&] { return xpv_store_write(XPV_STORE_NO_TRANSACTION, "big", value.c_str()); });
+	auto written = fake::async([&] { return xpv_store_write(XPV_STORE_NO_TRANSACTION, "big", value.c_str()); });
 	auto request = peer().receive();
 	ASSERT_TRUE(request);
 	EXPECT_EQ(request->payload, strings({ "big" }) + value);
@@ -223,7 +222,7 @@ TEST_F(Client, TimeOutHalfWrittenFinishesTheMessage)
 TEST_F(Client, TimedOutInTheQueueIsNeverSent)
 {
 	start(200);
-	std::vector<std::future<Answer>> values;
+	std::vector<fake::Future<Answer>> values;
 	for (int i = 0; i < 20; i++)
 		values.push_back(read("k"));
 	for (auto &value : values)
@@ -324,7 +323,7 @@ TEST_F(Client, ReconnectsAtStartWhereTheStoreCan)
 	auto &page = peer().page;
 	page.server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
 	page.req_prod = 5; /* half a request */
-	std::thread server([&] {
+	fake::Thread server([&] {
 		while (__atomic_load_n(&page.connection, __ATOMIC_SEQ_CST) != XENSTORE_RECONNECT)
 			std::this_thread::yield();
 		page.req_prod = page.req_cons = page.rsp_prod = page.rsp_cons = 0;
@@ -371,8 +370,7 @@ TEST_F(Client, ManyReadsAreOneRoundTrip)
 	start();
 	char a[8], b[8], c[8];
 	xpv_store_read_item items[] = { { "a", a, 8, 0 }, { "b", b, 8, 0 }, { "c", c, 8, 0 } };
-	auto done = std::async(std::launch::async,
-			       [&] { return xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, 3); });
+	auto done = fake::async([&] { return xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, 3); });
 	StorePeer::Message requests[3];
 	for (auto &request : requests)
 		request = *peer().receive();
@@ -389,7 +387,7 @@ TEST_F(Client, ManyWritesKeepTheirOrder)
 {
 	start();
 	std::vector<xpv_store_write_item> items(40, { "key", "value", 0 });
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items.data(), 40);
 	});
 	std::uint32_t last = 0;
@@ -409,7 +407,7 @@ TEST_F(Client, DirectoryInParts)
 	start();
 	char *names = nullptr;
 	size_t length = 0;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length);
 	});
 	peer().reply_error(*peer().receive(), "E2BIG");
@@ -433,14 +431,14 @@ TEST_F(Client, DirectoryThatNeverEnds)
 	start();
 	char *names = nullptr;
 	size_t length = 0;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length);
 	});
 	peer().reply_error(*peer().receive(), "E2BIG");
 	std::string part = strings({ "1" });
 	for (int i = 0; i < 1000; i++)
 		part += strings({ "abc" });
-	while (done.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+	while (!done.ready())
 		if (auto request = peer().receive(50))
 			peer().reply(*request, part);
 	EXPECT_EQ(done.get(), -XEN_E2BIG);
@@ -450,7 +448,7 @@ TEST_F(Client, TransactionsAreTriedAgainButNotForEver)
 {
 	start();
 	unsigned int runs = 0;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return in_transaction([&](xpv_store_transaction id) {
 			       runs++;
 			       return status(xpv_store_write(id, "a", "1"));
@@ -474,7 +472,7 @@ TEST_F(Client, TransactionsAreTriedAgainButNotForEver)
 TEST_F(Client, FailedTransactionIsDropped)
 {
 	start();
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return in_transaction([&](xpv_store_transaction id) { return status(xpv_store_write(id, "a", "1")); }).code();
 	});
 	peer().reply(*peer().receive(), strings({ "9" }));
@@ -490,7 +488,7 @@ TEST_F(Client, NonsenseTransactionIds)
 {
 	start();
 	for (std::string id : { "", "0", "abc", "99999999999", "-1" }) {
-		auto done = std::async(std::launch::async, [] {
+		auto done = fake::async([] {
 			xpv_store_transaction transaction;
 			return xpv_store_transaction_start(&transaction);
 		});
@@ -515,14 +513,14 @@ TEST_F(Client, OutOfMemoryIsAnError)
 
 struct Seen {
 	std::mutex mutex;
-	std::condition_variable changed;
+	fake::Condition changed;
 	std::vector<std::string> paths;
-	std::promise<void> *hold = nullptr;
+	fake::Promise<void> *hold = nullptr;
 
 	static void callback(xpv_store_watch_context *context, const char *path)
 	{
 		auto *seen = reinterpret_cast<Seen *>(context);
-		std::promise<void> *hold;
+		fake::Promise<void> *hold;
 		{
 			std::lock_guard guard(seen->mutex);
 			seen->paths.push_back(path);
@@ -551,7 +549,7 @@ protected:
 	xpv_store_watch *watch(Seen &seen, std::string &token, const char *path = "node")
 	{
 		xpv_store_watch *made = nullptr;
-		auto done = std::async(std::launch::async, [&] {
+		auto done = fake::async([&] {
 			return xpv_store_watch_register(path, Seen::callback, seen.context(), &made);
 		});
 		auto request = *peer().receive();
@@ -589,7 +587,7 @@ TEST_F(Watches, AFloodIsOnePendingCall)
 {
 	start();
 	Seen seen;
-	std::promise<void> hold;
+	fake::Promise<void> hold;
 	seen.hold = &hold;
 	std::string token;
 	auto *made = watch(seen, token);
@@ -601,7 +599,7 @@ TEST_F(Watches, AFloodIsOnePendingCall)
 	EXPECT_LE(fake::live_allocations(), before + 1);
 	hold.set_value();
 	ASSERT_TRUE(seen.wait(2));
-	std::this_thread::sleep_for(std::chrono::milliseconds(50));
+	fake::advance(std::chrono::milliseconds(50));
 	EXPECT_EQ(seen.count(), 2u);
 	EXPECT_EQ(seen.paths[1], "flood9999");
 	unwatch(made);
@@ -619,13 +617,13 @@ TEST_F(Watches, ForeignAndMalformedEventsAreDropped)
 	peer().send_bytes(StorePeer::bytes_of(XS_WATCH_EVENT, 0, 0, strings({ "node" })));
 	peer().send_bytes(StorePeer::bytes_of(XS_WATCH_EVENT, 0, 0, strings({ "node", token, "more" })));
 	peer().send_bytes(StorePeer::bytes_of(XS_WATCH_EVENT, 0, 0, ""));
-	std::this_thread::sleep_for(std::chrono::milliseconds(50));
+	fake::advance(std::chrono::milliseconds(50));
 	EXPECT_EQ(seen.count(), 0u);
 	EXPECT_EQ(harness->counts().dropped, 3u);
 	unwatch(made);
 	/* And one whose watch is gone. */
 	peer().event("node", token);
-	std::this_thread::sleep_for(std::chrono::milliseconds(50));
+	fake::advance(std::chrono::milliseconds(50));
 	EXPECT_EQ(seen.count(), 0u);
 }
 
@@ -633,15 +631,15 @@ TEST_F(Watches, UnregisterWaitsForTheCallback)
 {
 	start();
 	Seen seen;
-	std::promise<void> hold;
+	fake::Promise<void> hold;
 	seen.hold = &hold;
 	std::string token;
 	auto *made = watch(seen, token);
 	peer().event("node", token);
 	ASSERT_TRUE(seen.wait(1));
 	peer().event("node", token); /* pending, and not to be delivered */
-	auto gone = std::async(std::launch::async, [&] { xpv_store_watch_unregister(made); });
-	EXPECT_EQ(gone.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+	auto gone = fake::async([&] { xpv_store_watch_unregister(made); });
+	EXPECT_FALSE(gone.ready_in(std::chrono::milliseconds(100)));
 	hold.set_value();
 	gone.get();
 	EXPECT_EQ(seen.count(), 1u);
@@ -656,8 +654,8 @@ TEST_F(Watches, UnregisterFromAnotherWatchsCallback)
 	static xpv_store_watch *victim;
 	victim = watch(other, other_token, "other");
 	xpv_store_watch *made = nullptr;
-	static std::promise<void> unregistered;
-	auto done = std::async(std::launch::async, [&] {
+	static fake::Promise<void> unregistered;
+	auto done = fake::async([&] {
 		return xpv_store_watch_register(
 			"node",
 			[](xpv_store_watch_context *, const char *) {
@@ -682,7 +680,7 @@ TEST_F(Watches, RefusedWatchIsGone)
 	start();
 	Seen seen;
 	xpv_store_watch *made = nullptr;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_watch_register("node", Seen::callback, seen.context(), &made);
 	});
 	peer().reply_error(*peer().receive(), "ENOSPC");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/fake/xenbus.hh"
 #include "tests/host/xenbus_store_fake.hh"
@@ -17,7 +18,7 @@ using namespace std::chrono_literals;
 /* What a driver was called for, per device id. Reads of it are after the fact. */
 struct Calls {
 	std::mutex mutex;
-	std::condition_variable changed;
+	fake::Condition changed;
 	std::map<std::string, std::string> of; /* a letter for each call */
 	std::set<const xpv_device *> live;
 	std::map<std::string, xpv_device *> device;
@@ -103,7 +104,7 @@ int negotiate(xpv_device *device)
 	int most = calls->most_overlapping;
 	while (now > most && !calls->most_overlapping.compare_exchange_weak(most, now)) {
 	}
-	std::this_thread::sleep_for(std::chrono::milliseconds(calls->slow_ms));
+	fake::sleep_for(std::chrono::milliseconds(calls->slow_ms));
 	--calls->overlapping;
 	/* Before the test learns of the call, and changes it. */
 	int result = calls->negotiate_result;
@@ -470,12 +471,12 @@ TEST_F(RestoredDevices, CancelledChangesNothing)
 	do_register();
 	attach_connected("1");
 	suspend();
-	std::thread asks([&] {
+	fake::Thread asks([&] {
 		char value[8];
 		EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "device/vbd/1/state", value, sizeof(value)), 1);
 	});
 	unsigned int before = peer.requests;
-	std::this_thread::sleep_for(100ms);
+	fake::advance(100ms);
 	EXPECT_EQ(peer.requests, before);
 	cancel();
 	asks.join();
@@ -492,7 +493,7 @@ TEST_F(RestoredDevices, BackendMayComeLate)
 	attach_connected("1");
 	restore([&] { attach_elsewhere("1", "1"); });
 	EXPECT_TRUE(the_calls.wait("1", "pncl"));
-	std::this_thread::sleep_for(100ms);
+	fake::advance(100ms);
 	EXPECT_EQ(the_calls.get("1"), "pncl");
 	peer.set(backend("1", 3) + "/state", "2");
 	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
@@ -580,7 +581,7 @@ TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
 	suspend();
 	EXPECT_EQ(the_calls.overlapping, 0);
 	const std::string before = the_calls.get("1");
-	std::this_thread::sleep_for(200ms);
+	fake::advance(200ms);
 	EXPECT_EQ(the_calls.get("1"), before) << "no step is begun";
 	peer.become_new();
 	attach_elsewhere("1");
@@ -588,7 +589,7 @@ TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
 	xpv_bus_restored();
 	peer.go_on();
 	ASSERT_TRUE(store.client.restart(&peer.page).ok());
-	std::this_thread::sleep_for(100ms);
+	fake::advance(100ms);
 	EXPECT_EQ(peer.history(frontend("1") + "/state").size(), writes) << "nothing of the old handshake is written";
 	xpv_bus_go_on();
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
@@ -603,7 +604,7 @@ TEST_F(RestoredDevices, CancelledInTheMiddleOfAHandshake)
 	attach("1", "1", "2");
 	ASSERT_TRUE(the_calls.wait("1", "pn"));
 	suspend();
-	std::this_thread::sleep_for(100ms);
+	fake::advance(100ms);
 	cancel();
 	EXPECT_TRUE(the_calls.wait("1", "pnc"));
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
@@ -624,7 +625,7 @@ TEST_F(Devices, DriverLaterThanDevice)
 {
 	attach("768");
 	start_bus();
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(peer.get(frontend("768") + "/state"), "1");
 	do_register();
 	EXPECT_TRUE(peer.becomes(frontend("768") + "/state", "4"));
@@ -635,7 +636,7 @@ TEST_F(Devices, BackendComesLate)
 	start_bus();
 	do_register();
 	attach("1", "1", "1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(the_calls.get("1"), "p");
 	peer.set(backend("1") + "/state", "2");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
@@ -735,7 +736,7 @@ TEST_F(Devices, BackendStartsAgain)
 	start_bus();
 	do_register();
 	attach_connected("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	peer.set(backend("1") + "/state", "2");
 	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1");
 }
@@ -745,7 +746,7 @@ TEST_F(Devices, BackendDriverGoesAndComesBack)
 	start_bus();
 	do_register();
 	attach_connected("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	automatic = false;
 	peer.set(backend("1") + "/state", "6");
 	ASSERT_TRUE(the_calls.wait("1", "pncl"));
@@ -762,10 +763,10 @@ TEST_F(Devices, ConnectedAgainIsAChange)
 	start_bus();
 	do_register();
 	attach_connected("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	std::size_t before = the_calls.changes("1");
 	peer.set(backend("1") + "/state", "4");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(the_calls.changes("1"), before + 1);
 	EXPECT_EQ(the_calls.get("1"), "pnc");
 }
@@ -775,15 +776,15 @@ TEST_F(Devices, NonsenseStatesAreIgnored)
 	start_bus();
 	do_register();
 	attach_connected("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	automatic = false;
 	for (const char *state : { "0", "1", "3", "7", "8", "9", "9999", "", "abc", "4294967298", "-1",
 				   "44444444444444444444444444" }) {
 		peer.set(backend("1") + "/state", state);
-		std::this_thread::sleep_for(10ms);
+		fake::advance(10ms);
 	}
 	peer.erase(backend("1") + "/state");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
 	EXPECT_EQ(the_calls.get("1").find('d'), std::string::npos);
 	peer.set(backend("1") + "/state", "4");
@@ -807,7 +808,7 @@ TEST_F(Devices, VanishedNodeIsNotWrittenTo)
 	attach_connected("1");
 	peer.erase(frontend("1"));
 	EXPECT_TRUE(the_calls.wait("1", "pncdr"));
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_FALSE(peer.get(frontend("1") + "/state"));
 }
 
@@ -826,7 +827,7 @@ TEST_F(Devices, ReplacedByADeviceOfAnotherDomain)
 	peer.set(frontend("1") + "/backend-id", "3");
 	peer.set(frontend("1") + "/backend", backend("1", 3));
 	ASSERT_TRUE(the_calls.wait("1", "pncdrp")) << the_calls.get("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	/* Nothing of the old one's end went into the new one's node. */
 	auto history = peer.history(frontend("1") + "/state");
 	EXPECT_EQ(history, (std::vector<std::string>{ "1", "3", "4", "1" }));
@@ -867,13 +868,13 @@ TEST_F(Devices, DriverFailsTheDevice)
 	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 1);
 	EXPECT_EQ(peer.get("/local/domain/7/error/device/vbd/1/error"), "5 response 3 makes no sense");
 	/* It stays that way, whatever the backend says. */
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	peer.set(backend("1") + "/state", "2");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
 	/* Until it is plugged anew. */
 	peer.erase(frontend("1"));
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	attach("1");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
 }
@@ -907,7 +908,7 @@ TEST_F(Devices, FailedProbe)
 	do_register();
 	attach("1");
 	ASSERT_TRUE(the_calls.wait("1", "p"));
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "1");
 	unregister();
 	EXPECT_EQ(the_calls.get("1"), "p");
@@ -919,9 +920,9 @@ TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
 	do_register();
 	attach_connected("1");
 	automatic = false;
-	auto begin = std::chrono::steady_clock::now();
+	auto begin = fake::Clock::now();
 	unregister();
-	EXPECT_LT(std::chrono::steady_clock::now() - begin, 12s);
+	EXPECT_LT(fake::Clock::now() - begin, 12s);
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
 	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 2);
 }
@@ -1086,7 +1087,7 @@ TEST_F(KeptDevices, DetachWaitsForTheDriverToRetire)
 TEST_F(KeptDevices, UnbindWaitsForTheDriverToRetire)
 {
 	retires_at_once = false;
-	std::thread unbinds([&] { unregister(); });
+	fake::Thread unbinds([&] { unregister(); });
 	ASSERT_TRUE(the_calls.wait("1", "pncR"));
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
 	/* Its backend restarts meanwhile: the driver still needs it. */
@@ -1272,13 +1273,13 @@ TEST_F(Devices, DeadStoreDoesNotHoldUnloadUp)
 	start_bus();
 	do_register();
 	attach_connected("1");
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	peer.stop();
 	peer.page.rsp_prod += 5000;
 	peer.ring();
-	auto begin = std::chrono::steady_clock::now();
+	auto begin = fake::Clock::now();
 	unregister();
-	EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+	EXPECT_LT(fake::Clock::now() - begin, 5s);
 	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 2);
 	stop_bus();
 }
@@ -1305,7 +1306,7 @@ TEST_F(Devices, EveryAllocationFailsOnce)
 TEST_F(Devices, PollsWhereWatchesAreRefused)
 {
 	start_bus();
-	std::this_thread::sleep_for(50ms);
+	fake::advance(50ms);
 	peer.refuse_watches = true;
 	do_register();
 	attach("1");

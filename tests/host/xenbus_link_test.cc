@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <future>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/transaction.hh"
@@ -15,9 +15,9 @@ namespace {
 
 using Answer = std::pair<int, std::string>;
 
-std::future<Answer> read(std::string path, xpv_store_transaction transaction = XPV_STORE_NO_TRANSACTION)
+fake::Future<Answer> read(std::string path, xpv_store_transaction transaction = XPV_STORE_NO_TRANSACTION)
 {
-	return std::async(std::launch::async, [=] {
+	return fake::async([=] {
 		char value[64];
 		int result = xpv_store_read(transaction, path.c_str(), value, sizeof(value));
 		return Answer(result, result > 0 ? std::string(value, static_cast<std::size_t>(result)) : "");
@@ -60,7 +60,7 @@ protected:
 	void offer_reconnection()
 	{
 		page().server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
-		server = std::thread([this] {
+		server = fake::Thread([this] {
 			while (!stopping) {
 				if (__atomic_load_n(&page().connection, __ATOMIC_SEQ_CST) == XENSTORE_RECONNECT) {
 					page().req_prod = page().req_cons = page().rsp_prod = page().rsp_cons = 0;
@@ -68,7 +68,7 @@ protected:
 					resets++;
 					__atomic_store_n(&page().connection, XENSTORE_CONNECTED, __ATOMIC_SEQ_CST);
 				}
-				std::this_thread::sleep_for(std::chrono::milliseconds(1));
+				fake::sleep_for(std::chrono::milliseconds(1));
 			}
 		});
 	}
@@ -80,12 +80,7 @@ protected:
 	}
 	bool becomes(const std::string &link)
 	{
-		for (int i = 0; i < 500; i++) {
-			if (harness->counts().link == link)
-				return true;
-			std::this_thread::sleep_for(std::chrono::milliseconds(10));
-		}
-		return false;
+		return fake::eventually([&] { return harness->counts().link == link; });
 	}
 	/* The next request, which may be long in coming. */
 	StorePeer::Message next() { return peer().receive(5000).value_or(StorePeer::Message{}); }
@@ -98,7 +93,7 @@ protected:
 	xpv_store_transaction begin(const char *id)
 	{
 		xpv_store_transaction transaction = {};
-		auto started = std::async(std::launch::async, [&] { return xpv_store_transaction_start(&transaction); });
+		auto started = fake::async([&] { return xpv_store_transaction_start(&transaction); });
 		peer().reply(next(), strings({ id }));
 		EXPECT_EQ(started.get(), 0);
 		return transaction;
@@ -106,8 +101,7 @@ protected:
 	xpv_store_watch *watch(const char *path)
 	{
 		xpv_store_watch *made = nullptr;
-		auto done = std::async(std::launch::async,
-				       [&] { return xpv_store_watch_register(path, nothing, nullptr, &made); });
+		auto done = fake::async([&] { return xpv_store_watch_register(path, nothing, nullptr, &made); });
 		peer().reply(next(), strings({ "OK" }));
 		EXPECT_EQ(done.get(), 0);
 		return made;
@@ -120,7 +114,7 @@ protected:
 
 	std::optional<StoreHarness> harness;
 	std::size_t allocations = 0;
-	std::thread server;
+	fake::Thread server;
 	std::atomic<bool> stopping = false;
 	std::atomic<unsigned int> resets = 0;
 };
@@ -230,7 +224,7 @@ TEST_F(Link, ConnectionFieldThatIsNotOffered)
 	page().connection = XENSTORE_RECONNECT;
 	auto value = read("a");
 	auto request = next();
-	std::this_thread::sleep_for(std::chrono::milliseconds(100));
+	fake::advance(std::chrono::milliseconds(100));
 	peer().reply(request, "1");
 	EXPECT_EQ(value.get().second, "1");
 	EXPECT_STREQ(harness->counts().link, "up");
@@ -242,8 +236,8 @@ TEST_F(Link, StartWaitsForAConnectionThatIsBeingMade)
 	harness.emplace(5000);
 	page().connection = XENSTORE_RECONNECT;
 	page().rsp_prod = 70000; /* nothing of it counts yet */
-	std::thread toolstack([&] {
-		std::this_thread::sleep_for(std::chrono::milliseconds(100));
+	fake::Thread toolstack([&] {
+		fake::sleep_for(std::chrono::milliseconds(100));
 		page().rsp_prod = 0;
 		__atomic_store_n(&page().connection, XENSTORE_CONNECTED, __ATOMIC_SEQ_CST);
 	});
@@ -263,7 +257,7 @@ TEST_F(Link, ResetUnderLoad)
 {
 	start();
 	page().server_features = XENSTORE_SERVER_FEATURE_RECONNECTION;
-	server = std::thread([this] {
+	server = fake::Thread([this] {
 		std::string stream;
 		unsigned int answered = 0;
 		while (!stopping) {
@@ -281,7 +275,7 @@ TEST_F(Link, ResetUnderLoad)
 			if (stream.size() >= sizeof(header))
 				std::memcpy(&header, stream.data(), sizeof(header));
 			if (stream.size() < sizeof(header) + header.len || page().error) {
-				std::this_thread::sleep_for(std::chrono::microseconds(100));
+				fake::sleep_for(std::chrono::microseconds(100));
 				continue;
 			}
 			std::string key = stream.substr(sizeof(header), header.len - 1);
@@ -292,9 +286,9 @@ TEST_F(Link, ResetUnderLoad)
 				peer().send_bytes(StorePeer::bytes_of(XS_READ, header.req_id, 0, "value of " + key));
 		}
 	});
-	std::vector<std::future<unsigned int>> tasks;
+	std::vector<fake::Future<unsigned int>> tasks;
 	for (int task = 0; task < 8; task++)
-		tasks.push_back(std::async(std::launch::async, [task] {
+		tasks.push_back(fake::async([task] {
 			unsigned int good = 0;
 			for (int i = 0; i < 100; i++) {
 				std::string key = "key" + std::to_string(task) + "." + std::to_string(i);
@@ -315,7 +309,7 @@ TEST_F(Link, EventsOfADeadStoreBringNothing)
 	page().error = XENSTORE_ERROR_PROTO;
 	auto value = read("a");
 	for (int i = 0; i < 1000 && !harness->counts().dead; i++)
-		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+		fake::advance(std::chrono::milliseconds(10));
 	EXPECT_EQ(value.get().first, -XEN_EIO);
 	EXPECT_FALSE(peer().ring());
 }
@@ -332,7 +326,7 @@ TEST_F(Link, StoreThatBreaksEachConnection)
 	page().error = 7;
 	EXPECT_EQ(value.get().first, -XEN_EIO);
 	EXPECT_EQ(read("b").get().first, -XEN_EIO);
-	std::this_thread::sleep_for(std::chrono::milliseconds(200));
+	fake::advance(std::chrono::milliseconds(200));
 	EXPECT_EQ(resets, 1u);
 }
 
@@ -352,7 +346,7 @@ TEST_F(Link, TransactionsAreLostWithTheConnection)
 	EXPECT_EQ(xpv_store_write(transaction, "a", "1"), -XEN_EAGAIN);
 	EXPECT_EQ(xpv_store_transaction_end(transaction, true), -XEN_EAGAIN);
 	EXPECT_EQ(xpv_store_transaction_end(transaction, true), -XEN_ENOENT);
-	auto end = std::async(std::launch::async, [&] { return xpv_store_transaction_end(other, true); });
+	auto end = fake::async([&] { return xpv_store_transaction_end(other, true); });
 	auto request = next();
 	EXPECT_EQ(request.header.tx_id, 1u);
 	EXPECT_EQ(request.header.type, static_cast<unsigned int>(XS_TRANSACTION_END));
@@ -364,7 +358,7 @@ TEST_F(Link, TransactionStartsOverAfterALoss)
 {
 	start();
 	offer_reconnection();
-	auto done = std::async(std::launch::async, [] {
+	auto done = fake::async([] {
 		return in_transaction([](xpv_store_transaction id) { return status(xpv_store_write(id, "a", "1")); }).code();
 	});
 	peer().reply(next(), strings({ "1" }));
@@ -416,9 +410,9 @@ TEST_F(Link, StallIsKickedAndLogged)
 	start();
 	auto value = read("a");
 	for (int i = 0; i < 100 && !harness->counts().in_flight; i++)
-		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+		fake::advance(std::chrono::milliseconds(10));
 	fake::take_log();
-	std::this_thread::sleep_for(std::chrono::milliseconds(300));
+	fake::advance(std::chrono::milliseconds(300));
 	auto lines = fake::take_log();
 	/* After 1, 2, 4 and 8 looks, not after each. */
 	EXPECT_GE(lines.size(), 2u);
@@ -429,20 +423,20 @@ TEST_F(Link, StallIsKickedAndLogged)
 	EXPECT_NE(lines[0].find("error 0"), std::string::npos);
 	peer().reply(next(), "late, but there");
 	EXPECT_EQ(value.get().second, "late, but there");
-	std::this_thread::sleep_for(std::chrono::milliseconds(100));
+	fake::advance(std::chrono::milliseconds(100));
 	EXPECT_TRUE(logged("xenstored makes progress again"));
 }
 
 TEST_F(Link, LostEventIsFoundByTheWatchdog)
 {
 	start();
-	std::promise<void> seen;
+	fake::Promise<void> seen;
 	xpv_store_watch *made = nullptr;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_watch_register(
 			"node",
 			[](xpv_store_watch_context *context, const char *) {
-				reinterpret_cast<std::promise<void> *>(context)->set_value();
+				reinterpret_cast<fake::Promise<void> *>(context)->set_value();
 			},
 			reinterpret_cast<xpv_store_watch_context *>(&seen), &made);
 	});
@@ -454,7 +448,7 @@ TEST_F(Link, LostEventIsFoundByTheWatchdog)
 	std::string bytes = StorePeer::bytes_of(XS_WATCH_EVENT, 0, 0, strings({ "node", token }));
 	for (char byte : bytes)
 		page().rsp[MASK_XENSTORE_IDX(page().rsp_prod++)] = byte;
-	EXPECT_EQ(seen.get_future().wait_for(std::chrono::seconds(5)), std::future_status::ready);
+	EXPECT_TRUE(seen.get_future().ready_in(std::chrono::seconds(5)));
 	unwatch(made);
 }
 
@@ -465,8 +459,8 @@ TEST_F(Link, PauseAndGoOn)
 	start();
 	auto before = read("a");
 	auto request = next();
-	auto pausing = std::async(std::launch::async, [&] { return harness->store.client.pause(in_time()).code(); });
-	EXPECT_EQ(pausing.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+	auto pausing = fake::async([&] { return harness->store.client.pause(in_time()).code(); });
+	EXPECT_FALSE(pausing.ready_in(std::chrono::milliseconds(50)));
 	/* A loaded machine may start that task late. */
 	auto during = read("b");
 	for (auto early = peer().receive(100); early; early = peer().receive(100)) {
@@ -479,7 +473,7 @@ TEST_F(Link, PauseAndGoOn)
 	EXPECT_EQ(before.get().second, "1");
 	/* The page is not touched. */
 	auto snapshot = page();
-	std::this_thread::sleep_for(std::chrono::milliseconds(100));
+	fake::advance(std::chrono::milliseconds(100));
 	EXPECT_EQ(std::memcmp(&snapshot, &page(), sizeof(snapshot)), 0);
 	harness->store.client.unpause();
 	auto after = next();
@@ -516,7 +510,7 @@ TEST_F(Link, Restored)
 	auto waiting = read("waiting");
 	auto inside = read("inside", transaction);
 	while (harness->counts().queued < 2)
-		std::this_thread::sleep_for(std::chrono::milliseconds(1));
+		fake::advance(std::chrono::milliseconds(1));
 
 	std::memset(&page(), 0xff, sizeof(page()));
 	std::memset(&page().req_cons, 0, sizeof(page()) - 2 * XENSTORE_RING_SIZE);
@@ -550,7 +544,7 @@ TEST_F(Link, RestoredWithoutAStore)
 	ASSERT_TRUE(harness->store.client.pause(in_time()).ok());
 	auto waiting = read("waiting");
 	while (harness->counts().queued < 1)
-		std::this_thread::sleep_for(std::chrono::milliseconds(1));
+		fake::advance(std::chrono::milliseconds(1));
 	page().error = XENSTORE_ERROR_COMM;
 	EXPECT_EQ(harness->store.client.restart(&page()).code(), -XEN_EIO);
 	EXPECT_EQ(waiting.get().first, -XEN_EIO);
@@ -567,7 +561,7 @@ TEST_F(Link, RefusedAtTheBurst)
 	start();
 	std::atomic<unsigned int> calls = 0;
 	xpv_store_watch *made = nullptr;
-	auto done = std::async(std::launch::async, [&] {
+	auto done = fake::async([&] {
 		return xpv_store_watch_register(
 			"node",
 			[](xpv_store_watch_context *context, const char *) {
@@ -581,7 +575,7 @@ TEST_F(Link, RefusedAtTheBurst)
 	ASSERT_TRUE(harness->store.client.restart(&page()).ok());
 	peer().reply_error(next(), "ENOSPC");
 	for (int i = 0; i < 500 && calls == 0; i++)
-		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+		fake::advance(std::chrono::milliseconds(10));
 	EXPECT_EQ(calls, 1u);
 	EXPECT_FALSE(xpv_store_watch_registered(made)) << "its owner polls";
 	auto again = next();
@@ -589,7 +583,7 @@ TEST_F(Link, RefusedAtTheBurst)
 	EXPECT_FALSE(xpv_store_watch_registered(made)) << "there is no answer yet";
 	peer().reply(again, strings({ "OK" }));
 	for (int i = 0; i < 500 && !xpv_store_watch_registered(made); i++)
-		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+		fake::advance(std::chrono::milliseconds(10));
 	EXPECT_TRUE(xpv_store_watch_registered(made));
 	unwatch(made);
 }
@@ -601,12 +595,12 @@ TEST_F(Link, RefusedAtTheBurst)
 TEST_F(Link, RefusedAtTheBurstWithoutACallback)
 {
 	start();
-	std::promise<std::string> told;
-	auto adding = std::async(std::launch::async, [&] {
+	fake::Promise<std::string> told;
+	auto adding = fake::async([&] {
 		return harness->store.watches
 			.add("node", nullptr, reinterpret_cast<xpv_store_watch_context *>(&told), nullptr,
 			     [](xpv_store_watch_context *context, std::string_view path) {
-				     reinterpret_cast<std::promise<std::string> *>(context)->set_value(std::string(path));
+				     reinterpret_cast<fake::Promise<std::string> *>(context)->set_value(std::string(path));
 			     })
 			.value();
 	});
@@ -625,8 +619,7 @@ TEST_F(Link, WatchBeingRegisteredAtALoss)
 	start();
 	offer_reconnection();
 	xpv_store_watch *made = nullptr;
-	auto done = std::async(std::launch::async,
-			       [&] { return xpv_store_watch_register("node", nothing, nullptr, &made); });
+	auto done = fake::async([&] { return xpv_store_watch_register("node", nothing, nullptr, &made); });
 	ASSERT_EQ(next().header.type, static_cast<unsigned int>(XS_WATCH));
 	page().error = XENSTORE_ERROR_COMM;
 	/* From the burst and from the caller, in whatever order. */

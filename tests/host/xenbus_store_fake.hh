@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -14,10 +13,10 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "xenbus/store.hh"
+#include "tests/host/fake/clock.hh"
 
 /* "a", "b" -> "a\0b\0". */
 inline std::string strings(std::initializer_list<std::string> parts)
@@ -77,6 +76,7 @@ public:
 				return;
 			} else {
 				ring();
+				fake::sleep_for(std::chrono::milliseconds(1));
 			}
 		}
 		ring();
@@ -107,7 +107,7 @@ protected:
 	std::string take(std::size_t size, unsigned int milliseconds)
 	{
 		std::string bytes;
-		auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+		auto deadline = fake::Clock::now() + std::chrono::milliseconds(milliseconds);
 		while (bytes.size() < size) {
 			std::uint64_t seen;
 			{
@@ -134,7 +134,7 @@ protected:
 	}
 
 	std::mutex mutex_;
-	std::condition_variable rung_;
+	fake::Condition rung_;
 	std::uint64_t rings_ = 0;
 	std::atomic<bool> stopping_ = false;
 	xpv::Client *client_ = nullptr;
@@ -147,7 +147,7 @@ public:
 	void start(xpv::Client &client)
 	{
 		connect(client);
-		thread_ = std::thread([this] {
+		thread_ = fake::Thread([this] {
 			while (!stopping_)
 				if (auto request = receive(100000))
 					serve(*request);
@@ -217,9 +217,7 @@ public:
 	/* Nobody waits for the answer when a watch is removed. */
 	bool watches_become(std::size_t count)
 	{
-		for (unsigned int i = 0; i < 10000 && watch_count() != count; i++)
-			std::this_thread::sleep_for(std::chrono::milliseconds(1));
-		return watch_count() == count;
+		return fake::eventually([&] { return watch_count() == count; });
 	}
 	std::size_t open_transactions()
 	{
@@ -450,9 +448,9 @@ private:
 		}
 	}
 
-	std::mutex send_mutex_; /* a message is sent whole; before nodes_mutex_ */
+	fake::Mutex send_mutex_; /* a message is sent whole; before nodes_mutex_ */
 	std::mutex nodes_mutex_;
-	std::condition_variable changed_;
+	fake::Condition changed_;
 	std::map<std::string, std::string> nodes_;
 	std::map<std::string, std::vector<std::string>> history_;
 	std::map<std::string, unsigned int> reads_;
@@ -460,7 +458,7 @@ private:
 	std::map<std::string, std::string> watches_; /* token -> path */
 	std::map<std::uint32_t, std::vector<Change>> transactions_;
 	std::uint32_t last_transaction_ = 0;
-	std::thread thread_;
+	fake::Thread thread_;
 };
 
 /* A client over a store that answers by hand. */

@@ -2,6 +2,7 @@
 /* Users of /dev/xen/xenbus: what they write and read, over a small store and over one played by hand. */
 #include <gtest/gtest.h>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/user_message.hh"
@@ -9,7 +10,7 @@
 /* Linux's side of a user: whoever waits looks again. */
 struct xpv_store_node {
 	std::mutex mutex;
-	std::condition_variable changed;
+	fake::Condition changed;
 	unsigned int wakes = 0;
 	xpv_store_user *user = nullptr;
 };
@@ -107,7 +108,7 @@ public:
 	template <typename Condition>
 	bool wait(Condition condition)
 	{
-		auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+		auto deadline = fake::Clock::now() + std::chrono::seconds(10);
 		for (;;) {
 			unsigned int seen;
 			{
@@ -259,7 +260,7 @@ TEST_F(Users, AnswersCarryTheirRequestsNumbersInOrder)
 	std::string many;
 	for (std::uint32_t i = 0; i < 100; i++)
 		many += request(XS_READ, strings({ i % 2 ? "/a" : "/none" }), 0, 1000 + i);
-	std::thread writer([&] { node.write(many); });
+	fake::Thread writer([&] { node.write(many); });
 	for (std::uint32_t i = 0; i < 100; i++) {
 		Message message = node.next();
 		EXPECT_EQ(message.header.req_id, 1000 + i);
@@ -340,7 +341,7 @@ TEST_F(Users, WhoDoesNotReadGetsNoMoreAnswers)
 	for (unsigned int idle = 0; idle < 20;) {
 		if (node.write_some(one) == 0) {
 			idle++;
-			std::this_thread::sleep_for(std::chrono::milliseconds(10));
+			fake::advance(std::chrono::milliseconds(10));
 		} else {
 			written++;
 			idle = 0;
@@ -417,9 +418,9 @@ TEST_F(Users, ClosingEndsTransactions)
 		node.begin();
 		EXPECT_EQ(served.open_transactions(), 3u);
 	}
-	auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-	while (served.open_transactions() != 1 && std::chrono::steady_clock::now() < deadline)
-		std::this_thread::sleep_for(std::chrono::milliseconds(1));
+	auto deadline = fake::Clock::now() + std::chrono::seconds(10);
+	while (served.open_transactions() != 1 && fake::Clock::now() < deadline)
+		fake::advance(std::chrono::milliseconds(1));
 	EXPECT_EQ(served.open_transactions(), 1u);
 	EXPECT_EQ(stays.ask(XS_TRANSACTION_END, strings({ "F" }), id), ok);
 }
@@ -630,9 +631,9 @@ TEST_F(Users, ClosingDoesNotWaitForTheStore)
 	node.write(request(XS_READ, strings({ "/a" }), id));
 	node.write(request(XS_READ, strings({ "/b" }), id));
 	ASSERT_TRUE(peer().receive());
-	auto start = std::chrono::steady_clock::now();
+	auto start = fake::Clock::now();
 	node.close();
-	EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(500));
+	EXPECT_LT(fake::Clock::now() - start, std::chrono::milliseconds(500));
 	/* The request under way times out; the next is not made; the transaction is ended. */
 	auto last = peer().receive();
 	ASSERT_TRUE(last);
@@ -645,7 +646,7 @@ TEST_F(Users, ClosingDoesNotWaitForTheStore)
 TEST_F(Users, ManyAtOnce)
 {
 	serve();
-	std::vector<std::thread> threads;
+	std::vector<fake::Thread> threads;
 	for (unsigned int t = 0; t < 8; t++) {
 		threads.emplace_back([this, t] {
 			for (unsigned int round = 0; round < 10; round++) {

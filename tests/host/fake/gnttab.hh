@@ -2,12 +2,11 @@
 /* Linux's side of gnttab on the host, and helpers of the tests that use grants. */
 #pragma once
 
-#include <chrono>
-#include <thread>
 #include <vector>
 
 #include "gnttab/gnttab_owned.h"
 #include "lib/shim.h"
+#include "tests/host/fake/clock.hh"
 
 namespace xpv_test {
 
@@ -35,16 +34,6 @@ inline xpv_grant_counts grant_counts()
 	return counts;
 }
 
-/* For what happens in the background. */
-template <typename Condition>
-bool eventually(Condition condition)
-{
-	for (int i = 0; i < 2000; i++) {
-		if (condition())
-			return true;
-		std::this_thread::sleep_for(std::chrono::milliseconds(5));
-	}
-	return false;
-}
+using fake::eventually;
 
 } // namespace xpv_test

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * lib/shim.h over pthreads. Locks are what they are named; a spinlock is a
- * mutex, and irqs are never off. Work runs in a thread of its own for each
- * run, so that works overlap as they do in the kernel.
+ * lib/shim.h over pthreads: log, memory, spinlocks, CPUs. A spinlock is a
+ * mutex, and irqs are never off.
  */
 #include "lib/shim.h"
 
@@ -10,41 +9,49 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cerrno>
 #include <climits>
-#include <chrono>
-#include <condition_variable>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <mutex>
-#include <new>
 #include <thread>
 #include <utility>
 
 #include "tests/host/fake/shim.hh"
+#include "tests/host/fake/shim_context.hh"
 
-namespace {
+namespace fake {
 
-using Clock = std::chrono::steady_clock;
+thread_local unsigned int spinlocks_held;
+thread_local unsigned int raw_spinlocks_held;
 
-std::atomic<std::size_t> allocations;
-std::atomic<std::size_t> threads;
-std::atomic<unsigned int> allocations_to_failure;
-
-std::mutex log_mutex;
-std::vector<std::string> log_lines;
-
-[[noreturn]] void misuse(const char *what)
+void misuse(const char *what)
 {
 	std::fprintf(stderr, "shim: %s\n", what);
 	std::abort();
 }
+
+void must_be_able_to_sleep()
+{
+	if (spinlocks_held || raw_spinlocks_held)
+		misuse("sleeping with a spinlock held");
+}
+
+} // namespace fake
+
+namespace {
+
+using namespace fake;
+
+std::atomic<std::size_t> allocations;
+std::atomic<unsigned int> allocations_to_failure;
+
+std::mutex log_mutex;
+std::vector<std::string> log_lines;
 
 /* What kmalloc() gives at most; and kvmalloc(). */
 constexpr std::size_t most_contiguous = 4 << 20;
@@ -83,12 +90,6 @@ pthread_mutex_t *pthread_of(xpv_raw_spinlock *lock)
 	return reinterpret_cast<pthread_mutex_t *>(lock->storage);
 }
 
-pthread_mutex_t *pthread_of(xpv_mutex *mutex)
-{
-	static_assert(sizeof(pthread_mutex_t) <= sizeof(mutex->storage));
-	return reinterpret_cast<pthread_mutex_t *>(mutex->storage);
-}
-
 /* A lock taken twice by one thread, or given back by another, is a failure, not a hang. */
 void init_checked(pthread_mutex_t *mutex)
 {
@@ -97,28 +98,6 @@ void init_checked(pthread_mutex_t *mutex)
 	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(mutex, &attributes);
 	pthread_mutexattr_destroy(&attributes);
-}
-
-void init_monotonic(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
-timespec deadline_after(unsigned int milliseconds)
-{
-	timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += milliseconds / 1000;
-	at.tv_nsec += static_cast<long>(milliseconds % 1000) * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_nsec -= 1000000000;
-		at.tv_sec++;
-	}
-	return at;
 }
 
 /* Every thread is a CPU of its own, so that what is one CPU's needs no lock here either. */
@@ -141,116 +120,13 @@ struct OwnCpu {
 };
 thread_local OwnCpu own_cpu;
 
-struct Completion {
-	pthread_mutex_t mutex;
-	pthread_cond_t condition;
-	unsigned int done;
-};
-static_assert(sizeof(Completion) <= sizeof(xpv_completion));
-
-struct WaitQueue {
-	pthread_mutex_t mutex;
-	pthread_cond_t condition;
-	unsigned int wakeups;
-};
-static_assert(sizeof(WaitQueue) <= sizeof(xpv_wait_queue));
-
-Completion *completion_of(xpv_completion *completion)
-{
-	return reinterpret_cast<Completion *>(completion->storage);
-}
-
-WaitQueue *queue_of(xpv_wait_queue *queue)
-{
-	return reinterpret_cast<WaitQueue *>(queue->storage);
-}
-
-thread_local unsigned int spinlocks_held;
-thread_local unsigned int raw_spinlocks_held;
 thread_local bool in_noio_scope;
-
-void must_be_able_to_sleep()
-{
-	if (spinlocks_held || raw_spinlocks_held)
-		misuse("sleeping with a spinlock held");
-}
 
 /* On PREEMPT_RT the memory allocator and spinlocks sleep. */
 void must_hold_no_raw_spinlock()
 {
 	if (raw_spinlocks_held)
 		misuse("allocating memory or taking a spinlock with a raw spinlock held");
-}
-
-/* ---- Work ---- */
-
-struct WorkState {
-	bool pending = false;
-	bool running = false;
-	Clock::time_point due;
-};
-
-/* Works that are pending or running, and the thread that starts them. Never destroyed: works outlive main(). */
-struct WorkQueue {
-	std::mutex mutex;
-	std::condition_variable changed;
-	std::map<xpv_work *, WorkState> works;
-	bool started = false;
-};
-
-WorkQueue &work_queue()
-{
-	static WorkQueue *queue = new WorkQueue;
-	return *queue;
-}
-
-void run_work(xpv_work *work)
-{
-	work->function(work->context);
-	WorkQueue &queue = work_queue();
-	std::lock_guard guard(queue.mutex);
-	auto found = queue.works.find(work);
-	found->second.running = false;
-	if (!found->second.pending)
-		queue.works.erase(found);
-	queue.changed.notify_all();
-}
-
-void dispatch_works()
-{
-	WorkQueue &queue = work_queue();
-	std::unique_lock guard(queue.mutex);
-	for (;;) {
-		auto next = Clock::now() + std::chrono::hours(1);
-		for (auto &[work, state] : queue.works) {
-			if (!state.pending || state.running)
-				continue;
-			if (state.due > Clock::now()) {
-				next = std::min(next, state.due);
-				continue;
-			}
-			state.pending = false;
-			state.running = true;
-			std::thread(run_work, work).detach();
-		}
-		queue.changed.wait_until(guard, next);
-	}
-}
-
-void schedule(xpv_work *work, unsigned int delay_ms, bool move)
-{
-	WorkQueue &queue = work_queue();
-	std::lock_guard guard(queue.mutex);
-	if (!queue.started) {
-		queue.started = true;
-		std::thread(dispatch_works).detach();
-	}
-	WorkState &state = queue.works[work];
-	if (state.pending && !move)
-		return;
-	state.pending = true;
-	state.due = Clock::now() + std::chrono::milliseconds(delay_ms);
-	queue.changed.notify_all();
 }
 
 } // namespace
@@ -262,19 +138,6 @@ namespace fake {
 std::size_t live_allocations()
 {
 	return allocations;
-}
-
-std::size_t live_threads()
-{
-	return threads;
-}
-
-bool wait_for_work(unsigned int milliseconds)
-{
-	WorkQueue &queue = work_queue();
-	std::unique_lock guard(queue.mutex);
-	return queue.changed.wait_for(guard, std::chrono::milliseconds(milliseconds),
-				      [&] { return queue.works.empty(); });
 }
 
 void fail_allocation(unsigned int n)
@@ -447,196 +310,6 @@ void xpv_raw_spinlock_unlock_irqrestore(xpv_raw_spinlock *lock, unsigned long)
 	raw_spinlocks_held--;
 	if (pthread_mutex_unlock(pthread_of(lock)))
 		misuse("raw spinlock was not held");
-}
-
-void xpv_mutex_init(xpv_mutex *mutex, const char *, xpv_lock_class *)
-{
-	init_checked(pthread_of(mutex));
-}
-
-void xpv_mutex_lock(xpv_mutex *mutex)
-{
-	must_be_able_to_sleep();
-	if (pthread_mutex_lock(pthread_of(mutex)))
-		misuse("mutex taken twice");
-}
-
-void xpv_mutex_unlock(xpv_mutex *mutex)
-{
-	if (pthread_mutex_unlock(pthread_of(mutex)))
-		misuse("mutex was not held");
-}
-
-/* ---- Waiting ---- */
-
-void xpv_completion_init(xpv_completion *completion)
-{
-	Completion *own = completion_of(completion);
-	pthread_mutex_init(&own->mutex, nullptr);
-	init_monotonic(&own->condition);
-	own->done = 0;
-}
-
-static void complete(xpv_completion *completion, unsigned int done)
-{
-	Completion *own = completion_of(completion);
-	pthread_mutex_lock(&own->mutex);
-	own->done = done == UINT32_MAX || own->done == UINT32_MAX ? UINT32_MAX : own->done + done;
-	pthread_cond_broadcast(&own->condition);
-	pthread_mutex_unlock(&own->mutex);
-}
-
-void xpv_complete(xpv_completion *completion)
-{
-	complete(completion, 1);
-}
-
-void xpv_complete_all(xpv_completion *completion)
-{
-	complete(completion, UINT32_MAX);
-}
-
-bool xpv_wait_for_completion(xpv_completion *completion, unsigned int milliseconds)
-{
-	must_be_able_to_sleep();
-	Completion *own = completion_of(completion);
-	timespec deadline = deadline_after(milliseconds);
-	pthread_mutex_lock(&own->mutex);
-	while (own->done == 0)
-		if (pthread_cond_timedwait(&own->condition, &own->mutex, &deadline) == ETIMEDOUT)
-			break;
-	bool done = own->done != 0;
-	if (done && own->done != UINT32_MAX)
-		own->done--;
-	pthread_mutex_unlock(&own->mutex);
-	return done;
-}
-
-void xpv_wait_queue_init(xpv_wait_queue *queue, const char *, xpv_lock_class *)
-{
-	WaitQueue *own = queue_of(queue);
-	pthread_mutex_init(&own->mutex, nullptr);
-	init_monotonic(&own->condition);
-	own->wakeups = 0;
-}
-
-void xpv_wake_up_all(xpv_wait_queue *queue)
-{
-	WaitQueue *own = queue_of(queue);
-	pthread_mutex_lock(&own->mutex);
-	own->wakeups++;
-	pthread_cond_broadcast(&own->condition);
-	pthread_mutex_unlock(&own->mutex);
-}
-
-bool xpv_wait_event(xpv_wait_queue *queue, bool (*condition)(xpv_wait_context *), xpv_wait_context *context,
-		    unsigned int milliseconds)
-{
-	must_be_able_to_sleep();
-	WaitQueue *own = queue_of(queue);
-	timespec deadline = deadline_after(milliseconds);
-	for (;;) {
-		pthread_mutex_lock(&own->mutex);
-		unsigned int seen = own->wakeups;
-		pthread_mutex_unlock(&own->mutex);
-		if (condition(context))
-			return true;
-		pthread_mutex_lock(&own->mutex);
-		int error = 0;
-		while (own->wakeups == seen && error != ETIMEDOUT)
-			error = pthread_cond_timedwait(&own->condition, &own->mutex, &deadline);
-		pthread_mutex_unlock(&own->mutex);
-		if (error == ETIMEDOUT)
-			return condition(context);
-	}
-}
-
-void xpv_sleep_ms(unsigned int milliseconds)
-{
-	must_be_able_to_sleep();
-	std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-}
-
-uint64_t xpv_now_ms(void)
-{
-	return static_cast<uint64_t>(
-		std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now().time_since_epoch()).count());
-}
-
-/* ---- Deferred work ---- */
-
-void xpv_work_init(xpv_work *work, xpv_work_queue queue, void (*function)(xpv_work_context *), xpv_work_context *context,
-		   const char *, xpv_lock_class *)
-{
-	work->queue = queue;
-	work->function = function;
-	work->context = context;
-}
-
-void xpv_work_schedule(xpv_work *work, unsigned int delay_ms)
-{
-	schedule(work, delay_ms, false);
-}
-
-void xpv_work_reschedule(xpv_work *work, unsigned int delay_ms)
-{
-	schedule(work, delay_ms, true);
-}
-
-void xpv_work_cancel(xpv_work *work)
-{
-	must_be_able_to_sleep();
-	WorkQueue &queue = work_queue();
-	std::unique_lock guard(queue.mutex);
-	for (;;) {
-		auto found = queue.works.find(work);
-		if (found == queue.works.end())
-			return;
-		found->second.pending = false;
-		if (!found->second.running) {
-			queue.works.erase(found);
-			queue.changed.notify_all();
-			return;
-		}
-		queue.changed.wait(guard);
-	}
-}
-
-/* ---- Threads ---- */
-
-struct xpv_thread {
-	std::atomic<bool> should_stop = false;
-	std::thread thread;
-};
-
-static thread_local xpv_thread *this_thread;
-
-xpv_thread *xpv_thread_run(void (*function)(xpv_thread_context *), xpv_thread_context *context, const char *)
-{
-	must_be_able_to_sleep();
-	auto *made = new (std::nothrow) xpv_thread;
-	if (!made)
-		return nullptr;
-	threads++;
-	made->thread = std::thread([=] {
-		this_thread = made;
-		function(context);
-	});
-	return made;
-}
-
-bool xpv_thread_should_stop(void)
-{
-	return this_thread && this_thread->should_stop;
-}
-
-void xpv_thread_stop(xpv_thread *thread)
-{
-	must_be_able_to_sleep();
-	thread->should_stop = true;
-	thread->thread.join();
-	threads--;
-	delete thread;
 }
 
 /* ---- CPUs ---- */

@@ -14,11 +14,12 @@
 
 #include <xen/errno.h>
 
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/xenbus.hh"
 #include "xenbus/linux.h"
 
 struct xpv_linux_device {
-	std::mutex lock; /* as device_lock(): bind and unbind */
+	fake::Mutex lock; /* as device_lock(): bind and unbind */
 	xpv_device *device = nullptr;
 	const xpv_frontend_driver *driver = nullptr;
 	bool added = false;
