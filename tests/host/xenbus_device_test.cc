@@ -1197,8 +1197,7 @@ TEST_F(KeptDevices, BackendMovesToAnotherDomain)
 	peer.set(backend("1", 3) + "/online", "1");
 	peer.set(backend("1", 3) + "/sectors", "2048");
 	peer.set(backend("1", 3) + "/state", "2");
-	peer.set(frontend("1") + "/backend-id", "3");
-	peer.set(frontend("1") + "/backend", backend("1", 3));
+	peer.set_together({ { frontend("1") + "/backend-id", "3" }, { frontend("1") + "/backend", backend("1", 3) } });
 	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
 	EXPECT_EQ(xpv_device_backend_domain(the_calls.device["1"]).value, 3);

@@ -188,6 +188,11 @@ public:
 	/* As a domain with every right: the toolstack's, or the backend's. */
 	void set(const std::string &path, const std::string &value) { change(path, value); }
 	void erase(const std::string &path) { change(path, std::nullopt); }
+	/* In one transaction: readers see all of them, or none. */
+	void set_together(const std::vector<std::pair<std::string, std::optional<std::string>>> &changes)
+	{
+		change_together(changes);
+	}
 	std::optional<std::string> get(const std::string &path)
 	{
 		std::lock_guard guard(nodes_mutex_);
@@ -278,17 +283,23 @@ private:
 	/* As the store does it: the node, the answer, and then the watches. */
 	void change(const std::string &path, std::optional<std::string> value, const Message *asked = nullptr)
 	{
+		change_together({ { path, value } }, asked);
+	}
+	void change_together(const std::vector<Change> &changes, const Message *asked = nullptr)
+	{
 		std::vector<std::pair<std::string, std::string>> events;
 		{
 			std::lock_guard guard(nodes_mutex_);
-			apply(path, value, events);
+			for (const auto &[path, value] : changes)
+				apply(path, value, events);
 		}
 		changed_.notify_all();
 		if (asked)
 			answer(*asked, strings({ "OK" }));
 		deliver(events);
 		if (on_change)
-			on_change(path);
+			for (const auto &[path, value] : changes)
+				on_change(path);
 	}
 	void apply(const std::string &path, const std::optional<std::string> &value,
 		   std::vector<std::pair<std::string, std::string>> &events)
