@@ -47,7 +47,6 @@ struct Grants {
 	unsigned int largest_batch;
 };
 
-constinit xpv_lock_class lock_class = {};
 constinit Grants grants = {};
 constinit unsigned int next_max_frames = 4;
 constinit bool refuses_version_1 = false;
@@ -57,7 +56,7 @@ void ensure_started()
 	if (grants.started)
 		return;
 	grants.started = true;
-	grants.lock.init("fake grants", lock_class);
+	grants.lock.init("fake grants"_lock);
 	grants.version = refuses_version_1 ? 2 : 1;
 	grants.frames = 1;
 	grants.max_frames = next_max_frames;

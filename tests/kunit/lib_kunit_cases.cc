@@ -251,11 +251,8 @@ const char *xpv_lib_test_ownership(void)
 
 const char *xpv_lib_test_locks(void)
 {
-	static constinit xpv_lock_class spin_class = {}, mutex_class = {};
-	Spinlock spinlock;
-	Mutex mutex;
-	spinlock.init("test spinlock", spin_class);
-	mutex.init("test mutex", mutex_class);
+	Spinlock spinlock{ "test spinlock"_lock };
+	Mutex mutex{ "test mutex"_lock };
 	for (int i = 0; i < 3; i++) {
 		MutexGuard outer(mutex);
 		SpinGuard inner(spinlock);

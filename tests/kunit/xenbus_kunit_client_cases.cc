@@ -11,15 +11,13 @@ namespace {
 
 using namespace xpv;
 
-constinit xpv_lock_class peer_class;
-
 constexpr unsigned int wait_ms = 10;
 constexpr unsigned int waits = 500;
 
 /* Answers each request: XS_READ with the path, all else with "OK"; and each XS_WATCH with an event, too. */
 class Peer {
 public:
-	Peer() : table(client) { mutex_.init("kunit store", peer_class); }
+	Peer() : table(client) {}
 	Peer(const Peer &) = delete;
 	Peer &operator=(const Peer &) = delete;
 	~Peer()
@@ -120,7 +118,7 @@ private:
 		store_release(page.rsp_prod, at);
 	}
 
-	Mutex mutex_;
+	Mutex mutex_{ "kunit store"_lock };
 	char body_[XENSTORE_RING_SIZE];
 };
 
