@@ -6,13 +6,13 @@
 #include <map>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "blkfront/vbd.hh"
 #include "gnttab/linux.h"
 #include "tests/host/blkfront_backend.hh"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
 
@@ -931,7 +931,7 @@ TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 	while (auto next = other.next())
 		seen.push_back(*next);
 	xpv_vbd_hold(&device);
-	std::thread backend_thread([&] {
+	fake::Thread backend_thread([&] {
 		for (const blkif_request &request : seen) {
 			other.respond(request);
 			event();
