@@ -2,6 +2,7 @@
 /* A vbd from probe to removal. The bus, the event channel and Linux's disk are fakes in this file. */
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdarg>
 #include <map>
 #include <set>
@@ -931,7 +932,9 @@ TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 	while (auto next = other.next())
 		seen.push_back(*next);
 	xpv_vbd_hold(&device);
+	std::atomic<bool> answered = false;
 	fake::Thread backend_thread([&] {
+		fake::settle(); /* drain() waits */
 		for (const blkif_request &request : seen) {
 			other.respond(request);
 			event();
@@ -939,9 +942,11 @@ TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 		/* The flushes that follow are part of it. */
 		while (auto flush = other.next())
 			other.respond(*flush);
+		answered = true;
 		event();
 	});
 	EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + 60000), 0);
+	EXPECT_TRUE(answered);
 	backend_thread.join();
 	for (unsigned int i = 0; i < 3; i++)
 		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
