@@ -68,7 +68,7 @@ private:
 	Spinlock lock_{ "xpv store users"_lock };
 	unsigned int count_ XPV_GUARDED_BY(lock_) = 0;
 	List<xpv_store_user> ended_ XPV_GUARDED_BY(lock_);
-	WaitQueue gone_{ "xpv store users"_lock };
+	WaitQueue gone_{ "xpv store users gone"_lock };
 	Work<&Users::free_ended> work_{ *this, XPV_WORK_LONG, "xpv store users work"_lock };
 };
 

@@ -132,7 +132,7 @@ private:
 	unsigned int again_ms_ XPV_GUARDED_BY(lock_) = 0; /* the delay of the last attempt since then */
 	bool stopping_ = false;
 	WaitQueue wait_queue_{ "xpv store watch thread"_lock }; /* the thread waits for work, and remove() for the thread */
-	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY, "xpv store watch registration"_lock };
+	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY, "xpv store watch registration work"_lock };
 	Thread<&WatchTable::run> thread_{ *this };
 };
 
