@@ -5,12 +5,18 @@
 #include <mutex>
 
 #include "gnttab/linux.h"
+#include "hypervisor/linux.h"
 
 namespace {
 
 std::mutex mutex;
 std::map<uint64_t, unsigned int> frames;
 unsigned int module_count;
+
+/* As the hypervisor module does when it is loaded, before gnttab. */
+const struct Parts {
+	Parts() { xpv_suspend_parts_start(); }
+} parts;
 
 } // namespace
 
