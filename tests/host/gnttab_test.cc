@@ -232,6 +232,27 @@ TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
 	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
 }
 
+/* C13: however often more is parked, the retry that was due first comes when it was due. */
+TEST_F(Gnttab, ParkingMoreDoesNotPutOffARetry)
+{
+	xpv_gref references[10];
+	xpv_gfn seen;
+	for (xpv_gref &reference : references) {
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
+		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+	}
+	xpv_grant_park(references, 1);
+	xpv_fake_unmap_grant(references[0]);
+	for (unsigned int i = 1; i < 10; i++) {
+		fake::advance(std::chrono::milliseconds(5));
+		xpv_grant_park(&references[i], 1);
+	}
+	EXPECT_EQ(grant_counts().parked, 9u);
+	for (unsigned int i = 1; i < 10; i++)
+		xpv_fake_unmap_grant(references[i]);
+	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0; }));
+}
+
 TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
 {
 	void *pages = xpv_pages_alloc(1, XPV_MAY_SLEEP);
