@@ -89,7 +89,10 @@ def includers(root, header):
 def sources(root):
     """(path in the project, text) of all that goes into a module."""
     root = Path(root)
-    for file in sorted(root.rglob("*")):
-        path = file.relative_to(root)
-        if file.suffix in SUFFIXES and path.parts[0] not in NOT_OURS and not file.name.endswith(".mod.c"):
-            yield path.as_posix(), file.read_text()
+    # What is not ours is not even listed: builds may be at work there.
+    for place in sorted(root.iterdir()):
+        if place.name in NOT_OURS:
+            continue
+        for file in [place] if place.is_file() else sorted(place.rglob("*")):
+            if file.suffix in SUFFIXES and not file.name.endswith(".mod.c"):
+                yield file.relative_to(root).as_posix(), file.read_text()
