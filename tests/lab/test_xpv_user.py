@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from xpvlab import kernels, xenstate
+from xpvlab.underload import IMAGE, expect_alive
 from xpvlab.waiting import shell_until, until
 
 FILES = "/lab/payload/files"
@@ -368,3 +369,46 @@ def test_vchan_with_a_guest_of_the_kernels_own(owned, stock):
     exchange(theirs, ours, 8)
     nothing_left(ours)
     ours.unload_xpv()
+
+
+@pytest.mark.matrix
+@pytest.mark.vcpus(2)
+def test_watch_that_is_refused_after_a_restore(xpv, host):
+    """xenstored grants the restored guest fewer watches than it had: those of
+    user space are among the ones refused. The guest lives, and when it may
+    have more its watches work again, of the process that has them open."""
+    def quota(watches):
+        host.run(f"xenstore-control quota set watches {watches}")
+
+    def seen(text):
+        return xpv.run(f"grep -c {text} /tmp/watch.refused || true").out.strip()
+
+    permitted = re.search(r"^watches\s*:\s*(\d+)", host.run("xenstore-control quota").out, re.M)[1]
+    xpv.load_xpv()
+    xpv.wait_for_disk()
+    xpv.run("xenstore-write data/refused/a 0 data/refused/b 0; cd /tmp; rm -f watch.refused; "
+            "setsid xenstore-watch data/refused/a data/refused/b >watch.refused 2>&1 & echo $! >/tmp/watch.pid; " +
+            shell_until("[ $(grep -c refused /tmp/watch.refused) = 2 ]"))
+    try:
+        xpv.save(IMAGE)
+        try:
+            xpv.restore(IMAGE, paused=lambda: quota(1))
+            host.run(f"rm {IMAGE}")
+            expect_alive(xpv)
+            until(lambda: "watch" in xpv.run("dmesg | tail -n 50").out, 120)
+            xpv.run("kill -0 $(cat /tmp/watch.pid)")
+        finally:
+            quota(permitted)
+        # Its nodes are gone with the old domain; an event of each watch says that it is registered.
+        for name in "ab":
+            before = seen(f"data/refused/{name}")
+
+            def again():
+                host.run(f"xenstore-write /local/domain/{xpv.domid}/data/refused/{name} 1")
+                return seen(f"data/refused/{name}") != before
+
+            until(again, 180)
+        xpv.run("dd if=/dev/xvda of=/dev/null bs=1M count=8 iflag=direct status=none")
+    finally:
+        xpv.run("kill $(cat /tmp/watch.pid)", check=False)
+    xpv.unload_xpv()

@@ -6,14 +6,20 @@ tools can: it speaks the protocol of xen/io/xs_wire.h over the daemon's socket.
     storetool.py flood PATH COUNT [--nodes N] [--value TEXT]
         COUNT writes as fast as the daemon takes them, all to PATH, or in turn
         to N nodes below it; says how many seconds they took
-    storetool.py add DOMAIN NUMBER... [--device FILE] [--type TYPE] [--wait SECONDS]
+    storetool.py add DOMAIN NUMBER... [--backend DOMAIN] [--device FILE | --physical MAJOR:MINOR]
+                     [--type TYPE] [--wait SECONDS]
         block devices with these numbers, all in one transaction, as xl
-        attaches them but without a hotplug script. Without --device the
+        attaches them but without a hotplug script. The device is a file of
+        dom0's, or a device number of the backend's domain; without one the
         backend lacks what it needs to get connected. --wait: until all
         frontends are connected; says how many seconds it took
+    storetool.py move DOMAIN NUMBER... [the same options]
+        new backends for frontends that are there, which are told of them and
+        otherwise left alone: what a toolstack does when a driver domain has
+        been made again. Not with --wait
     storetool.py wait DOMAIN NUMBER... [--wait SECONDS]
         until all frontends are connected
-    storetool.py remove DOMAIN NUMBER... [--type TYPE] [--wait SECONDS]
+    storetool.py remove DOMAIN NUMBER... [--backend DOMAIN] [--type TYPE] [--wait SECONDS]
         as xl detaches them: the backend is told to close, and after SECONDS
         the nodes go in any case; says which backends had not closed
 """
@@ -26,7 +32,8 @@ import struct
 import sys
 import time
 
-READ, WATCH, START, END, WRITE, MKDIR, RM, SET_PERMS, EVENT, ERROR = 2, 4, 6, 7, 11, 12, 13, 14, 15, 16
+DIRECTORY, READ, WATCH, START, END = 1, 2, 4, 6, 7
+WRITE, MKDIR, RM, SET_PERMS, EVENT, ERROR = 11, 12, 13, 14, 15, 16
 HEADER = struct.Struct("=IIII")
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
 IN_FLIGHT = 64
@@ -135,27 +142,55 @@ def frontend(options, number):
 
 
 def backend(options, number):
-    return f"/local/domain/0/backend/{options.type}/{options.domain}/{number}"
+    return f"/local/domain/{options.backend}/backend/{options.type}/{options.domain}/{number}"
+
+
+def physical(options):
+    if options.device:
+        device = os.stat(options.device).st_rdev
+        return {"physical-device": f"{os.major(device):x}:{os.minor(device):x}", "params": options.device}
+    return {"physical-device": options.physical} if options.physical else {}
+
+
+def add_backend(store, options, number, transaction):
+    path = backend(options, number)
+    store.ask(MKDIR, path, "\0", transaction=transaction)
+    store.ask(SET_PERMS, path, "\0", f"n{options.backend}\0r{options.domain}\0", transaction=transaction)
+    for name, value in {"frontend": frontend(options, number), "frontend-id": str(options.domain), "online": "1",
+                        "removable": "0", "bootable": "1", "dev": f"lab{number}", "type": "phy", "mode": "w",
+                        "device-type": "disk", "hotplug-status": "connected", **physical(options),
+                        "state": "1"}.items():
+        store.write(f"{path}/{name}", value, transaction)
+
+
+def move(store, options):
+    def one(number, transaction):
+        path = frontend(options, number)
+        add_backend(store, options, number, transaction)
+        # The new domain may read what is there already.
+        names = store.ask(DIRECTORY, path, "\0", transaction=transaction).split("\0")
+        for node in [path, *(f"{path}/{name}" for name in names if name)]:
+            store.ask(SET_PERMS, node, "\0", f"n{options.domain}\0r{options.backend}\0", transaction=transaction)
+        store.write(f"{path}/backend-id", str(options.backend), transaction)
+        store.write(f"{path}/backend", backend(options, number), transaction)
+
+    def all_of_them(transaction):
+        for number in options.numbers:
+            one(number, transaction)
+
+    store.transaction(all_of_them)
 
 
 def add(store, options):
-    guest = options.domain
-    physical = {}
-    if options.device:
-        device = os.stat(options.device).st_rdev
-        physical = {"physical-device": f"{os.major(device):x}:{os.minor(device):x}", "params": options.device}
+    guest, domain = options.domain, options.backend
 
     def one(number, transaction):
-        ours, theirs = backend(options, number), frontend(options, number)
-        for path, permissions in ((ours, f"n0\0r{guest}\0"), (theirs, f"n{guest}\0r0\0")):
-            store.ask(MKDIR, path, "\0", transaction=transaction)
-            store.ask(SET_PERMS, path, "\0", permissions, transaction=transaction)
-        for name, value in {"frontend": theirs, "frontend-id": str(guest), "online": "1", "removable": "0",
-                            "bootable": "1", "dev": f"lab{number}", "type": "phy", "mode": "w",
-                            "device-type": "disk", "hotplug-status": "connected", **physical, "state": "1"}.items():
-            store.write(f"{ours}/{name}", value, transaction)
-        for name, value in {"backend": ours, "backend-id": "0", "virtual-device": str(number),
-                            "device-type": "disk", "state": "1"}.items():
+        theirs = frontend(options, number)
+        add_backend(store, options, number, transaction)
+        store.ask(MKDIR, theirs, "\0", transaction=transaction)
+        store.ask(SET_PERMS, theirs, "\0", f"n{guest}\0r{domain}\0", transaction=transaction)
+        for name, value in {"backend": backend(options, number), "backend-id": str(domain),
+                            "virtual-device": str(number), "device-type": "disk", "state": "1"}.items():
             store.write(f"{theirs}/{name}", value, transaction)
 
     def all_of_them(transaction):
@@ -214,15 +249,17 @@ def main():
     command.add_argument("count", type=int)
     command.add_argument("--nodes", type=int, default=0)
     command.add_argument("--value")
-    for name, seconds in (("add", 0), ("wait", 60), ("remove", 10)):
+    for name, seconds in (("add", 0), ("move", 0), ("wait", 60), ("remove", 10)):
         command = commands.add_parser(name)
         command.add_argument("domain", type=int)
         command.add_argument("numbers", type=int, nargs="+")
+        command.add_argument("--backend", type=int, default=0)
         command.add_argument("--device")
+        command.add_argument("--physical")
         command.add_argument("--type", default="vbd")
         command.add_argument("--wait", type=float, default=seconds)
     options = parser.parse_args()
-    {"flood": flood, "add": add, "wait": wait, "remove": remove}[options.command](Store(), options)
+    {"flood": flood, "add": add, "move": move, "wait": wait, "remove": remove}[options.command](Store(), options)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ class StoreTool:
                             timeout=wait + 120).out.strip()
         return float(out) if wait else None
 
+    def move(self, guest, numbers, *options):
+        """Give devices new backends."""
+        self.host.run(self.command("move", guest.domid, *numbers, *options))
+
     def wait(self, guest, numbers, seconds=60):
         """Wait until all are connected."""
         self.host.run(self.command("wait", guest.domid, *numbers, "--wait", seconds), timeout=seconds + 60)
