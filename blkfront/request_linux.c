@@ -257,8 +257,7 @@ void xpv_disk_complete(struct xpv_block_request *requests)
 		/* It may be submitted again at once. */
 		next = requests->next;
 		private->status = errno_to_blk_status(requests->error);
-		if (likely(!blk_should_fake_timeout(rq->q)))
-			blk_mq_complete_request(rq);
+		blk_mq_complete_request(rq);
 	}
 }
 

@@ -31,8 +31,8 @@ Result<Owned<Ring>> Ring::make(const Parameters &parameters)
 }
 
 Ring::Ring(const Parameters &parameters, Parts &&parts)
-    : parameters_(parameters), slot_count_(parts.slots.count()), page_(std::move(parts.page)), shared_(parts.shared),
-      pool_(std::move(parts.pool)), slots_(std::move(parts.slots)), still_mapped_(std::move(parts.still_mapped))
+    : parameters_(parameters), slot_count_(parts.slots.count()), restores_(xpv_restore_count()),
+      page_(std::move(parts.page)), shared_(parts.shared), pool_(std::move(parts.pool)), slots_(std::move(parts.slots)), still_mapped_(std::move(parts.still_mapped))
 {
 }
 

@@ -73,6 +73,8 @@ public:
 
 	/*
 	 * Take the responses that are there; add requests that are done to `done`.
+	 * After a restore there are none: the backend of before may have answered
+	 * when the page of the data was saved already, and the ring's was not.
 	 * After a violation the ring is broken: it is not touched again, and takes
 	 * no more requests. Any context but NMI.
 	 */
@@ -139,6 +141,7 @@ public:
 private:
 	const Parameters parameters_;
 	const unsigned int slot_count_;
+	const uint32_t restores_; /* when it was made */
 	GrantedPage page_;
 	Features features_; /* before the first request */
 

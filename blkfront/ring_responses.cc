@@ -161,7 +161,7 @@ Ring::Collected Ring::collect(RequestList &done)
 {
 	SpinGuard guard(lock_);
 	Collected collected;
-	if (!open_)
+	if (!open_ || xpv_restore_count() != restores_)
 		return collected;
 	collected.violation = collect_locked(done, collected);
 	if (collected.violation)
