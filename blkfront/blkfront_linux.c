@@ -26,8 +26,6 @@ static const struct xpv_frontend_driver driver = {
 	.go_on = xpv_vbd_go_on,
 };
 
-const unsigned int xpv_vbd_event_flags = IS_ENABLED(CONFIG_PREEMPT_RT) ? XPV_EVENT_THREADED : XPV_EVENT_HARD;
-
 static int blkfront_show(struct seq_file *seq, void *unused)
 {
 	xpv_vbds_show(xpv_debug_sink_of(seq));
@@ -44,14 +42,21 @@ static int __init blkfront_init(void)
 		       XENVBD_MAJOR);
 		return error;
 	}
+	error = xpv_disks_start();
+	if (error)
+		goto out_major;
 	xpv_vbds_start();
 	error = xpv_frontend_driver_register(&driver);
-	if (error) {
-		unregister_blkdev(XENVBD_MAJOR, "xvd");
-		return error;
-	}
+	if (error)
+		goto out_disks;
 	xpv_debug_file_add(&table);
 	return 0;
+
+out_disks:
+	xpv_disks_stop();
+out_major:
+	unregister_blkdev(XENVBD_MAJOR, "xvd");
+	return error;
 }
 module_init(blkfront_init);
 
@@ -60,7 +65,7 @@ static void __exit blkfront_exit(void)
 	xpv_debug_file_remove(&table);
 	xpv_frontend_driver_unregister(&driver);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
-	xpv_disks_wait_released();
+	xpv_disks_stop();
 }
 module_exit(blkfront_exit);
 

@@ -80,11 +80,21 @@ static void disk_free(struct gendisk *unused)
 	disk_released();
 }
 
-void xpv_disks_wait_released(void)
+/* A retiring disk waits for its I/O, and reclaim may wait for that. */
+static struct workqueue_struct *disk_queue;
+
+int xpv_disks_start(void)
+{
+	disk_queue = alloc_workqueue("xpv_blkfront", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	return disk_queue ? 0 : -ENOMEM;
+}
+
+void xpv_disks_stop(void)
 {
 	wait_var_event(&disks_alive, !atomic_read(&disks_alive));
 	/* The last disk_released() is out of there too. */
 	synchronize_rcu();
+	destroy_workqueue(disk_queue);
 }
 
 static const struct block_device_operations disk_operations = {
@@ -255,12 +265,12 @@ out_free:
 
 void xpv_disk_add(struct xpv_disk *disk)
 {
-	queue_work(system_long_wq, &disk->add_work);
+	queue_work(disk_queue, &disk->add_work);
 }
 
 void xpv_disk_retire(struct xpv_disk *disk)
 {
-	queue_work(system_long_wq, &disk->retire_work);
+	queue_work(disk_queue, &disk->retire_work);
 }
 
 void xpv_disk_begin_stop(struct xpv_disk *disk)

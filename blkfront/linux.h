@@ -159,10 +159,12 @@ void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
 void xpv_disk_set_read_only(struct xpv_disk *disk, bool read_only);
 /* End requests (linked by `next`), each with its `error`. Any context but NMI. */
 void xpv_disk_complete(struct xpv_block_request *requests);
-/* After the last xpv_disk_remove(): wait until Linux has released all disks. Sleeping context. */
-void xpv_disks_wait_released(void);
-/* How responses are handled: in hard irq context, but in a thread on PREEMPT_RT, where spinlocks sleep. */
-extern const unsigned int xpv_vbd_event_flags;
+/*
+ * Around the use of all disks. start(): -ENOMEM. stop() waits until Linux has
+ * released all disks. Sleeping context.
+ */
+XPV_MUST_CHECK int xpv_disks_start(void);
+void xpv_disks_stop(void);
 
 #ifdef __cplusplus
 }

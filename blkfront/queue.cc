@@ -33,7 +33,7 @@ Status xpv_block_queue::open_channel(Domid backend, const char *name)
 		return status(xpv_event_channel_rebind_unbound(channel_, backend));
 	xpv_event_channel *channel = nullptr;
 	const xpv_event_channel_args args = { .name = name,
-					      .flags = xpv_vbd_event_flags,
+					      .flags = XPV_EVENT_HARD,
 					      .handler = on_event,
 					      .context = reinterpret_cast<xpv_event_context *>(this) };
 	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, &args, &channel)));

@@ -142,7 +142,6 @@ void xpv_event_channel_spurious(xpv_event_channel *channel) { channel->spurious+
 
 /* ---- Linux's disk ---- */
 
-const unsigned int xpv_vbd_event_flags = XPV_EVENT_HARD;
 
 struct xpv_disk {
 	xpv_disk_parameters parameters;
@@ -857,6 +856,8 @@ protected:
 		xpv_suspend_parts_resume_early(XPV_RESUME_RESTORED);
 		xpv_suspend_parts_resume_late(XPV_RESUME_RESTORED);
 		xpv_suspend_parts_unlock();
+		if (the_disk())
+			poll(); /* as Linux's timer does, at any time */
 		xpv_vbd_go_on(&device, XPV_RESUME_RESTORED);
 		EXPECT_TRUE(the_disk()->stopped);
 		if (connected)
@@ -968,6 +969,31 @@ TEST_F(BlkfrontSuspend, DrainEndsAtTheDeadline)
 	end();
 }
 
+/* A5: after a restore nothing would tell that the old backend still writes. */
+TEST_F(BlkfrontSuspend, DrainWaitsForPagesOfALostConnection)
+{
+	submit(1, XPV_BLOCK_WRITE);
+	auto seen = other.next();
+	other.map(*seen, 0);
+	connection_lost();
+	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	std::atomic<bool> unmapped = false;
+	fake::Thread backend_thread([&] {
+		fake::sleep_for(std::chrono::seconds(3));
+		unmapped = true;
+		other.unmap(*seen, 0);
+	});
+	xpv_vbd_hold(&device);
+	EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + 60000), 0);
+	EXPECT_TRUE(unmapped);
+	backend_thread.join();
+	cancel();
+	negotiate();
+	connect();
+	EXPECT_EQ(answer_all(), 1u);
+	end();
+}
+
 TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 {
 	for (unsigned int i = 0; i < 32; i++)
@@ -980,9 +1006,11 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	device.backend["feature-flush-cache"] = "0";
 	device.backend["feature-barrier"] = "0";
 	restore();
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 }) << "the answer is in the ring";
+	/* Its page may have been saved before the old backend wrote to it, and the ring after it answered. */
+	EXPECT_EQ(outcome(1), std::vector<int>{}) << "an answer of before the restore counts";
 	poll();
 	event();
+	EXPECT_EQ(outcome(1), std::vector<int>{});
 	EXPECT_EQ(grant_counts().parked, 0u);
 
 	negotiate();
@@ -990,7 +1018,7 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 	connect();
 	EXPECT_FALSE(the_disk()->stopped);
 	EXPECT_EQ(the_disk()->resized, 4096u);
-	EXPECT_EQ(answer_all(), 31u);
+	EXPECT_EQ(answer_all(), 32u);
 	for (unsigned int i = 0; i < 32; i++)
 		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
 	EXPECT_EQ(device.failure, "");

@@ -778,15 +778,21 @@ static struct kunit_case blkfront_cases[] = {
 	{}
 };
 
-/* As the module does before it goes: the scan for partitions closes its file later. */
-static void wait_for_disks(struct kunit_suite *suite)
+static int start_disks(struct kunit_suite *suite)
 {
-	xpv_disks_wait_released();
+	return xpv_disks_start();
+}
+
+/* As the module does before it goes: the scan for partitions closes its file later. */
+static void stop_disks(struct kunit_suite *suite)
+{
+	xpv_disks_stop();
 }
 
 static struct kunit_suite blkfront_suite = {
 	.name = "xpv_blkfront",
-	.suite_exit = wait_for_disks,
+	.suite_init = start_disks,
+	.suite_exit = stop_disks,
 	.test_cases = blkfront_cases,
 };
 kunit_test_suite(blkfront_suite);
