@@ -78,6 +78,17 @@ void drop_port(Port port, uint32_t restores)
 		close_port(port);
 }
 
+struct PortNow {
+	Port port; /* 0: none, a restore took it */
+	uint32_t restores;
+};
+
+PortNow port_now(const xpv_event_channel &channel)
+{
+	IrqsOffGuard no_suspend;
+	return { lost(channel) ? Port{ 0 } : channel.port, xpv_restore_count() };
+}
+
 template <typename Open>
 int bind_own(Open open, Binding binding, const xpv_event_channel_args &args, xpv_event_channel **channel)
 {
@@ -209,12 +220,11 @@ void xpv_event_channel_close(struct xpv_event_channel *channel)
 	xpv::write_once(channel->closing, true);
 	xpv_irq_unbind(channel->irq, channel);
 	channel->backoff_end.cancel();
+	/* A restore after remove() does not tell the channel that its port is lost. */
+	auto [port, restores] = xpv::port_now(*channel);
 	xpv::channels->remove(*channel);
-	if (!channel->adopted) {
-		xpv::IrqsOffGuard no_suspend;
-		if (!xpv::lost(*channel))
-			xpv::close_port(channel->port);
-	}
+	if (!channel->adopted && port.value != 0)
+		xpv::drop_port(port, restores);
 	xpv::destroy(channel);
 }
 

@@ -18,6 +18,8 @@ Result<Owned<Channels>> Channels::make()
 
 Status Channels::make_room_locked(Port port)
 {
+	/* A disk that connects again waits for this mutex. */
+	NoIoScope no_io;
 	for (const xpv_event_channel &other : all_) {
 		if (other.port == port)
 			return Error(XEN_EBUSY);

@@ -4,7 +4,8 @@
  * each with a name and counts in /proc/interrupts and an affinity.
  *
  * A handler runs in hard irq context with irqs off, or in a thread of its own
- * (XPV_EVENT_THREADED). The pending bit is cleared before the handler runs, so
+ * (XPV_EVENT_THREADED). Where the kernel runs all handlers in threads
+ * (PREEMPT_RT, threadirqs) it does so too, and may take spinlock_t. The pending bit is cleared before the handler runs, so
  * an event that arrives meanwhile runs it again. The port of a threaded
  * handler stays masked until the handler returns ("late EOI"), so a storm of
  * events costs no more interrupts than the thread has rounds. The handler of
@@ -33,7 +34,7 @@ struct xpv_event_context;
 typedef void xpv_event_handler(struct xpv_event_context *context);
 
 enum xpv_event_flags {
-	XPV_EVENT_HARD = 0, /* handler in hard irq context, also with PREEMPT_RT and threadirqs */
+	XPV_EVENT_HARD = 0, /* handler must not sleep; in hard irq context, or a thread with PREEMPT_RT and threadirqs */
 	XPV_EVENT_THREADED = 1 << 0, /* handler in a thread: may sleep */
 	XPV_EVENT_EXPLICIT_EOI = 1 << 1, /* hard only: masked from before the handler until xpv_event_channel_eoi() */
 };

@@ -9,6 +9,7 @@
 #include <linux/irqdesc.h>
 #include <linux/irqdomain.h>
 #include <linux/mutex.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 
@@ -219,6 +220,8 @@ static struct irq_desc **map_slot(struct xpv_port port)
 
 int xpv_irq_room(struct xpv_port last)
 {
+	/* A disk that connects again waits for this mutex. */
+	unsigned int flags = memalloc_noio_save();
 	unsigned int i;
 	int error = 0;
 
@@ -235,6 +238,7 @@ int xpv_irq_room(struct xpv_port last)
 			error = -ENOMEM;
 	}
 	mutex_unlock(&map_mutex);
+	memalloc_noio_restore(flags);
 	return error;
 }
 

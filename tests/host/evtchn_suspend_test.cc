@@ -483,6 +483,25 @@ TEST_P(EvtchnSuspend, UsersPortsOfBeforeDoNotShadowNewOnes)
 	xpv_event_users_stop();
 }
 
+/* The port of a channel that is being closed is lost as any other; its number is somebody else's. */
+TEST_P(EvtchnSuspend, CloseAcrossARestoreClosesNobodysPort)
+{
+	Events events;
+	xpv_event_channel *channel = open(events);
+	Port port = xpv_event_channel_port(channel);
+	Port other = {};
+	fake::after_next_mutex([&] {
+		restore();
+		auto taken = xpv::evtchn_alloc_unbound(dom0);
+		ASSERT_TRUE(taken.ok());
+		other = taken.value();
+	});
+	xpv_event_channel_close(channel);
+	EXPECT_EQ(other, port);
+	EXPECT_EQ(xpv_fake_open_ports(), 1u);
+	EXPECT_TRUE(xpv::evtchn_close(other).ok());
+}
+
 /* Xen did not take the event array: the next load does not count on it. */
 TEST_P(EvtchnSuspend, ReloadAfterRefusedArrayFindsNoneInTheNotes)
 {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ std::size_t live_threads();
 bool wait_for_work(unsigned int milliseconds);
 /* The n-th allocation from now on (1: the next) fails, once; 0: none does. */
 void fail_allocation(unsigned int n);
+/* Once, when the next mutex was unlocked. */
+void after_next_mutex(std::function<void()> function);
 /* Whether this thread is between xpv_noio_begin() and xpv_noio_end(). */
 bool noio_scope();
 /* Log lines since the last call. */

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <climits>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -59,6 +60,17 @@ struct WaitQueue {
 
 /* ---- Mutexes ---- */
 
+namespace {
+
+std::function<void()> after_next_unlock;
+
+} // namespace
+
+void fake::after_next_mutex(std::function<void()> function)
+{
+	after_next_unlock = std::move(function);
+}
+
 void xpv_mutex_init(xpv_mutex *mutex, const char *, xpv_lock_class *)
 {
 	object_in<MutexState>(mutex) = {};
@@ -79,12 +91,16 @@ void xpv_mutex_lock(xpv_mutex *mutex)
 
 void xpv_mutex_unlock(xpv_mutex *mutex)
 {
-	std::lock_guard guard(waiting::lock());
-	auto &state = object_in<MutexState>(mutex);
-	if (state.owner != std::this_thread::get_id())
-		misuse("mutex was not held");
-	/* Handed over, as the kernel's: a thread that locks it in a loop does not starve others. */
-	state.owner = waiting::wake_one(mutex);
+	{
+		std::lock_guard guard(waiting::lock());
+		auto &state = object_in<MutexState>(mutex);
+		if (state.owner != std::this_thread::get_id())
+			misuse("mutex was not held");
+		/* Handed over, as the kernel's: a thread that locks it in a loop does not starve others. */
+		state.owner = waiting::wake_one(mutex);
+	}
+	if (after_next_unlock)
+		std::exchange(after_next_unlock, {})();
 }
 
 /* ---- Waiting ---- */
