@@ -48,6 +48,10 @@ int xpv_cpus_respond(unsigned int milliseconds, unsigned int *silent_cpu);
 /* Where that CPU is, into the log, if it can be found out. Not on that CPU; irqs may be off. */
 void xpv_cpu_report(unsigned int cpu);
 
+/* Wait for a CPU that comes or goes, and let none do so until enable(). Sleeping context. */
+void xpv_cpu_hotplug_disable(void);
+void xpv_cpu_hotplug_enable(void);
+
 /* function(cpu) on all online CPUs at once, irqs off everywhere, nothing else running. Sleeping context. */
 int xpv_stop_machine(void (*function)(unsigned int cpu));
 /* Stable inside xpv_stop_machine(). */

@@ -36,6 +36,16 @@ int xpv_stop_machine(void (*function)(unsigned int cpu))
 	return stop_machine(call_with_cpu, function, cpu_online_mask);
 }
 
+void xpv_cpu_hotplug_disable(void)
+{
+	cpu_hotplug_disable();
+}
+
+void xpv_cpu_hotplug_enable(void)
+{
+	cpu_hotplug_enable();
+}
+
 bool xpv_cpu_is_online(unsigned int cpu)
 {
 	return cpu_online(cpu);

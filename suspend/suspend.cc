@@ -159,6 +159,13 @@ int suspend()
 	if (int error = check_deadline())
 		return error;
 
+	/*
+	 * Stopping all CPUs waits for a hotplug that is under way, and that for
+	 * memory, which may have to be written to a disk.
+	 */
+	xpv_cpu_hotplug_disable();
+	OnExit enable_hotplug([] { xpv_cpu_hotplug_enable(); });
+
 	/* RCU, which parts use, and stop_machine() wait for ever for a CPU that does not come: not to start with one. */
 	unsigned int cpu;
 	if (int error = xpv_cpus_respond(state->options.stop_ms, &cpu)) {

@@ -47,6 +47,7 @@ void step(const std::string &name)
 std::vector<std::string> calls;
 std::atomic<unsigned int> resumed_cpus, saved, went_on;
 unsigned int down_before, down_after;
+unsigned int hotplug_disabled;
 int core_error, respond_error, stop_error, memory_error, prepare_error;
 int64_t realtime, realtime_set_to;
 std::vector<xpv_suspend_event> told;
@@ -100,8 +101,17 @@ void xpv_cpu_report(unsigned int cpu)
 {
 	calls.push_back("report " + std::to_string(cpu));
 }
+void xpv_cpu_hotplug_disable(void)
+{
+	hotplug_disabled++;
+}
+void xpv_cpu_hotplug_enable(void)
+{
+	hotplug_disabled--;
+}
 int xpv_stop_machine(void (*function)(unsigned int cpu))
 {
+	EXPECT_EQ(hotplug_disabled, 1u);
 	step("stop");
 	if (stop_error)
 		return stop_error;
@@ -206,6 +216,7 @@ protected:
 		int error = xpv_suspend(xpv_now_ms() + milliseconds, text, sizeof(text));
 		reason_ = text;
 		EXPECT_EQ(xpv_fake_vcpus_down(), 0u);
+		EXPECT_EQ(hotplug_disabled, 0u);
 		return error;
 	}
 	void expect_refused(int error, const std::string &reason, const Calls &expected)
