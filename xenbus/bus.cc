@@ -352,12 +352,27 @@ void Bus::release_devices(xpv_resume_kind kind)
 		device.release_hold(kind);
 }
 
+/*
+ * A change of the directory that was announced is looked at before the suspend:
+ * the directories of a restored guest do not show which devices were replaced.
+ */
+bool Bus::close_gate_when_settled()
+{
+	gate_.close();
+	if (gate_.occupied())
+		return false;
+	if (!read_once(wanted_))
+		return true;
+	gate_.open();
+	wait_queue_.wake_all();
+	return false;
+}
+
 Status Bus::hold(std::uint64_t deadline_ms)
 {
 	/* The thread first: it waits for devices that it removes, and no other adds any. */
-	gate_.close();
 	Deadline deadline = Deadline::at(deadline_ms);
-	bool idle = poll_until(deadline, [&] { return !gate_.occupied(); });
+	bool idle = poll_until(deadline, [&] { return close_gate_when_settled(); });
 	if (idle) {
 		{
 			MutexGuard guard(mutex_);

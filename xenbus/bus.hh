@@ -49,6 +49,7 @@ private:
 	[[nodiscard]] Device *find(std::string_view type, std::string_view id);
 	void remove(Device &device);
 	[[nodiscard]] bool busy();
+	[[nodiscard]] bool close_gate_when_settled();
 	[[nodiscard]] Status hold_devices(std::uint64_t deadline_ms);
 	void release_devices(xpv_resume_kind kind);
 

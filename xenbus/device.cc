@@ -94,6 +94,8 @@ void xpv_device_release(struct xpv_device *device)
 
 int xpv_device::bind(const xpv_frontend_driver &driver)
 {
+	/* Without memory they are read when they are wanted. Not with the mutex, for which the way back to a disk waits. */
+	auto room = Array<Known>::make(keys(driver), XPV_MAY_SLEEP);
 	{
 		MutexGuard guard(mutex_);
 		phase_ = Phase::initialising;
@@ -117,8 +119,6 @@ int xpv_device::bind(const xpv_frontend_driver &driver)
 			parked_ = 0;
 		}
 		write_once(driver_, &driver);
-		/* Without memory they are read when they are wanted. */
-		auto room = Array<Known>::make(keys(), XPV_MAY_SLEEP);
 		known_ = room.ok() ? room.take() : Array<Known>();
 	}
 	/* Without the mutex: a suspend does not wait for what the driver asks of xenstore here. */
@@ -155,6 +155,7 @@ void xpv_device::unbind()
 		/* From here on a run does nothing, and so registers no watch that would stay. */
 		MutexGuard guard(mutex_);
 		probed_ = false;
+		driver_held_ = false;
 		watch = std::exchange(watch_, nullptr);
 	}
 	xpv_store_watch_unregister(watch);

@@ -184,7 +184,7 @@ private:
 
 	/* device_store.cc */
 	[[nodiscard]] xpv::Result<Look> look() XPV_REQUIRES(mutex_);
-	[[nodiscard]] unsigned int keys() const;
+	[[nodiscard]] static unsigned int keys(const xpv_frontend_driver &driver);
 	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching() XPV_REQUIRES(mutex_);
 	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun) XPV_REQUIRES(mutex_);
 	[[nodiscard]] bool is_watching() const XPV_REQUIRES(mutex_);
@@ -192,6 +192,7 @@ private:
 	[[nodiscard]] xpv::Status announce() XPV_REQUIRES(mutex_);
 	[[nodiscard]] xpv::Status announce_step(xenbus_state state) XPV_REQUIRES(mutex_);
 	[[nodiscard]] xpv::Status announce_end(xenbus_state state) XPV_REQUIRES(mutex_);
+	void tag_again() XPV_REQUIRES(mutex_);
 
 	/* The old one stays readable while the new one is made. */
 	xpv::DeviceIdentity identities_[2];

@@ -12,6 +12,7 @@ using namespace xpv;
 namespace {
 
 using StorePath = FixedText<384>;
+constexpr unsigned int retry_tag_ms = 5000;
 
 /* xenstore did not say anything about the matter: it may do so later. */
 bool store_trouble(int error)
@@ -88,10 +89,10 @@ Result<xpv_device::Look> xpv_device::look()
 		     event };
 }
 
-unsigned int xpv_device::keys() const
+unsigned int xpv_device::keys(const xpv_frontend_driver &driver)
 {
 	unsigned int count = 0;
-	while (driver_->backend_keys && driver_->backend_keys[count] && count < known_limit)
+	while (driver.backend_keys && driver.backend_keys[count] && count < known_limit)
 		count++;
 	return count;
 }
@@ -147,8 +148,11 @@ Status xpv_device::announce()
 	/* Not to a backend that knows nothing of this connection. */
 	if (restoring())
 		return Error(XEN_EAGAIN);
-	if (published_ == static_cast<int>(wanted))
+	if (published_ == static_cast<int>(wanted)) {
+		if (phase_ == Phase::connected && !tagged_)
+			tag_again();
 		return {};
+	}
 	bool end = wanted == XenbusStateClosing || wanted == XenbusStateClosed;
 	Status written = end ? announce_end(wanted) : announce_step(wanted);
 	/* The device is gone, or another has its place: the bus will find out. */
@@ -186,6 +190,35 @@ Status xpv_device::announce_step(xenbus_state state)
 		/* The state is written, and that is what matters most. */
 		XPV_ERR_LIMITED("%s: cannot write %s (error %d)", path(), tag_key, -items[0].result);
 	return items[1].result == 0 ? Status() : asked;
+}
+
+/*
+ * The tag was refused, perhaps for a quota. A directory that does not say the
+ * state that we wrote is another device's, and must not get the tag.
+ */
+void xpv_device::tag_again()
+{
+	OwnKey state_path;
+	OwnKey tag_path;
+	if (!state_path.assign({ path_.view(), "/state" }).ok() || !tag_path.assign({ path_.view(), "/", tag_key }).ok())
+		return;
+	Status written = in_transaction([&](xpv_store_transaction transaction) -> Status {
+		char state[16];
+		int length = xpv_store_read(transaction, state_path.get(), state, sizeof(state));
+		if (length < 0)
+			return Error(length);
+		if (state_from(length, state) != static_cast<Theirs>(published_))
+			return Error(XEN_ENODEV);
+		return status(xpv_store_write(transaction, tag_path.get(), tag_.get()));
+	});
+	if (written.ok()) {
+		write_once(tagged_, true);
+	} else if (written.error() == XEN_ENODEV) {
+		write_once(marks_.replaced, true);
+		xpv_bus_rescan();
+	} else {
+		retry_ms_ = retry_tag_ms;
+	}
 }
 
 /*

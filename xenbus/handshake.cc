@@ -64,9 +64,9 @@ void xpv_device::wait_for_next_run()
 	std::uint64_t limits[] = { limit_at_ms_, postponed_ != Aim::connect ? retire_until_ms_ : 0 };
 	for (std::uint64_t at : limits) {
 		std::uint64_t left = at > now ? at - now : 0;
-		/* Past its limit and without xenstore: not at once again. */
-		if (left == 0 && retry_ms_)
-			left = retry_ms_;
+		/* This run did what there is to do at the limit: not at once again. */
+		if (left == 0)
+			left = retry_ms_ ? retry_ms_ : poll_ms;
 		if (at && left < delay)
 			delay = left;
 	}

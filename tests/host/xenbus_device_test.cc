@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <optional>
 
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
@@ -985,9 +987,13 @@ void retire(xpv_device *device)
 		xpv_device_retired(device);
 }
 
+std::function<void(const std::string &id)> on_hold;
+
 void hold(xpv_device *device)
 {
 	calls->add(xpv_device_id(device), 'H');
+	if (on_hold)
+		on_hold(xpv_device_id(device));
 }
 
 std::atomic<int> drain_result;
@@ -1244,6 +1250,96 @@ TEST_F(KeptDevices, SuspendIsRefusedWhenTheDeadlineIsOver)
 	EXPECT_EQ(xpv_bus_hold(xpv_now_ms() + 50), -XEN_ETIMEDOUT);
 	EXPECT_EQ(the_calls.get("1"), "pnc");
 	peer.answer_directories();
+}
+
+/* Its driver goes after it was stopped, and before it is waited for. */
+TEST_F(KeptDevices, DriverGoesBetweenHoldAndDrain)
+{
+	attach_connected("2");
+	xpv_bus_prepare_unregister(driver_used);
+	ASSERT_TRUE(the_calls.wait("1", "pncRd"));
+	ASSERT_TRUE(the_calls.wait("2", "pncRd"));
+	fake::settle();
+	std::optional<fake::Thread> unloads;
+	on_hold = [&](const std::string &id) {
+		if (id != "2" || unloads)
+			return;
+		unloads.emplace([&] { unregister(); });
+		EXPECT_TRUE(the_calls.wait_for_last("1", 'r'));
+	};
+	suspend();
+	EXPECT_EQ(the_calls.get("1"), "pncRdHr");
+	cancel();
+	unloads->join();
+	EXPECT_EQ(the_calls.get("1"), "pncRdHr");
+	on_hold = {};
+}
+
+/*
+ * What the bus has still to look at is looked at before the suspend: the
+ * directory of a restored guest is as of a new device in any case.
+ */
+TEST_F(KeptDevices, ReplacedBeforeTheSuspendIsNotTheSameAfterwards)
+{
+	peer.hold_directories = true;
+	peer.set(frontend("2") + "/backend", "x"); /* makes the bus scan, which waits for xenstore */
+	ASSERT_TRUE(peer.directories_are_held());
+	xpv_sleep_ms(12000); /* of the 20 s that a request has */
+	ASSERT_TRUE(logged("cannot read the list of devices"));
+	peer.answer_directories();
+	peer.with_no_events([&] {
+		peer.erase(frontend("1"));
+		attach("1");
+	});
+	restore([&] { attach_elsewhere("1"); });
+	ASSERT_TRUE(the_calls.wait_for_last("1", 'c'));
+	EXPECT_TRUE(the_calls.get("1").starts_with("pncdrp")) << the_calls.get("1");
+}
+
+/* It is tried again, but another device's directory is not tagged. */
+TEST_F(KeptDevices, RefusedTagIsWrittenLater)
+{
+	peer.read_only.insert(frontend("2") + "/xpv-tag");
+	attach_connected("2");
+	ASSERT_TRUE(logged("cannot write xpv-tag"));
+	EXPECT_FALSE(peer.get(frontend("2") + "/xpv-tag"));
+	peer.read_only.clear();
+	for (unsigned int i = 0; i < 100 && !peer.get(frontend("2") + "/xpv-tag"); i++)
+		xpv_sleep_ms(100);
+	EXPECT_TRUE(peer.get(frontend("2") + "/xpv-tag"));
+	EXPECT_EQ(the_calls.get("2"), "pnc");
+}
+
+TEST_F(KeptDevices, RefusedTagIsNotWrittenForAnotherDevice)
+{
+	peer.read_only.insert(frontend("2") + "/xpv-tag");
+	attach_connected("2");
+	ASSERT_TRUE(logged("cannot write xpv-tag"));
+	automatic = false;
+	peer.with_no_events([&] {
+		peer.read_only.clear();
+		peer.erase(frontend("2"));
+		attach("2");
+	});
+	ASSERT_TRUE(the_calls.wait("2", "pncdrpn")) << the_calls.get("2");
+	automatic = true;
+	peer.set(backend("2") + "/state", "6");
+}
+
+/* Nothing moves a limit that has passed: the engine must not run all the time. */
+TEST_F(Devices, LimitThatHasPassedCostsLittle)
+{
+	automatic = false;
+	start_bus();
+	do_register();
+	attach("1");
+	peer.set(backend("1") + "/online", "0");
+	attach("2", "1", "2");
+	peer.set(backend("2") + "/online", "0");
+	xpv_sleep_ms(15000);
+	unsigned int before = peer.requests;
+	xpv_sleep_ms(10000);
+	EXPECT_LE(peer.requests - before, 60u);
 }
 
 /* C2: Linux may refer to a device that is gone. */
