@@ -58,7 +58,7 @@ def move(guest, host, disk, device):
 def complaints(guest):
     """What is said of the disk that it cannot go on with."""
     return [line for line in guest.run("dmesg").out.splitlines()
-            if str(NUMBER) in line and "sector" in line and "4096" in line]
+            if NAME in line and "sector size 4096 of the backend is larger" in line]
 
 
 @pytest.mark.matrix

@@ -42,7 +42,7 @@ def test_store_stalls_in_a_reconnection(xpv, host, step):
 
         def paused():
             nonlocal stall
-            stall = StoreStall(host, STEPS[step], STALLED)
+            stall = StoreStall(host, STALLED, STEPS[step])
 
         xpv.restore(IMAGE, paused=paused)
         print(f"{step}: {stall.over()}")
@@ -71,7 +71,7 @@ def test_suspend_meets_a_stalled_store(xpv, host):
     with DiskLoad(xpv, node, xpv.disks[0].backend) as load:
         load.progress()
         # Its acknowledgement has arrived.
-        stall = StoreStall(host, r"^IN .* (WRITE|RM) \(control/shutdown ", 70)
+        stall = StoreStall(host, 70, r"^IN .* WRITE \(control/shutdown ", r"^OUT .* TRANSACTION_END")
         save = host.start(f"xl save {xpv.name} {IMAGE}")
         stall.stopped()
         stall.over()

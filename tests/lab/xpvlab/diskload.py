@@ -15,6 +15,14 @@ PROGRESS = """
     goal=$(($(count) + {records})) end=$((SECONDS + {seconds}))
     until [ $(count) -ge $goal ]; do sleep 0.2; [ $SECONDS -lt $end ] || exit 1; done
 """
+# What is known of a disk that does not go on.
+STANDS_STILL = """
+    cat /tmp/diskload/*.out; cat /proc/[0-9]*/stack 2>/dev/null | grep xpv
+    tail -n +1 /sys/kernel/debug/xpv/blkfront /sys/kernel/debug/xpv/xenbus*
+    xenstore-ls device/vbd
+    for backend in $(xenstore-list -p device/vbd | sed 's,$,/backend,'); do xenstore-ls $(xenstore-read $backend); done
+    dmesg | tail -n 20
+"""
 
 
 class DiskLoad:
@@ -60,9 +68,8 @@ class DiskLoad:
     def progress(self, seconds=120, records=20):
         """So many more records are written within so many seconds."""
         if self._guest.run(PROGRESS.format(records=records, seconds=seconds), check=False, timeout=seconds + 120).status:
-            raise LabError(f"{self._guest.name}: {self._node} stands still; journal: "
-                           + self._guest.run("cat /tmp/diskload/*.out; cat /proc/[0-9]*/stack 2>/dev/null | grep xpv",
-                                             check=False).out[-2000:])
+            raise LabError(f"{self._guest.name}: {self._node} stands still\n"
+                           + self._guest.run(STANDS_STILL, check=False).out[-8000:])
 
     def end(self):
         """Stop, and see that all is there, in the guest's eyes and in dom0's."""

@@ -10,15 +10,15 @@ LOG = "/run/lab/xenstored.log"
 
 
 class StoreStall:
-    """From its making on it waits for a line of xenstored's log that matches
-    `pattern`, and stops xenstored for `seconds`. Such a line is
+    """From its making on it waits for lines of xenstored's log that match
+    `patterns` in turn, and stops xenstored for `seconds` at the last. A line is
     "IN CONNECTION DATE TIME OPERATION (PATH VALUE)", or OUT for an answer."""
 
-    def __init__(self, host, pattern, seconds):
+    def __init__(self, host, seconds, *patterns):
         self._host = host
         host.run(f"rm -f {LOG}; xenstore-control logfile {LOG}; xenstore-control log on")
         tool = host.push(INSIDE / "storestall.py")
-        self._job = host.start(f"python3 {tool} {LOG} {shlex.quote(pattern)} {seconds}")
+        self._job = host.start(f"python3 {tool} {LOG} {seconds} {shlex.join(patterns)}")
         until(lambda: b"ready" in self._job.out or not self._job.running())
 
     def stopped(self, seconds=120):
