@@ -13,78 +13,21 @@
 
 #include "hypervisor/window.cc"
 #include "tests/host/fake/clock.hh"
+#include "tests/host/fake/hypervisor.hh"
 #include "tests/host/fake/shim.hh"
 
 namespace {
 
 constexpr uint64_t user = 4;
 
-/* Linux's side: ranges with a placeholder in each page, as vmap() makes them. */
-struct Ranges {
-	struct Range {
-		std::vector<uint64_t> entries;
-	};
-	std::map<uintptr_t, Range> live;
-	uintptr_t next = 0x7f0000000000;
-	uint64_t placeholder_bits = 0x8000000000000121; /* present, accessed, global, no-execute */
-	bool out_of_space = false;
-};
-
-Ranges ranges;
-std::atomic<unsigned int> flushes;
-/* What the flush finds, if a test wants to know. */
-void (*on_flush)();
-
-uint64_t &entry_at(const void *address)
-{
-	auto at = reinterpret_cast<uintptr_t>(address);
-	auto range = std::prev(ranges.live.upper_bound(at));
-	return range->second.entries.at((at - range->first) / 4096);
-}
+using fake::entry_at;
+using fake::flushes;
+using fake::ranges;
 
 xpv_pfn frame(uint64_t number)
 {
 	return { number };
 }
-
-} // namespace
-
-bool xpv_address_range_make(unsigned int pages, xpv_address_range *range)
-{
-	if (ranges.out_of_space)
-		return false;
-	range->placeholder = xpv_pages_alloc(0, XPV_MAY_SLEEP);
-	range->address = reinterpret_cast<void *>(ranges.next);
-	uint64_t entry = xpv_pages_gfn(range->placeholder).value << 12 | ranges.placeholder_bits;
-	ranges.live[ranges.next].entries.assign(pages, entry);
-	ranges.next += (pages + 1) * 4096ul;
-	return true;
-}
-
-void xpv_address_range_free(const xpv_address_range *range)
-{
-	ranges.live.erase(reinterpret_cast<uintptr_t>(range->address));
-	xpv_pages_free(range->placeholder, 0);
-}
-
-xpv_pte *xpv_pte_lookup(const void *address)
-{
-	return reinterpret_cast<xpv_pte *>(&entry_at(address));
-}
-
-uint64_t xpv_pte_supported_mask(void)
-{
-	return ~uint64_t{ 0 };
-}
-
-void xpv_flush_tlb_everywhere(void)
-{
-	if (on_flush)
-		on_flush();
-	flushes++;
-}
-
-namespace {
 
 class Window : public testing::Test {
 protected:
@@ -92,13 +35,13 @@ protected:
 	{
 		static bool started = (xpv_windows_start(), true);
 		EXPECT_TRUE(started);
-		ranges = Ranges();
+		ranges = {};
 		before_ = fake::live_allocations();
 		(void)fake::take_log();
 	}
 	~Window() override
 	{
-		on_flush = nullptr;
+		fake::on_flush = nullptr;
 		EXPECT_EQ(fake::live_allocations(), before_ + left_behind_);
 	}
 
@@ -189,8 +132,8 @@ TEST_F(Window, NoPageIsReusedBeforeTheFlush)
 	static bool mapped_early;
 	window = xpv_window_create(1, "test");
 	EXPECT_EQ(xpv_window_map(window, 0, frame(1), XPV_WINDOW_READ_WRITE), 0);
-	on_flush = [] {
-		on_flush = nullptr;
+	fake::on_flush = [] {
+		fake::on_flush = nullptr;
 		mapper = fake::Thread([] {
 			EXPECT_EQ(xpv_window_map(window, 0, frame(2), XPV_WINDOW_READ_WRITE), 0);
 			mapped = true;

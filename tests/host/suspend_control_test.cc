@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The toolstack's requests over a served store. Linux, and the suspend itself, are fakes in this file. */
+/* The toolstack's requests over a served store. The suspend itself is a fake in this file. */
 #include <gtest/gtest.h>
 
 #include <atomic>
 
-#include "suspend/linux.h"
 #include "suspend/suspend.h"
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
+#include "tests/host/fake/suspend.hh"
 #include "tests/host/xenbus_store_fake.hh"
 
 namespace {
@@ -21,38 +21,12 @@ const std::string error_node = home + "error/control/shutdown/error";
 const std::string features[] = { home + "control/feature-poweroff", home + "control/feature-reboot",
 				 home + "control/feature-suspend" };
 
-/* What Linux was asked for: p and r of user space, P and R by force, S suspend, and the SysRq keys. */
-struct Linux {
-	std::mutex mutex;
-	fake::Condition changed;
-	std::string asked;
-	std::atomic<unsigned int> timeout = 300;
+/* What Linux was asked for, and S for a suspend. */
+struct Linux : fake::Requests {
 	std::atomic<int> suspend_result = 0;
 	std::atomic<std::uint64_t> suspend_deadline_ms = 0;
 	bool hold_suspend = false;
 
-	void add(char what)
-	{
-		{
-			std::lock_guard guard(mutex);
-			asked += what;
-		}
-		changed.notify_all();
-	}
-	bool wait(const std::string &all, std::chrono::milliseconds time = 10s)
-	{
-		std::unique_lock guard(mutex);
-		return changed.wait_for(guard, time, [&] { return asked == all; });
-	}
-	/* As wait() for something more, which is then forgotten. */
-	bool takes(char what)
-	{
-		std::unique_lock guard(mutex);
-		bool came = changed.wait_for(guard, 10s, [&] { return !asked.empty() && asked.back() == what; });
-		if (came)
-			asked.pop_back();
-		return came;
-	}
 	void hold(bool on)
 	{
 		{
@@ -75,15 +49,6 @@ bool logged(const std::vector<std::string> &log, const std::string &text)
 
 } // namespace
 
-extern "C" {
-
-void xpv_linux_power_off(void) { the_linux->add('p'); }
-void xpv_linux_reboot(void) { the_linux->add('r'); }
-void xpv_linux_force_power_off(void) { the_linux->add('P'); }
-void xpv_linux_force_reboot(void) { the_linux->add('R'); }
-unsigned int xpv_linux_shutdown_timeout(void) { return the_linux->timeout; }
-void xpv_linux_sysrq(unsigned char key) { the_linux->add(static_cast<char>(key)); }
-
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
 	the_linux->suspend_deadline_ms = deadline_ms;
@@ -96,8 +61,6 @@ int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 	return the_linux->suspend_result;
 }
 
-} // extern "C"
-
 namespace {
 
 class Control : public testing::Test {
@@ -106,7 +69,7 @@ protected:
 	{
 		allocations = fake::live_allocations();
 		fake::take_log();
-		the_linux = &kernel;
+		fake::requests = the_linux = &kernel;
 		store.client.set_timeout(20000);
 		/* As libxl makes them. */
 		peer.set(shutdown_node, "");

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The order of a suspend over a fake of Linux's side, in which threads are
- * the other CPUs; they cannot lose their state here (tests/kunit does that),
- * and so find themselves where they were.
- */
+/* The order of a suspend over a fake of Linux's side, in which threads are the other CPUs. */
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -16,13 +12,13 @@
 
 #include "hypervisor/hypervisor_owned.h"
 #include "hypervisor/linux.h"
-#include "suspend/linux.h"
 #include "suspend/suspend.h"
 #include "suspend/wallclock.hh"
 #include "tests/fake/fake_hypervisor.h"
 #include "tests/fake/fake_vcpus.h"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/fake/spinning.hh"
+#include "tests/host/fake/suspend.hh"
 
 #include "lib/shim.h"
 #include "lib/xen.hh"
@@ -32,7 +28,8 @@
 
 namespace {
 
-constexpr unsigned int cpus = 4;
+using fake::machine;
+constexpr unsigned int cpus = fake::Machine::cpus;
 
 /* A step of the suspend that takes longer than the whole may take. */
 std::string stalls_at;
@@ -40,146 +37,36 @@ constexpr unsigned int limit_ms = 60, stall_ms = 90;
 
 void step(const std::string &name)
 {
+	if (name == "stop") {
+		EXPECT_EQ(machine.hotplug_disabled, 1u);
+	}
 	if (name == stalls_at)
 		fake::pass(std::chrono::milliseconds(stall_ms)); /* the other vCPUs spin */
 }
 
-std::vector<std::string> calls;
-std::atomic<unsigned int> resumed_cpus, saved, went_on;
+std::atomic<unsigned int> resumed_cpus;
 unsigned int down_before, down_after;
-unsigned int hotplug_disabled;
-int core_error, respond_error, stop_error, memory_error, prepare_error;
-int64_t realtime, realtime_set_to;
-std::vector<xpv_suspend_event> told;
-xpv_context contexts[cpus];
-
-} // namespace
-
-/* ---- Linux's side ---- */
-
-extern "C" {
-
-xpv_suspend_choice xpv_suspend_options = { true, 5000, 5000 };
-
-int xpv_processors_prepare(void)
-{
-	step("memory");
-	return memory_error;
-}
-void xpv_processors_release(void)
-{
-}
-xpv_context *xpv_processor_context(unsigned int cpu)
-{
-	return &contexts[cpu];
-}
-void xpv_processor_save(unsigned int)
-{
-	saved++;
-}
-void xpv_processor_restore(unsigned int)
-{
-}
-void xpv_processor_go_on(unsigned int, bool)
-{
-	went_on++;
-}
-int xpv_context_save(xpv_context *)
-{
-	return 0;
-}
-void xpv_context_enter(const xpv_context *)
-{
-}
-int xpv_cpus_respond(unsigned int, unsigned int *silent)
-{
-	step("respond");
-	*silent = 2;
-	return respond_error;
-}
-void xpv_cpu_report(unsigned int cpu)
-{
-	calls.push_back("report " + std::to_string(cpu));
-}
-void xpv_cpu_hotplug_disable(void)
-{
-	hotplug_disabled++;
-}
-void xpv_cpu_hotplug_enable(void)
-{
-	hotplug_disabled--;
-}
-int xpv_stop_machine(void (*function)(unsigned int cpu))
-{
-	EXPECT_EQ(hotplug_disabled, 1u);
-	step("stop");
-	if (stop_error)
-		return stop_error;
-	std::vector<std::thread> threads;
-	for (unsigned int cpu = 0; cpu < cpus; cpu++)
-		threads.emplace_back(function, cpu);
-	for (std::thread &thread : threads)
-		thread.join();
-	return 0;
-}
-bool xpv_cpu_is_online(unsigned int cpu)
-{
-	return cpu < cpus;
-}
-int xpv_core_suspend(void)
-{
-	calls.push_back("core suspend");
-	return core_error;
-}
-void xpv_core_resume(void)
-{
-	calls.push_back("core resume");
-}
-uint64_t xpv_suspend_clock(void)
-{
-	return static_cast<uint64_t>(std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
-void xpv_suspend_give_up(const char *, unsigned int, int)
-{
-	std::abort();
-}
-int64_t xpv_realtime(void)
-{
-	return realtime;
-}
-int xpv_realtime_set(int64_t nanoseconds)
-{
-	realtime_set_to = nanoseconds;
-	return 0;
-}
-void xpv_suspend_tell(xpv_suspend_event event)
-{
-	told.push_back(event);
-}
-
-} /* extern "C" */
-
-namespace {
+int prepare_error;
 
 using Calls = std::vector<std::string>;
 
 xpv_suspend_part part = {
 	.name = "part",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [](uint64_t) { calls.push_back("prepare"); step("prepare"); return prepare_error; },
-	.abandon = [] { calls.push_back("abandon"); },
+	.prepare = [](uint64_t) { machine.calls.push_back("prepare"); step("prepare"); return prepare_error; },
+	.abandon = [] { machine.calls.push_back("abandon"); },
 	.suspend_early = [] {
-		calls.push_back("suspend");
+		machine.calls.push_back("suspend");
 		step("suspend_early");
 		down_before = xpv_fake_vcpus_down();
 	},
 	.resume_early = [](xpv_resume_kind kind) {
-		calls.push_back(kind ? "restored" : "cancelled");
+		machine.calls.push_back(kind ? "restored" : "cancelled");
 		down_after = xpv_fake_vcpus_down();
 		return 0;
 	},
 	.resume_cpu = [](unsigned int) { resumed_cpus++; return 0; },
-	.resume_late = [](xpv_resume_kind kind) { calls.push_back(kind ? "late restored" : "late cancelled"); },
+	.resume_late = [](xpv_resume_kind kind) { machine.calls.push_back(kind ? "late restored" : "late cancelled"); },
 	.next = nullptr,
 	.prepared = false,
 };
@@ -192,8 +79,9 @@ protected:
 		static_cast<void>(started);
 		xpv_fake_reset();
 		stalls_at = "";
-		core_error = respond_error = stop_error = memory_error = prepare_error = 0;
-		xpv_suspend_options = { true, 5000, 5000 };
+		prepare_error = 0;
+		fake::reset_machine();
+		machine.at_step = step;
 		EXPECT_EQ(xpv_hypervisor_start(), 0);
 		for (unsigned int cpu = 0; cpu < cpus; cpu++)
 			EXPECT_EQ(xpv_hypervisor_vcpu_online(cpu), 0);
@@ -209,22 +97,22 @@ protected:
 
 	int suspend(uint64_t milliseconds = 45000)
 	{
-		calls.clear();
-		told.clear();
-		resumed_cpus = saved = went_on = 0;
+		machine.calls.clear();
+		machine.told.clear();
+		resumed_cpus = machine.saved = machine.went_on = 0;
 		char text[64] = "x";
 		int error = xpv_suspend(xpv_now_ms() + milliseconds, text, sizeof(text));
 		reason_ = text;
 		EXPECT_EQ(xpv_fake_vcpus_down(), 0u);
-		EXPECT_EQ(hotplug_disabled, 0u);
+		EXPECT_EQ(machine.hotplug_disabled, 0u);
 		return error;
 	}
 	void expect_refused(int error, const std::string &reason, const Calls &expected)
 	{
 		EXPECT_EQ(suspend(), error);
 		EXPECT_EQ(reason_, reason);
-		EXPECT_EQ(calls, expected);
-		EXPECT_EQ(told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED }));
+		EXPECT_EQ(machine.calls, expected);
+		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED }));
 		EXPECT_EQ(resumed_cpus, 0u);
 	}
 
@@ -240,13 +128,13 @@ TEST_F(Suspend, Cancelled)
 		xpv_fake_suspend_result(1, false, nullptr);
 		EXPECT_EQ(suspend(), 0);
 		EXPECT_EQ(reason_, "");
-		EXPECT_EQ(calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "cancelled", "late cancelled" }));
+		EXPECT_EQ(machine.calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "cancelled", "late cancelled" }));
 		EXPECT_EQ(resumed_cpus, 0u);
-		EXPECT_EQ(saved, cpus);
-		EXPECT_EQ(went_on, cpus);
+		EXPECT_EQ(machine.saved, cpus);
+		EXPECT_EQ(machine.went_on, cpus);
 		EXPECT_EQ(down_before, down ? cpus - 1 : 0) << "they would take processors from CPU 0";
 		EXPECT_EQ(down_after, down_before);
-		EXPECT_EQ(told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
+		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
 	}
 	EXPECT_EQ(xpv_fake_count_vcpu_calls().downs, cpus - 1);
 	EXPECT_EQ(xpv_fake_count_vcpu_calls().initialisations, 0u);
@@ -258,9 +146,9 @@ TEST_F(Suspend, RestoredWithVcpusThatXenSaved)
 		xpv_suspend_options.down = down;
 		xpv_fake_suspend_result(0, true, nullptr);
 		EXPECT_EQ(suspend(), 0);
-		EXPECT_EQ(calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "restored", "late restored" }));
+		EXPECT_EQ(machine.calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "restored", "late restored" }));
 		EXPECT_EQ(resumed_cpus, cpus - 1);
-		EXPECT_EQ(told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_RESTORED }));
+		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_RESTORED }));
 	}
 	xpv_suspend_statistics statistics;
 	xpv_suspend_get_statistics(&statistics);
@@ -277,16 +165,16 @@ TEST_F(Suspend, APartRefuses)
 
 TEST_F(Suspend, NothingToStopWith)
 {
-	memory_error = -ENOMEM;
+	machine.memory_error = -ENOMEM;
 	expect_refused(-ENOMEM, "no memory to save the processors: error -12", { "prepare", "abandon" });
-	memory_error = 0;
-	stop_error = -ENOMEM;
+	machine.memory_error = 0;
+	machine.stop_error = -ENOMEM;
 	expect_refused(-ENOMEM, "the CPUs cannot be stopped: error -12", { "prepare", "abandon" });
 }
 
 TEST_F(Suspend, ACpuDoesNotRespond)
 {
-	respond_error = -EBUSY;
+	machine.respond_error = -EBUSY;
 	expect_refused(-EBUSY, "vCPU 2 does not respond", { "report 2" });
 }
 
@@ -295,12 +183,12 @@ TEST_F(Suspend, ACpuDoesNotStop)
 	xpv_suspend_options.stop_ms = 50;
 	xpv_fake_vcpu_delay({ 3 }, 400000);
 	expect_refused(-ETIMEDOUT, "vCPU 3 did not stop", { "prepare", "report 3", "abandon" });
-	EXPECT_EQ(went_on, cpus);
+	EXPECT_EQ(machine.went_on, cpus);
 }
 
 TEST_F(Suspend, TheCoreRefuses)
 {
-	core_error = -EBUSY;
+	machine.core_error = -EBUSY;
 	expect_refused(-EBUSY, "Linux's core: error -16", { "prepare", "suspend", "core suspend", "cancelled", "abandon" });
 }
 
@@ -311,14 +199,14 @@ TEST_F(Suspend, NoHypercallAfterTheDeadline)
 	for (const char *name : { "respond", "prepare", "memory", "stop", "suspend_early" }) {
 		stalls_at = name;
 		EXPECT_EQ(suspend(limit_ms), -ETIMEDOUT) << name;
-		for (const std::string &call : calls)
+		for (const std::string &call : machine.calls)
 			EXPECT_TRUE(call != "core suspend" && call != "restored") << name << ": " << call;
-		EXPECT_EQ(told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED })) << name;
+		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED })) << name;
 	}
 	stalls_at = "";
 	EXPECT_EQ(suspend(0), -ETIMEDOUT);
 	EXPECT_EQ(reason_, "the deadline has passed");
-	EXPECT_EQ(calls, Calls{});
+	EXPECT_EQ(machine.calls, Calls{});
 }
 
 TEST_F(Suspend, AVcpuDoesNotGoDown)
@@ -394,24 +282,24 @@ TEST_F(WallClockTest, AddsUp)
 TEST_F(WallClockTest, GoesOnAsFarFromXensAsBefore)
 {
 	set_xen_clock(1000, 0);
-	realtime = 5000 * second;
+	machine.realtime = 5000 * second;
 	xpv::WallClock clock;
 	set_xen_clock(1000, 3600 * second);
 	EXPECT_EQ(clock.catch_up(), 3600 * second);
-	EXPECT_EQ(realtime_set_to, 8600 * second);
-	realtime = realtime_set_to = 0;
-	realtime = 8600 * second + 50 * 1000 * 1000;
+	EXPECT_EQ(machine.realtime_set_to, 8600 * second);
+	machine.realtime = machine.realtime_set_to = 0;
+	machine.realtime = 8600 * second + 50 * 1000 * 1000;
 	EXPECT_EQ(clock.catch_up(), 0) << "that little is left alone";
-	EXPECT_EQ(realtime_set_to, 0);
+	EXPECT_EQ(machine.realtime_set_to, 0);
 }
 
 TEST_F(WallClockTest, NothingIsSetWhereXenShowsNoTime)
 {
-	realtime_set_to = 0;
+	machine.realtime_set_to = 0;
 	xpv::WallClock clock;
 	set_xen_clock(1000, 0);
 	EXPECT_EQ(clock.catch_up(), 0);
-	EXPECT_EQ(realtime_set_to, 0);
+	EXPECT_EQ(machine.realtime_set_to, 0);
 }
 
 } // namespace

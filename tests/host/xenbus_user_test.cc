@@ -4,23 +4,9 @@
 
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
+#include "tests/host/fake/xenbus.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/user_message.hh"
-
-/* Linux's side of a user: whoever waits looks again. */
-struct xpv_store_node {
-	std::mutex mutex;
-	fake::Condition changed;
-	unsigned int wakes = 0;
-	xpv_store_user *user = nullptr;
-};
-
-void xpv_store_node_wake(xpv_store_node *node)
-{
-	std::lock_guard guard(node->mutex);
-	node->wakes++;
-	node->changed.notify_all();
-}
 
 namespace {
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Linux's side of the device bus on the host: matching, binding, and each device's lock. */
+#include "tests/host/fake/xenbus.hh"
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -14,9 +15,8 @@
 
 #include <xen/errno.h>
 
-#include "tests/host/fake/clock.hh"
-#include "tests/host/fake/xenbus.hh"
-#include "xenbus/linux.h"
+
+/* ---- The device bus: matching, binding, and each device's lock ---- */
 
 struct xpv_linux_device {
 	fake::Mutex lock; /* as device_lock(): bind and unbind */
@@ -148,4 +148,13 @@ void xpv_device_fail(xpv_device *device, int error, const char *format, ...)
 	std::vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	xpv_device_fail_text(device, error, text);
+}
+
+/* ---- /dev/xen/xenbus ---- */
+
+void xpv_store_node_wake(xpv_store_node *node)
+{
+	std::lock_guard guard(node->mutex);
+	node->wakes++;
+	node->changed.notify_all();
 }

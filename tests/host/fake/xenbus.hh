@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What tests can do to Linux's side of the device bus. */
+/* The Linux side of xenbus (xenbus/linux.h) for the host tests: the device bus, and users of /dev/xen/xenbus. */
 #pragma once
+
+#include <mutex>
+
+#include "tests/host/fake/clock.hh"
+#include "xenbus/linux.h"
+
+/* A user of /dev/xen/xenbus: whoever waits looks again. */
+struct xpv_store_node {
+	std::mutex mutex;
+	fake::Condition changed;
+	unsigned int wakes = 0;
+	xpv_store_user *user = nullptr;
+};
 
 namespace fake {
 
