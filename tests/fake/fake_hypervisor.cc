@@ -58,6 +58,7 @@ struct Domain {
 constinit Domain domain = {};
 constinit bool refuses_fifo = false;
 constinit bool hides_domid = false;
+constinit bool takes_callback_vector = false;
 
 /* The first hypercall or test call, single-threaded, finds it not started. */
 void ensure_started()
@@ -107,12 +108,42 @@ vcpu_info *info_of(uint32_t vcpu)
 	return domain.shared && vcpu < XEN_LEGACY_MAX_VCPUS ? &domain.shared->vcpu_info[vcpu] : nullptr;
 }
 
+bool is_callback_vector(uint64_t via)
+{
+	return via >> 56 == HVM_PARAM_CALLBACK_TYPE_VECTOR;
+}
+
+/* By which Xen interrupts the vCPU (hvm_assert_evtchn_irq()); 0: by none. */
+unsigned int vector_of(uint32_t vcpu)
+{
+	uint64_t via = read_once(domain.params[HVM_PARAM_CALLBACK_IRQ]);
+	if (domain.vectors[vcpu])
+		return domain.vectors[vcpu];
+	return is_callback_vector(via) ? static_cast<uint8_t>(via) : 0;
+}
+
 /* The vCPU's upcall, unless it is under way already. */
 void upcall(uint32_t vcpu)
 {
 	vcpu_info *info = info_of(vcpu);
 	if (info && exchange(info->evtchn_upcall_pending, static_cast<uint8_t>(1)) == 0)
-		xpv_fake_interrupt(Vcpu{ vcpu }, domain.vectors[vcpu]);
+		xpv_fake_interrupt(Vcpu{ vcpu }, vector_of(vcpu));
+}
+
+long set_callback(uint64_t via)
+{
+	if (is_callback_vector(via) && !takes_callback_vector)
+		return -XEN_EINVAL;
+	domain.params[HVM_PARAM_CALLBACK_IRQ] = via;
+	if (!is_callback_vector(via))
+		return 0;
+	/* As Xen, which injects it for as long as something is pending. */
+	for (uint32_t vcpu = 0; vcpu < max_vcpus; vcpu++) {
+		vcpu_info *info = info_of(vcpu);
+		if (info && !domain.vectors[vcpu] && read_once(info->evtchn_upcall_pending))
+			xpv_fake_interrupt(Vcpu{ vcpu }, vector_of(vcpu));
+	}
+	return 0;
 }
 
 /* A port whose pending bit is set, under the 2-level ABI. */
@@ -347,8 +378,8 @@ long hvm_op(unsigned int command, unsigned long argument)
 			return -XEN_EINVAL;
 		if (command == HVMOP_get_param)
 			param->value = domain.params[param->index];
-		else if (param->index == HVM_PARAM_CALLBACK_IRQ && param->value >> 56 == HVM_PARAM_CALLBACK_TYPE_VECTOR)
-			return -XEN_EINVAL; /* no interrupt here goes past the local APIC */
+		else if (param->index == HVM_PARAM_CALLBACK_IRQ)
+			return set_callback(param->value);
 		else
 			domain.params[param->index] = param->value;
 		return 0;
@@ -580,6 +611,11 @@ void xpv_fake_hide_domid(bool hide)
 void xpv_fake_refuse_fifo(bool refuse)
 {
 	xpv::refuses_fifo = refuse;
+}
+
+void xpv_fake_take_callback_vector(bool take)
+{
+	xpv::takes_callback_vector = take;
 }
 
 void xpv_fake_event(struct xpv_port port)

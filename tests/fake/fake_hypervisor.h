@@ -36,6 +36,13 @@ void xpv_fake_hide_domid(bool hide);
 /* Whether Xen has no FIFO event channels. */
 void xpv_fake_refuse_fifo(bool refuse);
 
+/*
+ * Whether Xen takes a callback vector (HVM_PARAM_CALLBACK_IRQ): one vector for
+ * all vCPUs that have none of their own, injected past the local APIC. Only
+ * where xpv_fake_interrupt() does the same: in a kernel it is refused.
+ */
+void xpv_fake_take_callback_vector(bool take);
+
 /* ---- Event channels ---- */
 
 /* The other end sends an event to our port: sets it pending and makes the upcall, as Xen would. */
@@ -103,7 +110,10 @@ void xpv_fake_set_max_grant_frames(unsigned int frames);
 
 /* ---- Wanted from whoever embeds the fake ---- */
 
-/* Raise the vCPU's upcall vector (0 before one was set). Any context. */
+/*
+ * Raise the vCPU's upcall vector: its own, or the callback vector; 0: neither
+ * was set. Any context.
+ */
 void xpv_fake_interrupt(struct xpv_vcpu vcpu, unsigned int vector);
 
 /* The memory behind one of our own frames; NULL when it is none of RAM. Any context. */

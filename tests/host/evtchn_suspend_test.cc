@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "evtchn/abi.hh"
@@ -14,6 +15,7 @@
 #include "hypervisor/suspend_part.h"
 #include "tests/fake/fake_hypervisor.h"
 #include "tests/host/fake/evtchn_linux.hh"
+#include "tests/host/fake/interrupt.hh"
 #include "tests/host/fake/shim.hh"
 
 namespace {
@@ -37,26 +39,29 @@ private:
 	xpv_event_channel_args args_ = {};
 };
 
-class EvtchnSuspend : public testing::TestWithParam<xpv_evtchn_abi> {
+/* The ABI, and whether there is one vector for all CPUs. */
+using Kind = std::tuple<xpv_evtchn_abi, bool>;
+
+class EvtchnSuspend : public testing::TestWithParam<Kind> {
 protected:
 	void SetUp() override
 	{
 		xpv_fake_refuse_fifo(false);
 		xpv_fake_reset();
+		xpv_fake_take_callback_vector(true);
 		fake::reset_evtchn_linux();
+		fake::evtchn_linux.callback = std::get<1>(GetParam());
 		fake::take_log();
 		ASSERT_EQ(xpv_hypervisor_detect(), 0);
 		ASSERT_EQ(xpv_hypervisor_start(), 0);
 		xpv_suspend_part_register(&xpv_hypervisor_suspend_part);
 		for (unsigned int cpu : all_cpus)
 			ASSERT_EQ(xpv_hypervisor_vcpu_online(cpu), 0);
-		ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+		ASSERT_EQ(xpv_ports_start(abi()), 0);
 		ASSERT_EQ(xpv_channels_start(), 0);
-		for (unsigned int cpu : all_cpus) {
+		for (unsigned int cpu : all_cpus)
 			ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
-			ASSERT_EQ(xpv_upcall_set_vector(cpu, 0x30 + cpu), 0);
-		}
-		ASSERT_EQ(xpv_upcall_set_via(1), 0);
+		ASSERT_EQ(fake::register_upcalls(all_cpus), 0);
 		xpv_suspend_part_register(&xpv_evtchn_suspend_part);
 	}
 	void TearDown() override
@@ -77,11 +82,9 @@ protected:
 		EXPECT_EQ(xpv_event_channel_move(channel, cpu), 0);
 		return channel;
 	}
-	static void upcalls()
-	{
-		for (unsigned int cpu : all_cpus)
-			xpv_upcall(cpu);
-	}
+	static xpv_evtchn_abi abi() { return std::get<0>(GetParam()); }
+	/* Of those that Xen has raised, by the vector that Linux has for them. */
+	static void upcalls() { fake::deliver_upcalls(all_cpus); }
 	static void begin()
 	{
 		const char *refused = nullptr;
@@ -111,8 +114,12 @@ protected:
 	static constexpr unsigned int all_cpus[] = { 0, 1, 2, big_cpu };
 };
 
-INSTANTIATE_TEST_SUITE_P(Abis, EvtchnSuspend, testing::Values(XPV_ABI_2LEVEL, XPV_ABI_FIFO),
-			 [](const auto &abi_info) { return abi_info.param == XPV_ABI_FIFO ? "Fifo" : "TwoLevel"; });
+INSTANTIATE_TEST_SUITE_P(Kinds, EvtchnSuspend,
+			 testing::Combine(testing::Values(XPV_ABI_2LEVEL, XPV_ABI_FIFO), testing::Bool()),
+			 [](const auto &kind) {
+				 return std::string(std::get<0>(kind.param) == XPV_ABI_FIFO ? "Fifo" : "TwoLevel") +
+					(std::get<1>(kind.param) ? "Callback" : "Vectors");
+			 });
 
 TEST_P(EvtchnSuspend, CancelledChangesNothing)
 {
@@ -129,6 +136,61 @@ TEST_P(EvtchnSuspend, CancelledChangesNothing)
 	EXPECT_TRUE(fake::evtchn_linux.vectors_told.empty());
 	xpv_event_channel_close(channel);
 	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+}
+
+TEST_P(EvtchnSuspend, EventsComeByTheVectorThatIsRegistered)
+{
+	constexpr unsigned int other_vector = 0x99;
+	Events events;
+	xpv_event_channel *channel = open(events, 1);
+	ASSERT_EQ(fake::evtchn_linux.callback ?
+			  xpv_upcall_set_via(uint64_t{ HVM_PARAM_CALLBACK_TYPE_VECTOR } << 56 | other_vector) :
+			  xpv_upcall_set_vector(1, other_vector),
+		  0);
+	xpv_fake_event(xpv_event_channel_port(channel));
+	upcalls();
+	EXPECT_EQ(events.take(), 0u) << "by a vector of which Linux knows nothing";
+	EXPECT_TRUE(fake::take_interrupt({ 1 }, other_vector));
+	/* Xen raises the new vector for what is pending. */
+	ASSERT_EQ(fake::register_upcalls(all_cpus), 0);
+	upcalls();
+	EXPECT_EQ(events.take(), 1u);
+	xpv_event_channel_close(channel);
+}
+
+/* Xen prefers the vector of the vCPU to the one of all. */
+TEST_P(EvtchnSuspend, AVectorOfItsOwnGoesBeforeTheCallback)
+{
+	constexpr uint64_t callback = uint64_t{ HVM_PARAM_CALLBACK_TYPE_VECTOR } << 56 | 0x50;
+	Events events;
+	xpv_event_channel *channel = open(events, 2);
+	ASSERT_EQ(xpv_upcall_set_via(callback), 0);
+	xpv_fake_event(xpv_event_channel_port(channel));
+	EXPECT_EQ(fake::take_interrupt({ 2 }, 0x50), fake::evtchn_linux.callback);
+	EXPECT_EQ(fake::take_interrupt({ 2 }, fake::upcall_vector(2)), !fake::evtchn_linux.callback);
+	xpv_fake_take_callback_vector(false);
+	EXPECT_EQ(xpv_upcall_set_via(callback), -XEN_EINVAL);
+	EXPECT_EQ(xpv_upcall_set_via(0), 0);
+	xpv_event_channel_close(channel);
+}
+
+/* A restored domain has neither vectors nor a callback until Xen is told again. */
+TEST_P(EvtchnSuspend, UpcallsThatAreLostInARestoreBringNothing)
+{
+	Events events;
+	xpv_event_channel *channel = nullptr;
+	ASSERT_EQ(xpv_event_channel_bind_ipi(1, events.args("ipi"), &channel), 0);
+	fake::evtchn_linux.forgets_upcalls = true;
+	restore();
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	upcalls();
+	EXPECT_EQ(events.take(), 0u);
+	fake::evtchn_linux.forgets_upcalls = false;
+	restore();
+	EXPECT_EQ(xpv_event_channel_notify(channel), 0);
+	upcalls();
+	EXPECT_NE(events.take(), 0u);
+	xpv_event_channel_close(channel);
 }
 
 /* With a callback vector, Xen raises it on and on where a vCPU has an event that it cannot take. */
@@ -282,8 +344,10 @@ TEST_P(EvtchnSuspend, XenIsToldOfEverything)
 {
 	for (int i = 0; i < 3; i++) {
 		restore();
-		EXPECT_EQ(xpv_fake_param(HVM_PARAM_CALLBACK_IRQ), 1u);
-		EXPECT_EQ(fake::evtchn_linux.vectors_told, (std::vector<unsigned int>{ 1, 2, big_cpu }));
+		EXPECT_EQ(xpv_fake_param(HVM_PARAM_CALLBACK_IRQ), fake::upcall_via());
+		EXPECT_EQ(fake::evtchn_linux.vectors_told,
+			  fake::evtchn_linux.callback ? std::vector<unsigned int>() :
+							std::vector<unsigned int>({ 1, 2, big_cpu }));
 		fake::evtchn_linux.vectors_told.clear();
 	}
 	/* A vCPU that was not there comes, and can have events. */
@@ -364,9 +428,9 @@ TEST_P(EvtchnSuspend, ReloadAfterRestoreFindsWhatIsLent)
 	/* As an unload and a load. */
 	xpv_ports_mask_all();
 	xpv_ports_stop();
-	EXPECT_EQ(xpv_has_lent(XPV_LENT_EVENT_CHANNELS), GetParam() == XPV_ABI_FIFO);
+	EXPECT_EQ(xpv_has_lent(XPV_LENT_EVENT_CHANNELS), abi() == XPV_ABI_FIFO);
 	EXPECT_TRUE(xpv_has_lent(XPV_LENT_VCPU_INFO));
-	ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+	ASSERT_EQ(xpv_ports_start(abi()), 0);
 	for (unsigned int cpu : all_cpus)
 		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
 }
@@ -513,7 +577,7 @@ TEST_P(EvtchnSuspend, ReloadAfterRefusedArrayFindsNoneInTheNotes)
 	fake::take_log();
 	xpv_ports_mask_all();
 	xpv_ports_stop();
-	ASSERT_EQ(xpv_ports_start(GetParam()), 0);
+	ASSERT_EQ(xpv_ports_start(abi()), 0);
 	for (unsigned int cpu : all_cpus)
 		ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
 	Events events;

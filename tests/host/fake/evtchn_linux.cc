@@ -3,7 +3,12 @@
 
 #include <map>
 
+#include "hypervisor/hypervisor_owned.h"
+#include "lib/xen.hh"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/interrupt.hh"
+
+#include <xen/hvm/params.h>
 
 fake::EvtchnLinux fake::evtchn_linux;
 
@@ -25,11 +30,40 @@ void fake::reset_evtchn_linux()
 	evtchn_linux = {};
 	irqs.clear();
 	irq_of_port.clear();
+	forget_interrupts();
 }
 
 unsigned int fake::bound_irqs()
 {
 	return static_cast<unsigned int>(irqs.size());
+}
+
+unsigned int fake::upcall_vector(unsigned int cpu)
+{
+	return evtchn_linux.callback ? 0x50 : 0x80 + cpu;
+}
+
+uint64_t fake::upcall_via()
+{
+	/* 1: each vCPU has a vector of its own; toolstacks see that there is a driver. */
+	return evtchn_linux.callback ? uint64_t{ HVM_PARAM_CALLBACK_TYPE_VECTOR } << 56 | upcall_vector(0) : 1;
+}
+
+int fake::register_upcalls(std::span<const unsigned int> cpus)
+{
+	for (unsigned int cpu : cpus) {
+		int error = evtchn_linux.callback ? 0 : xpv_upcall_set_vector(cpu, upcall_vector(cpu));
+		if (error)
+			return error;
+	}
+	return xpv_upcall_set_via(upcall_via());
+}
+
+void fake::deliver_upcalls(std::span<const unsigned int> cpus)
+{
+	for (unsigned int cpu : cpus)
+		if (take_interrupt(xpv_vcpu_of_cpu(cpu), upcall_vector(cpu)))
+			xpv_upcall(cpu);
 }
 
 bool xpv_upcall_reaches(unsigned int cpu)
@@ -119,14 +153,18 @@ void xpv_trace_event_backoff(xpv_port, unsigned int milliseconds)
 
 int xpv_upcalls_restore()
 {
-	int error = xpv_upcall_set_via(1);
-	return error ? error : xpv_upcall_set_vector(0, 0x30);
+	if (fake::evtchn_linux.forgets_upcalls)
+		return 0;
+	int error = xpv_upcall_set_via(fake::upcall_via());
+	return error || fake::evtchn_linux.callback ? error : xpv_upcall_set_vector(0, fake::upcall_vector(0));
 }
 
 int xpv_upcall_restore_cpu(unsigned int cpu)
 {
+	if (fake::evtchn_linux.callback || fake::evtchn_linux.forgets_upcalls)
+		return 0;
 	fake::evtchn_linux.vectors_told.push_back(cpu);
-	return xpv_upcall_set_vector(cpu, 0x30 + cpu);
+	return xpv_upcall_set_vector(cpu, fake::upcall_vector(cpu));
 }
 
 void xpv_event_node_wake(xpv_event_node *node)

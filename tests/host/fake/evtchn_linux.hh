@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The Linux side of evtchn (evtchn/linux.h) for the host tests: irqs are
- * numbers, each CPU has an upcall that the test makes with xpv_upcall(), and
- * the thread of a threaded handler runs at once.
+ * numbers, the thread of a threaded handler runs at once, and a CPU handles
+ * its upcall when the test says so: with deliver_upcalls() if Xen has raised
+ * the vector that Linux has for it, with xpv_upcall() in any case.
  */
 #pragma once
 
 #include <set>
+#include <span>
 #include <vector>
 
 #include "evtchn/linux.h"
@@ -23,11 +25,21 @@ struct EvtchnLinux {
 	std::vector<unsigned int> vectors_told; /* vCPUs whose vector was set by a restore, but for vCPU 0 */
 	std::vector<unsigned int> backoffs_ms;
 	bool event_while_bound = false; /* an event is there before the opener returns */
+	bool callback = false; /* one vector for all CPUs (upcall=callback), not one for each */
+	bool forgets_upcalls = false; /* Xen is not told of any vector after a restore */
 };
 extern EvtchnLinux evtchn_linux;
 
 /* As after a load: evtchn_linux is cleared, and there are no irqs. */
 void reset_evtchn_linux();
 unsigned int bound_irqs();
+
+/* The vector that Linux has for upcalls of this CPU; and what Xen is told for all of them. */
+unsigned int upcall_vector(unsigned int cpu);
+uint64_t upcall_via();
+/* As a load does: tell Xen how to make the upcalls of these CPUs. */
+[[nodiscard]] int register_upcalls(std::span<const unsigned int> cpus);
+/* Each of these CPUs handles its upcall, if its vector was raised. */
+void deliver_upcalls(std::span<const unsigned int> cpus);
 
 } // namespace fake
