@@ -14,7 +14,9 @@
 #include "hypervisor/linux.h"
 #include "hypervisor/suspend_part.h"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/evtchn_linux.hh"
+#include "tests/host/fake/hypervisor.hh"
 #include "tests/host/fake/interrupt.hh"
 #include "tests/host/fake/shim.hh"
 
@@ -420,6 +422,67 @@ TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
 	upcalls();
 	EXPECT_EQ(ipi.take(), 1u);
 	xpv_event_channel_close(channel);
+}
+
+/* C15: an opener of a channel that was stopped in the middle of the FIFO goes on in it, whatever the new machine has. */
+TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
+{
+	if (abi() != XPV_ABI_FIFO)
+		return; /* there is none to retire */
+	/* A FIFO without array, so that the next port needs a page. */
+	begin();
+	xpv_fake_restore();
+	xpv_fake_fail(__HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, 0, XEN_ENOMEM);
+	end(XPV_RESUME_RESTORED);
+	fake::take_log();
+	ASSERT_STREQ(xpv_ports_abi(), "FIFO");
+
+	const std::size_t before = fake::loans();
+	std::size_t meanwhile = 0;
+	Events events;
+	begin();
+	fake::on_loan = [&] {
+		fake::sleep_for(std::chrono::seconds(1));
+		meanwhile = fake::loans();
+	};
+	auto opening = fake::async([&] {
+		xpv_event_channel *channel = nullptr;
+		return xpv_event_channel_alloc_unbound(dom0, events.args("late"), &channel);
+	});
+	fake::settle();
+	xpv_fake_refuse_fifo(true);
+	xpv_fake_restore();
+	end(XPV_RESUME_RESTORED);
+	fake::on_loan = nullptr;
+	EXPECT_STREQ(xpv_ports_abi(), "2-level");
+	EXPECT_EQ(opening.get(), -XEN_ENOSYS);
+	EXPECT_EQ(meanwhile, before);
+	/* Two pages of control blocks; the record stays, as do the infos of vCPUs. */
+	EXPECT_EQ(fake::loans(), before - 2);
+	EXPECT_EQ(xpv_fake_open_ports(), 0u);
+}
+
+/* C15: Xen keeps them, so that each load goes on with those of the first. */
+TEST_P(EvtchnSuspend, PagesOfTheFifoStayWithTheDomain)
+{
+	const std::size_t before = fake::loans();
+	for (int round = 0; round < 3; round++) {
+		xpv_ports_mask_all();
+		xpv_ports_stop();
+		EXPECT_EQ(fake::loans(), before);
+		ASSERT_EQ(xpv_ports_start(abi()), 0);
+		for (unsigned int cpu : all_cpus)
+			ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
+		EXPECT_EQ(fake::loans(), before);
+		Events events;
+		xpv_event_channel *channel = open(events, big_cpu);
+		xpv_fake_event(xpv_event_channel_port(channel));
+		upcalls();
+		EXPECT_EQ(events.take(), 1u);
+		xpv_event_channel_close(channel);
+		restore();
+		EXPECT_EQ(fake::loans(), before);
+	}
 }
 
 TEST_P(EvtchnSuspend, ReloadAfterRestoreFindsWhatIsLent)

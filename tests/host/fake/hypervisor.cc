@@ -15,10 +15,14 @@ xpv_hypervisor_owner xpv_hypervisor_ready()
 
 /* ---- Pages on loan: reachable to the end, so that nobody takes them for leaks ---- */
 
+std::function<void()> fake::on_loan;
+
 static std::set<void *> loaned;
 
 void *xpv_loan_pages(unsigned int order)
 {
+	if (fake::on_loan)
+		fake::on_loan();
 	void *pages = xpv_pages_alloc(order, XPV_MAY_SLEEP);
 	if (pages)
 		loaned.insert(pages);
@@ -35,6 +39,11 @@ void xpv_loan_free(void *pages, unsigned int order)
 {
 	loaned.erase(pages);
 	xpv_pages_free(pages, order);
+}
+
+std::size_t fake::loans()
+{
+	return loaned.size();
 }
 
 /* ---- Page tables and TLBs ---- */

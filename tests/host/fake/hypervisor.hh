@@ -3,13 +3,20 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <vector>
 
 #include "hypervisor/linux.h"
 
 namespace fake {
+
+/* How many runs of pages are on loan. */
+std::size_t loans();
+/* Called before pages are lent, if a test wants to be there. */
+extern std::function<void()> on_loan;
 
 /* Address ranges with a placeholder in each page, as vmap() makes them. */
 struct Ranges {
