@@ -579,7 +579,7 @@ TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
 	do_register();
 	the_calls.slow_ms = 100;
 	attach("1", "1", "2");
-	ASSERT_TRUE(the_calls.wait("1", "pn"));
+	ASSERT_TRUE(the_calls.wait_for_more("1", "p", 'n'));
 	suspend();
 	EXPECT_EQ(the_calls.overlapping, 0);
 	const std::string before = the_calls.get("1");
@@ -604,7 +604,7 @@ TEST_F(RestoredDevices, CancelledInTheMiddleOfAHandshake)
 	do_register();
 	the_calls.slow_ms = 100;
 	attach("1", "1", "2");
-	ASSERT_TRUE(the_calls.wait("1", "pn"));
+	ASSERT_TRUE(the_calls.wait_for_more("1", "p", 'n'));
 	suspend();
 	fake::advance(100ms);
 	cancel();
@@ -1147,6 +1147,8 @@ TEST_F(KeptDevices, DetachedWhileClosed)
 	automatic = false;
 	peer.set(backend("1") + "/state", "6");
 	ASSERT_TRUE(the_calls.wait("1", "pncl"));
+	/* Before it begins again, it waits for this backend to be Closed once more. */
+	fake::settle();
 	detach("1");
 	EXPECT_TRUE(the_calls.wait("1", "pncld")) << the_calls.get("1");
 }
