@@ -231,6 +231,8 @@ public:
 	}
 	/* Called, without locks, after each change; a backend's brain. */
 	std::function<void(const std::string &path)> on_change;
+	/* Called, without locks, before each request is served. */
+	std::function<void(const Message &request)> on_request;
 	/* The next transactions to be committed fail with EAGAIN. */
 	std::atomic<unsigned int> interfere = 0;
 	/* Called, without locks, before each transaction starts. */
@@ -344,6 +346,8 @@ private:
 	void serve(const Message &request)
 	{
 		requests++;
+		if (on_request)
+			on_request(request);
 		std::size_t end = request.payload.find('\0');
 		std::string first = request.payload.substr(0, end);
 		std::string rest = end == std::string::npos ? "" : request.payload.substr(end + 1);
