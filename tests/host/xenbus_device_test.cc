@@ -623,6 +623,41 @@ TEST_F(RestoredDevices, TwiceInShortOrder)
 	EXPECT_EQ(xpv_device_backend_path(the_calls.device["1"]), backend("1", 5));
 }
 
+/*
+ * C8: xenstored grants no watch for an hour. Meanwhile what they are for is
+ * polled, and once it does they are registered.
+ */
+TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	const std::size_t watches = peer.watch_count();
+	restore([&] {
+		attach_elsewhere("1");
+		peer.refuse_watches = true;
+	});
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+	fake::advance(50min);
+	EXPECT_EQ(peer.watch_count(), 0u);
+	/* The watch on the directory; and that on a backend's state. */
+	attach_elsewhere("2");
+	EXPECT_TRUE(the_calls.wait("2", "pnc", 70s));
+	peer.set(backend("1", 3) + "/online", "0");
+	peer.set(backend("1", 3) + "/state", "5");
+	EXPECT_TRUE(the_calls.wait("1", "pnclncd", 3s));
+	fake::advance(10min);
+	EXPECT_EQ(peer.watch_count(), 0u);
+
+	peer.refuse_watches = false;
+	fake::advance(70s);
+	EXPECT_EQ(peer.watch_count(), watches + 1);
+	peer.set(backend("2", 3) + "/online", "0");
+	peer.set(backend("2", 3) + "/state", "5");
+	fake::settle();
+	EXPECT_TRUE(the_calls.wait("2", "pncd", 0s)) << "by the watch, not by a poll";
+}
+
 TEST_F(Devices, DriverLaterThanDevice)
 {
 	attach("768");
