@@ -8,7 +8,9 @@
 #include "evtchn/evtchn.hh"
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/linux.h"
+#include "lib/work.hh"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/debugfs.hh"
 #include "tests/host/fake/evtchn_linux.hh"
 #include "tests/host/fake/shim.hh"
@@ -110,6 +112,32 @@ TEST_P(EvtchnChannel, UselessEventsBackOff)
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{});
 	event(queue.channel.port());
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{ 4 });
+}
+
+/* C12: a port that backs off stays masked until its work runs, whatever works wait for xenstored meanwhile. */
+struct Stuck {
+	void run() { fake::sleep_for(std::chrono::seconds(60)); }
+
+	xpv::Work<&Stuck::run> work{ *this, XPV_WORK_RECOVERY, xpv::LockClass{ "stuck", nullptr } };
+};
+
+TEST_P(EvtchnChannel, BackOffEndsWhileOtherWorksAreStuck)
+{
+	fake::only_rescuers(true);
+	Stuck stuck;
+	stuck.work.schedule();
+	Queue queue;
+	ASSERT_TRUE(queue.channel.alloc_unbound(dom0, "queue").ok());
+	queue.useful = false;
+	for (unsigned int i = 0; i < 4; i++)
+		event(queue.channel.port());
+	EXPECT_EQ(queue.events, 3u);
+	queue.useful = true;
+	fake::advance(std::chrono::milliseconds(5));
+	xpv_upcall(0);
+	EXPECT_EQ(queue.events, 4u);
+	fake::only_rescuers(false);
+	stuck.work.cancel();
 }
 
 TEST_P(EvtchnChannel, TableHasALineForEach)

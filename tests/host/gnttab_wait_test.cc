@@ -102,6 +102,43 @@ TEST_F(GnttabWait, APoolThatGoesWakes)
 	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
 }
 
+/* A2: a stopped disk may wait for references; there is no memory for another worker to say that they are there. */
+TEST_F(GnttabWait, CalledWithoutMemoryForAnotherWorker)
+{
+	auto taken = take_all();
+	fake::only_rescuers(true);
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 20), 0);
+	revoke_all(taken);
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	fake::only_rescuers(false);
+	xpv_grant_wait_cancel(&waiter);
+}
+
+TEST_F(GnttabWait, TheTableGrowsWithoutMemoryForAnotherWorker)
+{
+	fake::only_rescuers(true);
+	Waiter waiter;
+	ASSERT_EQ(xpv_grant_wait(&waiter, 1400), 0);
+	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
+	fake::only_rescuers(false);
+	xpv_grant_wait_cancel(&waiter);
+}
+
+TEST_F(GnttabWait, ParkedReferencesComeBackWithoutMemoryForAnotherWorker)
+{
+	xpv_gfn seen;
+	xpv_gref reference;
+	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
+	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+	fake::only_rescuers(true);
+	xpv_grant_park(&reference, 1);
+	EXPECT_EQ(grant_counts().parked, 1u);
+	xpv_fake_unmap_grant(reference);
+	EXPECT_TRUE(eventually([&] { return grant_counts().parked == 0; }));
+	fake::only_rescuers(false);
+}
+
 TEST_F(GnttabWait, TheTableGrowsForWhoWaits)
 {
 	Waiter waiter;

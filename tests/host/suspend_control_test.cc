@@ -51,6 +51,8 @@ bool logged(const std::vector<std::string> &log, const std::string &text)
 
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
+	/* A2: it is for this thread to start all disks again. */
+	EXPECT_TRUE(fake::noio_scope());
 	the_linux->suspend_deadline_ms = deadline_ms;
 	the_linux->add('S');
 	std::unique_lock guard(the_linux->mutex);

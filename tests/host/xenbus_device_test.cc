@@ -658,6 +658,61 @@ TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 	EXPECT_TRUE(the_calls.wait("2", "pncd", 0s)) << "by the watch, not by a poll";
 }
 
+/* A2: every disk is stopped, so that no memory for a worker can be reclaimed through them. */
+TEST_F(RestoredDevices, ConnectWithoutMemoryForAnotherWorker)
+{
+	start_bus();
+	do_register();
+	for (const char *id : { "1", "2", "3" })
+		attach_connected(id);
+	const std::size_t watches = peer.watch_count();
+	fake::only_rescuers(true);
+	restore([&] {
+		for (const char *id : { "1", "2", "3" })
+			attach_elsewhere(id);
+	});
+	for (const std::string id : { "1", "2", "3" })
+		EXPECT_TRUE(the_calls.wait(id, "pnclnc")) << the_calls.get(id);
+	EXPECT_TRUE(peer.watches_become(watches));
+	fake::only_rescuers(false);
+}
+
+/* A2: nor may those that start them again wait for memory that is reclaimed through them. */
+TEST_F(RestoredDevices, NothingWaitsForIoWhileDisksAreStopped)
+{
+	start_bus();
+	do_register();
+	attach_connected("1");
+	attach_connected("2");
+	fake::forbid_io(true);
+	{
+		xpv::NoIoScope as_the_suspend;
+		restore([&] {
+			for (const char *id : { "1", "2", "3" })
+				attach_elsewhere(id);
+		});
+	}
+	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
+	EXPECT_TRUE(the_calls.wait("2", "pnclnc"));
+	EXPECT_TRUE(the_calls.wait("3", "pnc"));
+	fake::settle();
+	EXPECT_EQ(fake::io_waits(), 0u);
+	fake::forbid_io(false);
+}
+
+/* A2: what the driver does to connect, and what it is told of. */
+TEST_F(Devices, DriverIsCalledInANoIoScope)
+{
+	start_bus();
+	do_register();
+	the_calls.reads = [] {
+		EXPECT_TRUE(fake::noio_scope());
+		return 0u;
+	};
+	attach_connected("1");
+	EXPECT_EQ(the_calls.get("1"), "pnc");
+}
+
 TEST_F(Devices, DriverLaterThanDevice)
 {
 	attach("768");

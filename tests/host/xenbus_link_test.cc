@@ -632,4 +632,26 @@ TEST_F(Link, WatchBeingRegisteredAtALoss)
 	unwatch(made);
 }
 
+/* C12: whatever else waits for xenstored, and takes all workers for that, the watchdog does not. */
+TEST_F(Link, WatchdogRunsWhileARegistrationIsStuck)
+{
+	start(60000);
+	offer_reconnection();
+	xpv_store_watch *made = watch("node");
+	fake::only_rescuers(true);
+	ASSERT_TRUE(harness->store.client.pause(in_time()).ok());
+	ASSERT_TRUE(harness->store.client.restart(&page()).ok());
+	ASSERT_EQ(next().header.type, static_cast<unsigned int>(XS_WATCH));
+	/* Not answered, and then the connection is lost; not so soon after the last that it may not be made again. */
+	fake::advance(std::chrono::seconds(11));
+	page().error = XENSTORE_ERROR_COMM;
+	EXPECT_TRUE(fake::eventually([&] { return resets == 1; }, std::chrono::seconds(2)));
+	for (int i = 0; i < 10 && !xpv_store_watch_registered(made); i++)
+		if (auto again = peer().receive(1000))
+			peer().reply(*again, strings({ "OK" }));
+	EXPECT_TRUE(xpv_store_watch_registered(made));
+	fake::only_rescuers(false);
+	unwatch(made);
+}
+
 } // namespace

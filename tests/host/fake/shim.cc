@@ -49,6 +49,8 @@ using namespace fake;
 
 std::atomic<std::size_t> allocations;
 std::atomic<unsigned int> allocations_to_failure;
+std::atomic<bool> io_is_forbidden;
+std::atomic<std::size_t> waits_for_io;
 
 std::mutex log_mutex;
 std::vector<std::string> log_lines;
@@ -122,6 +124,12 @@ thread_local OwnCpu own_cpu;
 
 thread_local bool in_noio_scope;
 
+void may_wait_for_io(xpv_allocation how)
+{
+	if (how == XPV_MAY_SLEEP && !in_noio_scope && io_is_forbidden)
+		waits_for_io++;
+}
+
 /* On PREEMPT_RT the memory allocator and spinlocks sleep. */
 void must_hold_no_raw_spinlock()
 {
@@ -143,6 +151,18 @@ std::size_t live_allocations()
 void fail_allocation(unsigned int n)
 {
 	allocations_to_failure = n;
+}
+
+void forbid_io(bool forbid)
+{
+	if (forbid)
+		waits_for_io = 0;
+	io_is_forbidden = forbid;
+}
+
+std::size_t io_waits()
+{
+	return waits_for_io;
 }
 
 bool noio_scope()
@@ -206,6 +226,7 @@ void *xpv_alloc(size_t size, xpv_allocation how)
 	if (how == XPV_ATOMIC)
 		return allocate(size, 16, most_contiguous);
 	must_be_able_to_sleep();
+	may_wait_for_io(how);
 	return allocate(size, 16, most_large);
 }
 
@@ -228,6 +249,7 @@ void *xpv_pages_alloc(unsigned int order, xpv_allocation how)
 	must_hold_no_raw_spinlock();
 	if (how != XPV_ATOMIC)
 		must_be_able_to_sleep();
+	may_wait_for_io(how);
 	/* Frame numbers are addresses, and must be as small as a guest's: a grant has 32 bits for them. */
 	std::size_t size = std::size_t{ 4096 } << order;
 	if (!may_allocate(size, most_contiguous))

@@ -21,6 +21,18 @@ void fail_allocation(unsigned int n);
 void after_next_mutex(std::function<void()> function);
 /* Whether this thread is between xpv_noio_begin() and xpv_noio_end(). */
 bool noio_scope();
+/*
+ * While forbidden, as when all disks are stopped, count allocations that may
+ * wait for block I/O; forbid_io(true) begins at 0.
+ */
+void forbid_io(bool forbid);
+std::size_t io_waits();
+/*
+ * As where there is no memory for another worker: works of XPV_WORK_RECOVERY
+ * and XPV_WORK_WATCHDOG run one after the other, in the one rescuer of their
+ * queue, and those of the other queues wait for the end of the want.
+ */
+void only_rescuers(bool only);
 /* Log lines since the last call. */
 std::vector<std::string> take_log();
 

@@ -11,6 +11,8 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
@@ -200,6 +202,7 @@ struct WorkState {
 	bool pending = false;
 	bool running = false;
 	bool due = false; /* pending, and to run as soon as it does not */
+	bool queued = false; /* due, but there is no worker for it */
 };
 
 /* Works that are pending or running. Never destroyed: works outlive main(). */
@@ -207,6 +210,25 @@ std::map<xpv_work *, WorkState> &works()
 {
 	static auto *made = new std::map<xpv_work *, WorkState>;
 	return *made;
+}
+
+/* only_rescuers(): works that wait for a worker, in order; and the works of each queue that run in its rescuer. */
+std::vector<xpv_work *> &waiting_works()
+{
+	static auto *made = new std::vector<xpv_work *>;
+	return *made;
+}
+bool no_new_workers;
+std::map<xpv_work_queue, xpv_work *> rescued;
+
+bool has_rescuer(const xpv_work &work)
+{
+	return work.queue == XPV_WORK_RECOVERY || work.queue == XPV_WORK_WATCHDOG;
+}
+
+bool has_worker(const xpv_work &work)
+{
+	return !no_new_workers || (has_rescuer(work) && !rescued.contains(work.queue));
 }
 
 void run_work(xpv_work *work);
@@ -218,21 +240,39 @@ void start_work(void *object)
 	state.due = state.running;
 	if (state.running)
 		return;
-	state.pending = false;
+	if (!has_worker(*work)) {
+		state.queued = true;
+		waiting_works().push_back(work);
+		return;
+	}
+	if (no_new_workers)
+		rescued[work->queue] = work;
+	state.pending = state.queued = false;
 	state.running = true;
 	waiting::start([work] { run_work(work); }).detach();
 }
 
+void start_waiting_works()
+{
+	for (xpv_work *work : std::exchange(waiting_works(), {}))
+		start_work(work);
+}
+
 void run_work(xpv_work *work)
 {
+	/* The work may be freed by its function. */
+	xpv_work_queue queue = work->queue;
 	work->function(work->context);
 	std::lock_guard guard(waiting::lock());
 	WorkState &state = works()[work];
 	state.running = false;
+	if (auto found = rescued.find(queue); found != rescued.end() && found->second == work)
+		rescued.erase(found);
 	if (state.due)
 		start_work(work);
 	else if (!state.pending)
 		works().erase(work);
+	start_waiting_works();
 	waiting::wake_all(&works());
 }
 
@@ -245,6 +285,9 @@ void schedule(xpv_work *work, unsigned int delay_ms, bool move)
 		return;
 	if (state.pending)
 		waiting::remove_timer(work);
+	if (state.queued)
+		std::erase(waiting_works(), work);
+	state.queued = false;
 	state.pending = true;
 	state.due = false;
 	if (delay_ms)
@@ -282,7 +325,9 @@ void xpv_work_cancel(xpv_work *work)
 		if (found == works().end())
 			return;
 		waiting::remove_timer(work);
-		found->second.pending = found->second.due = false;
+		if (found->second.queued)
+			std::erase(waiting_works(), work);
+		found->second.pending = found->second.due = found->second.queued = false;
 		if (!found->second.running) {
 			works().erase(found);
 			waiting::wake_all(&works());
@@ -334,6 +379,14 @@ namespace fake {
 std::size_t live_threads()
 {
 	return threads;
+}
+
+void only_rescuers(bool only)
+{
+	std::lock_guard guard(waiting::lock());
+	no_new_workers = only;
+	rescued.clear();
+	start_waiting_works();
 }
 
 bool wait_for_work(unsigned int milliseconds)
