@@ -8,23 +8,6 @@
 #include "blkfront/linux.h"
 #include "evtchn/evtchn.h"
 
-static const struct xpv_frontend_driver driver = {
-	.name = KBUILD_MODNAME,
-	.device_type = "vbd",
-	.owner = THIS_MODULE,
-	.backend_keys = xpv_vbd_backend_keys,
-	.probe = xpv_vbd_probe,
-	.negotiate = xpv_vbd_negotiate,
-	.connect = xpv_vbd_connect,
-	.backend_changed = xpv_vbd_backend_changed,
-	.connection_lost = xpv_vbd_connection_lost,
-	.retire = xpv_vbd_retire,
-	.disconnect = xpv_vbd_disconnect,
-	.remove = xpv_vbd_remove,
-	.hold = xpv_vbd_hold,
-	.drain = xpv_vbd_drain,
-	.go_on = xpv_vbd_go_on,
-};
 
 static int blkfront_show(struct seq_file *seq, void *unused)
 {
@@ -46,7 +29,7 @@ static int __init blkfront_init(void)
 	if (error)
 		goto out_major;
 	xpv_vbds_start();
-	error = xpv_frontend_driver_register(&driver);
+	error = xpv_frontend_driver_register(&xpv_vbd_driver, THIS_MODULE);
 	if (error)
 		goto out_disks;
 	xpv_debug_file_add(&table);
@@ -63,7 +46,7 @@ module_init(blkfront_init);
 static void __exit blkfront_exit(void)
 {
 	xpv_debug_file_remove(&table);
-	xpv_frontend_driver_unregister(&driver);
+	xpv_frontend_driver_unregister(&xpv_vbd_driver);
 	unregister_blkdev(XENVBD_MAJOR, "xvd");
 	xpv_disks_stop();
 }

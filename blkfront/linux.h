@@ -74,19 +74,7 @@ void xpv_vbds_start(void);
 /* The table of all vbds. Sleeping context. */
 void xpv_vbds_show(struct xpv_debug_sink *sink);
 
-/* The driver's keys and functions, see xenbus.h. */
-extern const char *const xpv_vbd_backend_keys[];
-int xpv_vbd_probe(struct xpv_device *device);
-int xpv_vbd_negotiate(struct xpv_device *device);
-int xpv_vbd_connect(struct xpv_device *device);
-void xpv_vbd_backend_changed(struct xpv_device *device);
-void xpv_vbd_connection_lost(struct xpv_device *device);
-void xpv_vbd_retire(struct xpv_device *device);
-void xpv_vbd_disconnect(struct xpv_device *device);
-void xpv_vbd_remove(struct xpv_device *device);
-void xpv_vbd_hold(struct xpv_device *device);
-int xpv_vbd_drain(struct xpv_device *device, uint64_t deadline_ms);
-void xpv_vbd_go_on(struct xpv_device *device, enum xpv_resume_kind kind);
+extern const struct xpv_frontend_driver xpv_vbd_driver;
 
 /* ---- C++ calls C ---- */
 

@@ -40,6 +40,8 @@ struct OfferTexts {
 [[nodiscard]] Result<Offer> check_offer(const OfferTexts &texts, const char *device);
 [[nodiscard]] Result<uint64_t> check_sectors(const char *text);
 
+/* The keys that these two read, NULL at the end: for the bus. */
+extern const char *const offer_keys[];
 /* One round trip. Sleeping context. */
 [[nodiscard]] Result<Offer> read_offer(xpv_device *device);
 [[nodiscard]] Result<uint64_t> read_sectors(xpv_device *device);

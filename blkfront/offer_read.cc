@@ -9,7 +9,7 @@ namespace {
 enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache, Keys };
 } // namespace
 
-const char *const xpv_vbd_backend_keys[Keys + 1] = {
+const char *const xpv::offer_keys[Keys + 1] = {
 	"sectors", "sector-size", "physical-sector-size", "info", "mode", "feature-barrier", "feature-flush-cache", nullptr,
 };
 
@@ -20,7 +20,7 @@ Result<Offer> read_offer(xpv_device *device)
 	char values[Keys][32];
 	xpv_store_read_item items[Keys];
 	for (unsigned int i = 0; i < Keys; i++)
-		items[i] = { .path = xpv_vbd_backend_keys[i], .value = values[i], .size = sizeof(values[i]), .result = 0 };
+		items[i] = { .path = offer_keys[i], .value = values[i], .size = sizeof(values[i]), .result = 0 };
 	XPV_TRY(status(xpv_device_read_backend(device, items, Keys)));
 
 	auto text = [&items](unsigned int i) -> const char * { return items[i].result >= 0 ? items[i].value : nullptr; };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "blkfront/vbd.hh"
 
+#include "blkfront/registry.hh"
 #include "lib/log.hh"
 #include "lib/number.hh"
 
@@ -29,11 +30,13 @@ Result<Owned<xpv_vbd>> xpv_vbd::make(xpv_device *device, const DiskIdentity &ide
 		auto made = XPV_TRY(xpv::make<xpv_block_queue>(XPV_MAY_SLEEP, *vbd));
 		queue = made.release();
 	}
+	registry_add(*vbd);
 	return vbd;
 }
 
 xpv_vbd::~xpv_vbd()
 {
+	registry_remove(*this);
 	disconnect();
 	for (xpv_block_queue *queue : queues_)
 		Owned<xpv_block_queue> freed_here(queue);
@@ -161,10 +164,10 @@ void xpv_vbd::hold()
 		disk_->begin_stop(Disk::Reason::Suspend);
 }
 
-void xpv_vbd::drain(uint64_t deadline_ms)
+Status xpv_vbd::drain(uint64_t deadline_ms)
 {
 	if (!disk_)
-		return;
+		return {};
 	disk_->wait_stopped();
 	/* requests_completed() reads this after the ring's lock was taken: it sees it, or we see what came back. */
 	write_once(draining_, true);
@@ -175,6 +178,7 @@ void xpv_vbd::drain(uint64_t deadline_ms)
 	/* After a restore nothing would show that the backend of before still writes for a request that is replayed. */
 	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->still_mapped() == 0; }))
 		XPV_WARNING("%s: %u pages of a lost connection still mapped at the suspend", name(), lost_->still_mapped());
+	return {};
 }
 
 void xpv_vbd::go_on(xpv_resume_kind kind)

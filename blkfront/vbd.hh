@@ -13,9 +13,12 @@
 #include "blkfront/vdev.hh"
 #include "lib/list.hh"
 #include "lib/wait.hh"
+#include "xenbus/frontend_driver.hh"
 
-struct xpv_vbd : xpv::ListLink<> {
+struct xpv_vbd : xpv_device_context, xpv::ListLink<> {
 public:
+	/* What the directory in xenstore says of the device decides whether there is one. */
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> probe(xpv_device *device);
 	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> make(xpv_device *device,
 								   const xpv::DiskIdentity &identity);
 	/* For make(), which does the part that can fail. */
@@ -32,7 +35,7 @@ public:
 	void retire();
 	void disconnect();
 	void hold();
-	void drain(uint64_t deadline_ms);
+	[[nodiscard]] xpv::Status drain(uint64_t deadline_ms);
 	void go_on(xpv_resume_kind kind);
 
 	/* For the queues. Any context but NMI. */

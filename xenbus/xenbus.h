@@ -35,7 +35,7 @@ extern "C" {
 struct device; /* Linux's */
 struct module;
 struct xpv_device;
-/* The driver's own part of a device: each driver has its own and casts. */
+/* The driver's own part of a device: each driver has its own and casts, in C++ frontend_driver.hh does. */
 struct xpv_device_context;
 
 struct xpv_frontend_driver {
@@ -43,8 +43,6 @@ struct xpv_frontend_driver {
 	const char *name;
 	/* The directory under device/ in the store, e.g. "vbd". */
 	const char *device_type;
-	/* THIS_MODULE. */
-	struct module *owner;
 	/*
 	 * Keys of the other end's directory that connect() reads, at most 12,
 	 * NULL at the end; or NULL. The bus reads them together with the state,
@@ -127,8 +125,8 @@ struct xpv_frontend_driver {
 	void (*go_on)(struct xpv_device *device, enum xpv_resume_kind kind);
 };
 
-/* Sleeping context. The driver may be probed before register returns. */
-int xpv_frontend_driver_register(const struct xpv_frontend_driver *driver);
+/* `owner` is THIS_MODULE. Sleeping context. The driver may be probed before register returns. */
+int xpv_frontend_driver_register(const struct xpv_frontend_driver *driver, struct module *owner);
 /* Every device was removed from the driver when this returns. Sleeping context. */
 void xpv_frontend_driver_unregister(const struct xpv_frontend_driver *driver);
 

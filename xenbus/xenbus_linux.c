@@ -211,7 +211,7 @@ struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device)
 static LIST_HEAD(drivers);
 static DEFINE_MUTEX(drivers_mutex); /* the list */
 
-int xpv_frontend_driver_register(const struct xpv_frontend_driver *frontend)
+int xpv_frontend_driver_register(const struct xpv_frontend_driver *frontend, struct module *owner)
 {
 	struct linux_driver *made = kzalloc(sizeof(*made), GFP_KERNEL);
 	int error;
@@ -220,7 +220,7 @@ int xpv_frontend_driver_register(const struct xpv_frontend_driver *frontend)
 		return -ENOMEM;
 	made->frontend = frontend;
 	made->driver.name = frontend->name;
-	made->driver.owner = frontend->owner;
+	made->driver.owner = owner;
 	made->driver.bus = &xpv_bus;
 	error = driver_register(&made->driver);
 	if (error) {

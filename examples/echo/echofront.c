@@ -299,7 +299,6 @@ static void echo_remove(struct xpv_device *device)
 static const struct xpv_frontend_driver driver = {
 	.name = KBUILD_MODNAME,
 	.device_type = "xpvecho",
-	.owner = THIS_MODULE,
 	.probe = echo_probe,
 	.negotiate = echo_negotiate,
 	.connect = echo_connect,
@@ -309,7 +308,7 @@ static const struct xpv_frontend_driver driver = {
 
 static int __init echo_init(void)
 {
-	return xpv_frontend_driver_register(&driver);
+	return xpv_frontend_driver_register(&driver, THIS_MODULE);
 }
 module_init(echo_init);
 

@@ -175,19 +175,19 @@ protected:
 		xpv_gnttab_unload();
 	}
 
-	void probe() { ASSERT_EQ(xpv_vbd_probe(&device), 0); }
+	void probe() { ASSERT_EQ(xpv_vbd_driver.probe(&device), 0); }
 	void negotiate()
 	{
-		ASSERT_EQ(xpv_vbd_negotiate(&device), 0);
+		ASSERT_EQ(xpv_vbd_driver.negotiate(&device), 0);
 		other.attach({ static_cast<uint32_t>(std::stoul(device.own.at("ring-ref"))) });
 	}
-	void connect() { ASSERT_EQ(xpv_vbd_connect(&device), 0); }
+	void connect() { ASSERT_EQ(xpv_vbd_driver.connect(&device), 0); }
 	void disconnect()
 	{
 		other.release();
-		xpv_vbd_disconnect(&device);
+		xpv_vbd_driver.disconnect(&device);
 	}
-	void remove() { xpv_vbd_remove(&device); }
+	void remove() { xpv_vbd_driver.remove(&device); }
 	void submit(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ)
 	{
 		requests.erase(number);
@@ -211,7 +211,7 @@ protected:
 	void connection_lost()
 	{
 		other.release();
-		xpv_vbd_connection_lost(&device);
+		xpv_vbd_driver.connection_lost(&device);
 		if (the_disk()) {
 			EXPECT_TRUE(the_disk()->stopped);
 		}
@@ -430,14 +430,14 @@ TEST_F(BlkfrontReconnect, EachStepMayFailAndBeTriedAgain)
 	std::size_t before = fake::live_allocations();
 	unsigned int free_before = grant_counts().free;
 	channel_error = -XEN_ENOSPC;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_ENOSPC);
 	channel_error = 0;
 	device.publish_error = -XEN_EIO;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EIO);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EIO);
 	device.publish_error = 0;
 	for (unsigned int n = 1;; n++) {
 		fake::fail_allocation(n);
-		if (xpv_vbd_negotiate(&device) == 0)
+		if (xpv_vbd_driver.negotiate(&device) == 0)
 			break;
 		EXPECT_EQ(fake::live_allocations(), before);
 		EXPECT_EQ(grant_counts().free, free_before);
@@ -448,10 +448,10 @@ TEST_F(BlkfrontReconnect, EachStepMayFailAndBeTriedAgain)
 	fake::fail_allocation(0);
 	other.attach({ static_cast<uint32_t>(std::stoul(device.own.at("ring-ref"))) });
 	device.read_error = -XEN_EIO;
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EIO);
+	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EIO);
 	device.read_error = 0;
 	device.backend["sectors"] = "nonsense";
-	EXPECT_LT(xpv_vbd_connect(&device), 0);
+	EXPECT_LT(xpv_vbd_driver.connect(&device), 0);
 	device.backend["sectors"] = "2048";
 	EXPECT_TRUE(the_disk()->stopped);
 	EXPECT_TRUE(ended.empty());
@@ -497,7 +497,7 @@ TEST_F(BlkfrontReconnect, DisconnectWithoutAConnectionFailsWhatWaits)
 	submit(1);
 	submit(2);
 	connection_lost();
-	xpv_vbd_disconnect(&device);
+	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(outcome(2), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(the_disk(), nullptr);
@@ -515,12 +515,12 @@ TEST_F(BlkfrontReconnect, LargerBlocksKeepTheDiskStopped)
 	device.backend["sector-size"] = "4096";
 	negotiate();
 	fake::take_log();
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EINVAL);
 	bool logged = false;
 	for (const std::string &line : fake::take_log())
 		logged |= line.find("sector size 4096 of the backend is larger than the disk's 512") != std::string::npos;
 	EXPECT_TRUE(logged);
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EINVAL);
 	ASSERT_NE(the_disk(), nullptr);
 	EXPECT_TRUE(the_disk()->stopped);
 	EXPECT_TRUE(ended.empty());
@@ -628,8 +628,8 @@ TEST_F(BlkfrontReconnect, PagesThatAreStillMappedDelayTheNextConnection)
 	auto seen = other.next();
 	other.map(*seen, 0);
 	connection_lost();
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
 	EXPECT_EQ(grant_counts().parked, 0u);
 	EXPECT_TRUE(ended.empty());
 	other.unmap(*seen, 0);
@@ -642,8 +642,8 @@ TEST_F(BlkfrontReconnect, PagesThatAreStillMappedDelayTheNextConnection)
 
 TEST_F(BlkfrontReconnect, RingThatIsStillMappedDelaysTheNextConnection)
 {
-	xpv_vbd_connection_lost(&device);
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	xpv_vbd_driver.connection_lost(&device);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
 	EXPECT_EQ(grant_counts().parked, 0u);
 	other.release();
 	negotiate();
@@ -658,7 +658,7 @@ TEST_F(BlkfrontVbd, RingThatIsParkedIsReported)
 	probe();
 	negotiate();
 	Backend first = other;
-	xpv_vbd_connection_lost(&device);
+	xpv_vbd_driver.connection_lost(&device);
 	EXPECT_EQ(device.parked, 1u);
 	negotiate();
 	connect();
@@ -674,8 +674,8 @@ TEST_F(BlkfrontReconnect, PagesThatAreStillMappedAreParkedAtTheEnd)
 	auto seen = other.next();
 	other.map(*seen, 1);
 	connection_lost();
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
-	xpv_vbd_disconnect(&device);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
+	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(grant_counts().parked, 1u);
 	EXPECT_EQ(device.parked, 1u);
@@ -692,7 +692,7 @@ TEST_F(BlkfrontReconnect, ViolationFoundAtTheEndFailsTheDevice)
 	connection_lost();
 	EXPECT_NE(device.failure, "");
 	EXPECT_TRUE(ended.empty());
-	xpv_vbd_disconnect(&device);
+	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	remove();
 }
@@ -701,7 +701,7 @@ TEST_F(BlkfrontReconnect, ViolationFoundAtTheEndFailsTheDevice)
 
 TEST_F(BlkfrontReconnect, RetiredDiskWorksUntilItIsRemoved)
 {
-	xpv_vbd_retire(&device);
+	xpv_vbd_driver.retire(&device);
 	EXPECT_TRUE(the_disk()->retiring);
 	EXPECT_EQ(device.retired, 0u);
 	/* Linux writes back, also over another connection. */
@@ -722,9 +722,9 @@ TEST_F(BlkfrontReconnect, RetiredDiskWorksUntilItIsRemoved)
 TEST_F(BlkfrontReconnect, RetiredDiskIsTakenAwayWhenItsBoundHasPassed)
 {
 	submit(1, XPV_BLOCK_WRITE);
-	xpv_vbd_retire(&device);
+	xpv_vbd_driver.retire(&device);
 	connection_lost();
-	xpv_vbd_disconnect(&device);
+	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(device.retired, 1u);
 	remove();
@@ -734,7 +734,7 @@ TEST_F(BlkfrontVbd, RetireWithoutADiskIsDoneAtOnce)
 {
 	probe();
 	negotiate();
-	xpv_vbd_retire(&device);
+	xpv_vbd_driver.retire(&device);
 	EXPECT_EQ(device.retired, 1u);
 	disconnect();
 	remove();
@@ -746,11 +746,11 @@ class BlkfrontSuspend : public BlkfrontReconnect {
 protected:
 	void begin(uint64_t patience_ms = 0)
 	{
-		xpv_vbd_hold(&device);
-		EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + patience_ms), 0);
+		xpv_vbd_driver.hold(&device);
+		EXPECT_EQ(xpv_vbd_driver.drain(&device, xpv_now_ms() + patience_ms), 0);
 		EXPECT_TRUE(!the_disk() || the_disk()->stopped);
 	}
-	void cancel() { xpv_vbd_go_on(&device, XPV_RESUME_CANCELLED); }
+	void cancel() { xpv_vbd_driver.go_on(&device, XPV_RESUME_CANCELLED); }
 	/* Up to where the bus has called connection_lost(). */
 	void restore(bool connected = true)
 	{
@@ -767,10 +767,10 @@ protected:
 		xpv_suspend_parts_unlock();
 		if (the_disk())
 			poll(); /* as Linux's timer does, at any time */
-		xpv_vbd_go_on(&device, XPV_RESUME_RESTORED);
+		xpv_vbd_driver.go_on(&device, XPV_RESUME_RESTORED);
 		EXPECT_TRUE(the_disk()->stopped);
 		if (connected)
-			xpv_vbd_connection_lost(&device);
+			xpv_vbd_driver.connection_lost(&device);
 		EXPECT_TRUE(the_disk()->stopped);
 		other = Backend{ backend };
 	}
@@ -783,32 +783,32 @@ TEST_F(BlkfrontSuspend, DisksShareOneGracePeriod)
 	second.backend = device.backend;
 	second.id = "51728";
 	second.path = "device/vbd/51728";
-	ASSERT_EQ(xpv_vbd_probe(&second), 0);
-	ASSERT_EQ(xpv_vbd_negotiate(&second), 0);
-	ASSERT_EQ(xpv_vbd_connect(&second), 0);
+	ASSERT_EQ(xpv_vbd_driver.probe(&second), 0);
+	ASSERT_EQ(xpv_vbd_driver.negotiate(&second), 0);
+	ASSERT_EQ(xpv_vbd_driver.connect(&second), 0);
 	ASSERT_EQ(disks.size(), 2u);
 	unsigned int before = grace_periods;
-	xpv_vbd_hold(&device);
-	xpv_vbd_hold(&second);
+	xpv_vbd_driver.hold(&device);
+	xpv_vbd_driver.hold(&second);
 	EXPECT_EQ(grace_periods, before);
-	EXPECT_EQ(xpv_vbd_drain(&device, 0), 0);
-	EXPECT_EQ(xpv_vbd_drain(&second, 0), 0);
+	EXPECT_EQ(xpv_vbd_driver.drain(&device, 0), 0);
+	EXPECT_EQ(xpv_vbd_driver.drain(&second, 0), 0);
 	EXPECT_EQ(grace_periods, before + 1);
 	for (xpv_disk *disk : disks)
 		EXPECT_TRUE(disk->stopped);
-	xpv_vbd_go_on(&device, XPV_RESUME_CANCELLED);
-	xpv_vbd_go_on(&second, XPV_RESUME_CANCELLED);
+	xpv_vbd_driver.go_on(&device, XPV_RESUME_CANCELLED);
+	xpv_vbd_driver.go_on(&second, XPV_RESUME_CANCELLED);
 	for (xpv_disk *disk : disks)
 		EXPECT_FALSE(disk->stopped);
-	xpv_vbd_disconnect(&second);
-	xpv_vbd_remove(&second);
+	xpv_vbd_driver.disconnect(&second);
+	xpv_vbd_driver.remove(&second);
 	end();
 }
 
 /* A refused suspend may end before drain(). */
 TEST_F(BlkfrontSuspend, HeldDiskGoesOnWithoutADrain)
 {
-	xpv_vbd_hold(&device);
+	xpv_vbd_driver.hold(&device);
 	cancel();
 	EXPECT_FALSE(the_disk()->stopped || the_disk()->stopping);
 	submit(1);
@@ -841,7 +841,7 @@ TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 	std::vector<blkif_request> seen;
 	while (auto next = other.next())
 		seen.push_back(*next);
-	xpv_vbd_hold(&device);
+	xpv_vbd_driver.hold(&device);
 	std::atomic<bool> answered = false;
 	fake::Thread backend_thread([&] {
 		fake::settle(); /* drain() waits */
@@ -855,7 +855,7 @@ TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 		answered = true;
 		event();
 	});
-	EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + 60000), 0);
+	EXPECT_EQ(xpv_vbd_driver.drain(&device, xpv_now_ms() + 60000), 0);
 	EXPECT_TRUE(answered);
 	backend_thread.join();
 	for (unsigned int i = 0; i < 3; i++)
@@ -885,15 +885,15 @@ TEST_F(BlkfrontSuspend, DrainWaitsForPagesOfALostConnection)
 	auto seen = other.next();
 	other.map(*seen, 0);
 	connection_lost();
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EBUSY);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
 	std::atomic<bool> unmapped = false;
 	fake::Thread backend_thread([&] {
 		fake::sleep_for(std::chrono::seconds(3));
 		unmapped = true;
 		other.unmap(*seen, 0);
 	});
-	xpv_vbd_hold(&device);
-	EXPECT_EQ(xpv_vbd_drain(&device, xpv_now_ms() + 60000), 0);
+	xpv_vbd_driver.hold(&device);
+	EXPECT_EQ(xpv_vbd_driver.drain(&device, xpv_now_ms() + 60000), 0);
 	EXPECT_TRUE(unmapped);
 	backend_thread.join();
 	cancel();
@@ -980,7 +980,7 @@ TEST_F(BlkfrontSuspend, RemovedWhileItWaitsForABackend)
 	begin();
 	cancel();
 	EXPECT_TRUE(the_disk()->stopped);
-	xpv_vbd_disconnect(&device);
+	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(the_channel, nullptr);
 	remove();
@@ -1024,16 +1024,16 @@ TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
 	probe();
 	negotiate();
 	connect();
-	xpv_vbd_backend_changed(&device);
+	xpv_vbd_driver.backend_changed(&device);
 	EXPECT_EQ(the_disk()->resized, 0u);
 	device.backend["sectors"] = "4096";
-	xpv_vbd_backend_changed(&device);
+	xpv_vbd_driver.backend_changed(&device);
 	EXPECT_EQ(the_disk()->resized, 4096u);
 	device.backend["sectors"] = "18446744073709551615";
-	xpv_vbd_backend_changed(&device);
+	xpv_vbd_driver.backend_changed(&device);
 	EXPECT_EQ(the_disk()->resized, 4096u);
 	device.backend.erase("sectors");
-	xpv_vbd_backend_changed(&device);
+	xpv_vbd_driver.backend_changed(&device);
 	EXPECT_EQ(the_disk()->resized, 4096u);
 	disconnect();
 	remove();
@@ -1042,16 +1042,16 @@ TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
 TEST_F(BlkfrontVbd, ProbeRefusesWhatIsNoDisk)
 {
 	device.own["device-type"] = "cdrom";
-	EXPECT_EQ(xpv_vbd_probe(&device), -XEN_ENODEV);
+	EXPECT_EQ(xpv_vbd_driver.probe(&device), -XEN_ENODEV);
 	EXPECT_EQ(device.own["state"], "6");
 	device.own["device-type"] = "disk";
 	for (const char *number : { "", "nonsense", "1", "4294967295", "99999999999999999999" }) {
 		SCOPED_TRACE(number);
 		device.own["virtual-device"] = number;
-		EXPECT_LT(xpv_vbd_probe(&device), 0);
+		EXPECT_LT(xpv_vbd_driver.probe(&device), 0);
 	}
 	device.read_error = -XEN_EIO;
-	EXPECT_EQ(xpv_vbd_probe(&device), -XEN_EIO);
+	EXPECT_EQ(xpv_vbd_driver.probe(&device), -XEN_EIO);
 	EXPECT_EQ(device.context, nullptr);
 }
 
@@ -1072,12 +1072,12 @@ TEST_F(BlkfrontVbd, NegotiateThatFailsLeavesNothing)
 {
 	probe();
 	device.publish_error = -XEN_EAGAIN;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_EAGAIN);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EAGAIN);
 	EXPECT_EQ(the_channel, nullptr);
 	EXPECT_EQ(grant_counts().free, grant_counts().total);
 	device.publish_error = 0;
 	channel_error = -XEN_ENOSPC;
-	EXPECT_EQ(xpv_vbd_negotiate(&device), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_ENOSPC);
 	EXPECT_EQ(grant_counts().free, grant_counts().total);
 	channel_error = 0;
 	negotiate();
@@ -1092,14 +1092,14 @@ TEST_F(BlkfrontVbd, NegotiateSurvivesEachAllocationFailing)
 	for (unsigned int n = 1;; n++) {
 		std::size_t before = fake::live_allocations();
 		fake::fail_allocation(n);
-		if (xpv_vbd_negotiate(&device) == 0)
+		if (xpv_vbd_driver.negotiate(&device) == 0)
 			break;
 		EXPECT_EQ(grant_counts().free, grant_counts().total);
 		EXPECT_EQ(fake::live_allocations(), before);
 		ASSERT_LT(n, 20u);
 	}
 	fake::fail_allocation(0);
-	xpv_vbd_disconnect(&device);
+	xpv_vbd_driver.disconnect(&device);
 	remove();
 }
 
@@ -1108,11 +1108,11 @@ TEST_F(BlkfrontVbd, ConnectThatFailsIsUndoneByDisconnect)
 	probe();
 	negotiate();
 	device.backend["sector-size"] = "3";
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EINVAL);
+	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EINVAL);
 	EXPECT_EQ(the_disk(), nullptr);
 	device.backend["sector-size"] = "4096";
 	disk_error = -XEN_EBUSY;
-	EXPECT_EQ(xpv_vbd_connect(&device), -XEN_EBUSY);
+	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EBUSY);
 	disconnect();
 	remove();
 }

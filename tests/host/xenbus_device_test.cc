@@ -161,7 +161,6 @@ const char *const keys[] = { "sectors", "info", nullptr };
 const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
-	.owner = nullptr,
 	.backend_keys = keys,
 	.probe = probe,
 	.negotiate = negotiate,
@@ -230,7 +229,7 @@ protected:
 	void do_register()
 	{
 		registered = true;
-		ASSERT_EQ(xpv_frontend_driver_register(driver_used), 0);
+		ASSERT_EQ(xpv_frontend_driver_register(driver_used, nullptr), 0);
 	}
 	void unregister()
 	{
@@ -1104,7 +1103,6 @@ void go_on(xpv_device *device, xpv_resume_kind kind)
 const xpv_frontend_driver whole_driver = {
 	.name = "whole",
 	.device_type = "vbd",
-	.owner = nullptr,
 	.backend_keys = keys,
 	.probe = probe,
 	.negotiate = negotiate,

@@ -90,7 +90,7 @@ void kunit_device_fail(struct xpv_device *one, int error, const char *format, ..
 	one->failure = error;
 }
 
-int kunit_driver_register(const struct xpv_frontend_driver *frontend)
+int kunit_driver_register(const struct xpv_frontend_driver *frontend, struct module *owner)
 {
 	return 0;
 }

@@ -118,7 +118,7 @@ struct device *xpv_linux_device_get(xpv_linux_device *linux_device)
 	return reinterpret_cast<struct device *>(linux_device);
 }
 
-int xpv_frontend_driver_register(const xpv_frontend_driver *driver)
+int xpv_frontend_driver_register(const xpv_frontend_driver *driver, module *)
 {
 	{
 		std::lock_guard guard(lists_mutex);
