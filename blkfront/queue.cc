@@ -35,7 +35,7 @@ Status xpv_block_queue::open_channel(Domid backend, const char *name)
 	const xpv_event_channel_args args = { .name = name,
 					      .flags = XPV_EVENT_HARD,
 					      .handler = on_event,
-					      .context = reinterpret_cast<xpv_event_context *>(this) };
+					      .context = this };
 	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, &args, &channel)));
 	SpinGuard guard(poll_lock_);
 	write_once(channel_, channel);
@@ -69,7 +69,7 @@ void xpv_block_queue::notify()
 
 void xpv_block_queue::on_event(xpv_event_context *context)
 {
-	auto *queue = reinterpret_cast<xpv_block_queue *>(context);
+	auto *queue = static_cast<xpv_block_queue *>(context);
 	xpv_event_channel *channel = read_once(queue->channel_);
 	if (!queue->respond() && channel)
 		xpv_event_channel_spurious(channel);

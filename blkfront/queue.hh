@@ -11,11 +11,11 @@
 #pragma once
 
 #include "blkfront/ring.hh"
-#include "evtchn/evtchn.h"
+#include "evtchn/evtchn.hh"
 
 using xpv::operator""_lock;
 
-struct xpv_block_queue {
+struct xpv_block_queue : private xpv_event_context {
 public:
 	explicit xpv_block_queue(xpv_vbd &vbd) : vbd_(vbd) {}
 	/* After close_channel(). */

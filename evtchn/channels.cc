@@ -3,6 +3,7 @@
 
 #include "evtchn/abi.hh"
 #include "hypervisor/hypercall.hh"
+#include "lib/address.hh"
 #include "lib/debugfs.h"
 
 namespace xpv {
@@ -125,7 +126,7 @@ void print(xpv_debug_sink &sink, xpv_event_channel &channel)
 			channel.port.value, channel.irq, cpu, channel.priority, state, why,
 			static_cast<unsigned long long>(read_once(channel.events)),
 			static_cast<unsigned long long>(read_once(channel.spurious)), channel.name,
-			reinterpret_cast<void *>(channel.handler));
+			symbol_of(channel.handler));
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "hypervisor/hypervisor_owned.h"
+#include "lib/address.hh"
 
 namespace xpv {
 
@@ -66,7 +67,7 @@ Status Fifo::add_cpu(unsigned int cpu)
 	frame = xpv_pages_gfn(page).value;
 	unsigned int offset = vcpu.value % blocks_per_page * block_size;
 	XPV_TRY(tell_of_block(vcpu));
-	queues_[cpu].block = reinterpret_cast<evtchn_fifo_control_block *>(static_cast<char *>(page) + offset);
+	queues_[cpu].block = value_at<evtchn_fifo_control_block>(page, offset);
 	return {};
 }
 

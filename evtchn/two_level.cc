@@ -10,19 +10,16 @@ namespace xpv {
 Status TwoLevel::start()
 {
 	shared_ = xpv_shared_info();
-	unsigned int cpus = xpv_cpu_limit();
-	mine_ = XPV_TRY(Array<Bitmap *>::make(cpus, XPV_MAY_SLEEP));
-	storage_ = XPV_TRY(Array<unsigned long>::make(cpus * (ports / 64), XPV_MAY_SLEEP));
-	for (unsigned int cpu = 0; cpu < cpus; cpu++)
-		mine_[cpu] = reinterpret_cast<Bitmap *>(&storage_[cpu * (ports / 64)]);
+	mine_ = XPV_TRY(Array<Bitmap>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	mask_all();
 	return {};
 }
 
 void TwoLevel::restore()
 {
-	for (unsigned long &word : storage_)
-		write_once(word, 0);
+	for (Bitmap &bitmap : mine_)
+		for (unsigned long &word : bitmap)
+			write_once(word, 0);
 	mask_all();
 }
 
@@ -57,10 +54,10 @@ void TwoLevel::unmask(Port port)
 void TwoLevel::assign(Port port, unsigned int cpu)
 {
 	for (std::size_t other = 0; other < mine_.size(); other++) {
-		if (other != cpu && test_bit(port.value, *mine_[other]))
-			clear_bit(port.value, *mine_[other]);
+		if (other != cpu && test_bit(port.value, mine_[other]))
+			clear_bit(port.value, mine_[other]);
 	}
-	set_bit(port.value, *mine_[cpu]);
+	set_bit(port.value, mine_[cpu]);
 }
 
 Status TwoLevel::move(Port port, unsigned int cpu)

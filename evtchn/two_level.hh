@@ -60,15 +60,14 @@ public:
 
 private:
 	::shared_info *shared_ = nullptr;
-	Array<Bitmap *> mine_; /* by CPU; all in one allocation */
-	Array<unsigned long> storage_;
+	Array<Bitmap> mine_; /* by CPU */
 };
 
 template <typename Handle>
 bool TwoLevel::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 {
 	bool any = false;
-	Bitmap &mine = *mine_[cpu];
+	Bitmap &mine = mine_[cpu];
 
 	/* Again until none came while we looked: Xen raises the upcall only when this is 0. */
 	while (read_once(info.evtchn_upcall_pending)) {

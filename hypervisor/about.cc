@@ -3,6 +3,7 @@
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
+#include "lib/address.hh"
 #include "lib/memory.hh"
 
 namespace xpv {
@@ -61,7 +62,7 @@ int buildid(char *text)
 	if (!made.ok())
 		return made.code();
 	Array<char> memory = made.take();
-	auto *id = reinterpret_cast<xen_build_id_t *>(memory.data());
+	auto *id = value_at<xen_build_id_t>(memory.data());
 	id->len = static_cast<uint32_t>(length);
 	long written = xen_version(XENVER_build_id, id);
 	if (written < 0 || written > length)

@@ -44,12 +44,12 @@ void xpv_address_range_free(const struct xpv_address_range *range)
 	free_page((unsigned long)range->placeholder);
 }
 
-struct xpv_pte *xpv_pte_lookup(const void *address)
+uint64_t *xpv_pte_lookup(const void *address)
 {
 	unsigned int level;
 	pte_t *pte = lookup_address((unsigned long)address, &level);
 
-	return level == PG_LEVEL_4K ? (struct xpv_pte *)pte : NULL;
+	return level == PG_LEVEL_4K ? (uint64_t *)pte : NULL;
 }
 
 uint64_t xpv_pte_supported_mask(void)

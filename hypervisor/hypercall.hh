@@ -15,6 +15,7 @@
 #include <xen/version.h>
 
 #include "hypervisor/hypervisor_owned.h"
+#include "lib/address.hh"
 #include "lib/result.hh"
 
 namespace xpv {
@@ -31,8 +32,7 @@ namespace detail {
 template <typename T>
 inline Status hypercall_with(unsigned int number, unsigned int command, T &argument, unsigned long count = 0)
 {
-	return status(static_cast<int>(
-		xpv_hypercall(number, command, reinterpret_cast<unsigned long>(&argument), count, 0)));
+	return status(static_cast<int>(xpv_hypercall(number, command, address_of(&argument), count, 0)));
 }
 
 } // namespace detail
@@ -238,7 +238,7 @@ struct GrantTableSize {
 	operation.mfn = frame.value;
 	operation.offset = offset;
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_register_vcpu_info, vcpu.value,
-						     reinterpret_cast<unsigned long>(&operation), 0)));
+						     address_of(&operation), 0)));
 }
 
 /*
@@ -259,7 +259,7 @@ struct GrantTableSize {
 [[nodiscard]] inline Status vcpu_initialise(Vcpu vcpu, vcpu_hvm_context &context)
 {
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_initialise, vcpu.value,
-						     reinterpret_cast<unsigned long>(&context), 0)));
+						     address_of(&context), 0)));
 }
 
 /* ---- sched.h ---- */
@@ -268,8 +268,7 @@ struct GrantTableSize {
 [[nodiscard]] inline Result<int> sched_suspend()
 {
 	sched_shutdown operation = { .reason = SHUTDOWN_suspend };
-	long code = xpv_hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, reinterpret_cast<unsigned long>(&operation),
-				  0, 0);
+	long code = xpv_hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, address_of(&operation), 0, 0);
 	if (code < 0)
 		return Error(static_cast<int>(code));
 	return static_cast<int>(code);
@@ -283,13 +282,12 @@ static_assert(sizeof(xen_feature_info_t) == 8);
 /* XENVER_*, with what it writes to; what Xen returned. */
 [[nodiscard]] inline long xen_version(unsigned int command, void *argument)
 {
-	return xpv_hypercall(__HYPERVISOR_xen_version, command, reinterpret_cast<unsigned long>(argument), 0, 0);
+	return xpv_hypercall(__HYPERVISOR_xen_version, command, address_of(argument), 0, 0);
 }
 
 [[nodiscard]] inline Result<xen_extraversion_t *> xen_extraversion(xen_extraversion_t *text)
 {
-	long code = xpv_hypercall(__HYPERVISOR_xen_version, XENVER_extraversion, reinterpret_cast<unsigned long>(text),
-				  0, 0);
+	long code = xpv_hypercall(__HYPERVISOR_xen_version, XENVER_extraversion, address_of(text), 0, 0);
 	if (code < 0)
 		return Error(static_cast<int>(code));
 	(*text)[sizeof(*text) - 1] = '\0';

@@ -9,6 +9,7 @@
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/hypervisor_owned.h"
 #include "hypervisor/linux.h"
+#include "lib/address.hh"
 #include "lib/memory.hh"
 
 namespace xpv {
@@ -43,7 +44,7 @@ Note &note_at(std::size_t index)
 {
 	constexpr std::size_t notes = page_size / sizeof(Note);
 	static_assert(sizeof(::shared_info) <= (notes - lent_notes - done_notes) * sizeof(Note));
-	return reinterpret_cast<Note *>(xpv_shared_info())[notes - 1 - index];
+	return *value_at<Note>(xpv_shared_info(), (notes - 1 - index) * sizeof(Note));
 }
 
 Note &note_of(xpv_lent_purpose purpose)

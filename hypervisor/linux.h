@@ -57,8 +57,7 @@ void *xpv_loan_find(struct xpv_gfn frame, unsigned int order);
 void xpv_loan_free(void *pages, unsigned int order);
 
 /* The PTE (4 KiB level) of a kernel address in a window, NULL if there is none. */
-struct xpv_pte;
-struct xpv_pte *xpv_pte_lookup(const void *address);
+uint64_t *xpv_pte_lookup(const void *address);
 /* PTE bits that this machine and kernel allow. */
 uint64_t xpv_pte_supported_mask(void);
 /*

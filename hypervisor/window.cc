@@ -31,7 +31,7 @@ struct xpv_window : xpv::ListLink<> {
 	}
 	[[nodiscard]] uint64_t *entry(unsigned int index) const
 	{
-		return reinterpret_cast<uint64_t *>(xpv_pte_lookup(page(index)));
+		return xpv_pte_lookup(page(index));
 	}
 	/* With the mutex held, once others know the window. */
 	[[nodiscard]] xpv::Status change(unsigned int index, xpv::KernelPte to)

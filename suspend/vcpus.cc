@@ -3,6 +3,7 @@
 #include "suspend/vcpus.hh"
 
 #include "hypervisor/hypercall.hh"
+#include "lib/address.hh"
 #include "lib/log.hh"
 #include "suspend/barrier.hh"
 #include "suspend/linux.h"
@@ -29,8 +30,8 @@ Status initialise(unsigned int cpu)
 	vcpu_hvm_context context = {};
 	context.mode = VCPU_HVM_MODE_64B;
 	vcpu_hvm_x86_64 &registers = context.cpu_regs.x86_64;
-	registers.rip = reinterpret_cast<uint64_t>(&xpv_context_enter);
-	registers.rdi = reinterpret_cast<uint64_t>(saved);
+	registers.rip = address_of(&xpv_context_enter);
+	registers.rdi = address_of(saved);
 	registers.rsp = saved->rsp;
 	registers.rflags = rflags_always;
 	registers.cr0 = saved->cr0;

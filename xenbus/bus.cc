@@ -88,9 +88,9 @@ Status Bus::start()
 	watch_ = XPV_TRY(store().watches.add(
 		"device",
 		[](xpv_store_watch_context *context, const char *) {
-			reinterpret_cast<Bus *>(context)->rescan();
+			static_cast<Bus *>(context)->rescan();
 		},
-		reinterpret_cast<xpv_store_watch_context *>(this), may_be_device_change));
+		this, may_be_device_change));
 	return {};
 }
 

@@ -16,7 +16,7 @@
 
 namespace xpv {
 
-class Bus {
+class Bus : private xpv_store_watch_context {
 public:
 	/* More devices than any toolstack gives, and a bound on what we do for it. */
 	static constexpr unsigned int devices_limit = 1024;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The store's page and port in this domain, and what runs over them from load to unload. */
+#include "evtchn/evtchn.hh"
 #include "evtchn/toolstack_channel.hh"
 
 #include <xen/hvm/params.h>
@@ -12,7 +13,7 @@ namespace xpv {
 
 namespace {
 
-struct Connection : Doorbell::Context {
+struct Connection : Doorbell::Context, xpv_event_context {
 	Connection() = default;
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
@@ -57,7 +58,7 @@ void ring(Doorbell::Context *context)
 
 void on_event(xpv_event_context *context)
 {
-	auto *connection = reinterpret_cast<Connection *>(context);
+	auto *connection = static_cast<Connection *>(context);
 	xpv_event_channel *channel = connection->channel.channel();
 	if (!connection->store.client.on_event() && channel)
 		xpv_event_channel_spurious(channel);
@@ -69,7 +70,7 @@ Status Connection::open(unsigned int timeout_ms)
 	const xpv_event_channel_args args = { .name = "xenstore",
 					      .flags = XPV_EVENT_THREADED,
 					      .handler = on_event,
-					      .context = reinterpret_cast<xpv_event_context *>(this) };
+					      .context = this };
 	Status found = channel.open(args);
 	if (!found.ok()) {
 		XPV_ERR("cannot open this domain's xenstore ring (error %d)", found.error().number());

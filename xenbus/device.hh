@@ -63,7 +63,7 @@ inline constexpr std::size_t tag_capacity = 20;
 
 } // namespace xpv
 
-struct xpv_device : xpv::ListLink<> {
+struct xpv_device : xpv::ListLink<>, private xpv_store_watch_context {
 public:
 	explicit xpv_device(const xpv::DeviceIdentity &identity);
 	/* By Linux, when nothing refers to the device any more. */

@@ -106,12 +106,12 @@ Result<WatchTable::Adding> xpv_device::begin_watching()
 	XPV_TRY(state_path.assign({ identity().backend_path.view(), "/state" }));
 	return store().watches.begin(
 		state_path.get(),
-		[](xpv_store_watch_context *device, const char *) {
-			auto *self = reinterpret_cast<xpv_device *>(device);
+		[](xpv_store_watch_context *watched, const char *) {
+			auto *self = static_cast<xpv_device *>(watched);
 			write_once(self->marks_.event, true);
 			self->schedule();
 		},
-		reinterpret_cast<xpv_store_watch_context *>(this));
+		this);
 }
 
 void xpv_device::end_watching(Result<WatchTable::Adding> begun)

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "lib/address.hh"
 #include "xenbus/ring.hh"
 
 namespace xpv {
@@ -59,7 +60,7 @@ private:
 	[[nodiscard]] std::span<char> missing()
 	{
 		if (received_ < sizeof(header_))
-			return { reinterpret_cast<char *>(&header_) + received_, sizeof(header_) - received_ };
+			return { bytes_of(header_) + received_, sizeof(header_) - received_ };
 		std::size_t have = received_ - sizeof(header_);
 		return { payload_ + have, header_.len - have };
 	}

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/address.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
 #include "xenbus/linux.h"
@@ -49,7 +50,7 @@ struct Request : ListLink<> {
 	Owned<OpenTransaction> opens = {};
 	xpv_completion done;
 
-	[[nodiscard]] char *message() { return reinterpret_cast<char *>(this + 1); }
+	[[nodiscard]] char *message() { return bytes_behind(*this); }
 	[[nodiscard]] char *reply() { return message() + message_size; }
 	/* Its first string: the path, if the operation has one. For diagnosis. */
 	[[nodiscard]] std::string_view path();

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "lib/address.hh"
 #include "lib/list.hh"
 #include "lib/memory.hh"
 #include "xenbus/message.hh"
@@ -25,7 +26,7 @@ struct UserMessage : ListLink<> {
 							     std::initializer_list<std::string_view> parts,
 							     xpv_allocation how);
 
-	[[nodiscard]] char *bytes() { return reinterpret_cast<char *>(this + 1); }
+	[[nodiscard]] char *bytes() { return bytes_behind(*this); }
 	[[nodiscard]] xsd_sockmsg header();
 	[[nodiscard]] std::string_view body() { return { bytes() + sizeof(xsd_sockmsg), size - sizeof(xsd_sockmsg) }; }
 };

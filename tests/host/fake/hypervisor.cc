@@ -77,9 +77,9 @@ void xpv_address_range_free(const xpv_address_range *range)
 	xpv_pages_free(range->placeholder, 0);
 }
 
-xpv_pte *xpv_pte_lookup(const void *address)
+uint64_t *xpv_pte_lookup(const void *address)
 {
-	return reinterpret_cast<xpv_pte *>(&fake::entry_at(address));
+	return &fake::entry_at(address);
 }
 
 uint64_t xpv_pte_supported_mask(void)
