@@ -9,12 +9,7 @@
 #include "evtchn/evtchn.h"
 
 
-static int blkfront_show(struct seq_file *seq, void *unused)
-{
-	xpv_vbds_show(xpv_debug_sink_of(seq));
-	return 0;
-}
-static struct xpv_debug_file table = { .name = "blkfront", .show = blkfront_show };
+static struct xpv_debug_file table = { .name = "blkfront", .show = xpv_vbds_show };
 
 static int __init blkfront_init(void)
 {

@@ -16,12 +16,7 @@
 
 static struct xpv_event_channel *debug_virq;
 
-static int evtchn_show(struct seq_file *seq, void *unused)
-{
-	xpv_channels_show(xpv_debug_sink_of(seq));
-	return 0;
-}
-static struct xpv_debug_file table = { .name = "evtchn", .show = evtchn_show };
+static struct xpv_debug_file table = { .name = "evtchn", .show = xpv_channels_show };
 
 static void on_debug_virq(struct xpv_event_context *unused)
 {

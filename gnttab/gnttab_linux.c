@@ -5,7 +5,6 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
-#include <linux/seq_file.h>
 #include <linux/smp.h>
 
 #include "gnttab/gnttab.h"
@@ -63,29 +62,28 @@ void xpv_gnttab_on_each_cpu(void (*function)(struct xpv_gnttab_cpu_context *cont
 	on_each_cpu(call_on_cpu, &call, 1);
 }
 
-static int gnttab_show(struct seq_file *seq, void *unused)
+static void gnttab_show(struct xpv_debug_sink *sink)
 {
 	struct xpv_gnttab_pool_line pool;
 	struct xpv_grant_counts counts;
 	unsigned int i;
 
 	xpv_grant_get_counts(&counts);
-	seq_printf(seq, "version       %u\n", counts.version);
-	seq_printf(seq, "frames        %u\n", counts.frames);
-	seq_printf(seq, "frames limit  %u\n", counts.frames_limit);
-	seq_printf(seq, "references    %u\n", counts.total);
-	seq_printf(seq, "free          %u\n", counts.free);
-	seq_printf(seq, "in pools      %u\n", counts.pooled);
-	seq_printf(seq, "parked        %u\n", counts.parked);
-	seq_printf(seq, "lost          %u\n", counts.lost);
-	seq_printf(seq, "waiters       %u\n", counts.waiters);
-	seq_printf(seq, "foreign       %u\n", counts.foreign_mapped);
-	seq_printf(seq, "foreign stuck %u\n", counts.foreign_stuck);
+	xpv_debug_print(sink, "version       %u\n", counts.version);
+	xpv_debug_print(sink, "frames        %u\n", counts.frames);
+	xpv_debug_print(sink, "frames limit  %u\n", counts.frames_limit);
+	xpv_debug_print(sink, "references    %u\n", counts.total);
+	xpv_debug_print(sink, "free          %u\n", counts.free);
+	xpv_debug_print(sink, "in pools      %u\n", counts.pooled);
+	xpv_debug_print(sink, "parked        %u\n", counts.parked);
+	xpv_debug_print(sink, "lost          %u\n", counts.lost);
+	xpv_debug_print(sink, "waiters       %u\n", counts.waiters);
+	xpv_debug_print(sink, "foreign       %u\n", counts.foreign_mapped);
+	xpv_debug_print(sink, "foreign stuck %u\n", counts.foreign_stuck);
 	for (i = 0; xpv_gnttab_describe_pool(i, &pool); i++) {
-		seq_printf(seq, "pool %s holds %u\n", pool.name, pool.owned);
-		seq_printf(seq, "pool %s issued %u\n", pool.name, pool.issued);
+		xpv_debug_print(sink, "pool %s holds %u\n", pool.name, pool.owned);
+		xpv_debug_print(sink, "pool %s issued %u\n", pool.name, pool.issued);
 	}
-	return 0;
 }
 static struct xpv_debug_file counts_file = { .name = "gnttab", .show = gnttab_show };
 

@@ -4,11 +4,9 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpuhotplug.h>
-#include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/seq_file.h>
 #include <xen/xen.h>
 
 #include "hypervisor/hypervisor.h"
@@ -95,31 +93,7 @@ static int bring_up(unsigned int cpu)
  * they are for a reader with CAP_SYSLOG at 1, zero at 2.
  */
 
-static struct dentry *windows_file;
-
-static void show_window(struct xpv_windows_context *context, const char *name, const void *address,
-			unsigned int pages)
-{
-	seq_printf((struct seq_file *)context, "window 0x%pK pages %u %s\n", address, pages, name);
-}
-
-static void show_page(struct xpv_windows_context *context, const struct xpv_window_page *page)
-{
-	seq_printf((struct seq_file *)context,
-		   "page 0x%pK frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
-		   page->address, (u64)page->asked_frame.value,
-		   page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro", (u64)page->frame.value, page->present,
-		   page->writable, page->user, page->no_execute, page->accessed, page->dirty);
-}
-
-static int windows_show(struct seq_file *file, void *unused)
-{
-	static const struct xpv_windows_visitor visitor = { .window = show_window, .page = show_page };
-
-	xpv_windows_visit(&visitor, (struct xpv_windows_context *)file);
-	return 0;
-}
-DEFINE_SHOW_ATTRIBUTE(windows);
+static struct xpv_debug_file windows_file = { .name = "windows", .show = xpv_windows_show, .file_only = true };
 
 static int __init hypervisor_init(void)
 {
@@ -158,7 +132,7 @@ static int __init hypervisor_init(void)
 	error = xpv_sysfs_start();
 	if (error)
 		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
-	windows_file = debugfs_create_file("windows", 0400, xpv_debugfs_directory(), NULL, &windows_fops);
+	xpv_debug_file_add(&windows_file);
 	version = xpv_hypervisor_version();
 	owner = XPV_HYPERVISOR_OWNED;
 	pr_info("Xen %u.%u, %u vCPUs%s\n", version >> 16, version & 0xffff, num_online_cpus(),
@@ -174,7 +148,7 @@ stop:
 
 static void __exit hypervisor_exit(void)
 {
-	debugfs_remove(windows_file);
+	xpv_debug_file_remove(&windows_file);
 	xpv_suspend_part_unregister(&xpv_hypervisor_suspend_part);
 	xpv_sysfs_stop();
 	pci_unregister_driver(&platform_driver);

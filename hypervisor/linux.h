@@ -4,6 +4,7 @@
 #define XPV_HYPERVISOR_LINUX_H
 
 #include "hypervisor/suspend_part.h"
+#include "lib/debugfs.h"
 #include "lib/types.h"
 
 #ifdef __cplusplus
@@ -18,6 +19,8 @@ int xpv_hypervisor_detect(void);
 void xpv_suspend_parts_start(void);
 /* Prepare for windows. Before any of them, once. */
 void xpv_windows_start(void);
+/* All windows and what they show, for debugfs. Sleeping context. */
+void xpv_windows_show(struct xpv_debug_sink *sink);
 /* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
 int xpv_hypervisor_start(void);
 void xpv_hypervisor_stop(void);

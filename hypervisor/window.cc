@@ -10,6 +10,9 @@
 
 using namespace xpv;
 
+/* What a visitor is called with. */
+struct xpv_windows_context {};
+
 /*
  * The range comes from Linux with its page tables made and a placeholder in
  * every page, which is swapped out at once.
@@ -55,6 +58,10 @@ struct Windows {
 };
 
 constinit Windows windows = {};
+
+struct Printing : xpv_windows_context {
+	xpv_debug_sink *sink;
+};
 
 void expect_placeholders(xpv_window &window)
 {
@@ -213,6 +220,27 @@ void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_win
 			visitor->page(context, &page);
 		}
 	}
+}
+
+void xpv_windows_show(struct xpv_debug_sink *sink)
+{
+	static constexpr xpv_windows_visitor printer = {
+		.window = [](xpv_windows_context *context, const char *name, const void *address, unsigned int pages) {
+			xpv_debug_print(static_cast<xpv::Printing *>(context)->sink, "window 0x%pK pages %u %s\n", address,
+					pages, name);
+		},
+		.page = [](xpv_windows_context *context, const xpv_window_page *page) {
+			xpv_debug_print(
+				static_cast<xpv::Printing *>(context)->sink,
+				"page 0x%pK frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
+				page->address, static_cast<unsigned long long>(page->asked_frame.value),
+				page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro",
+				static_cast<unsigned long long>(page->frame.value), page->present, page->writable,
+				page->user, page->no_execute, page->accessed, page->dirty);
+		},
+	};
+	xpv::Printing context{ {}, sink };
+	xpv_windows_visit(&printer, &context);
 }
 
 } /* extern "C" */

@@ -3,37 +3,33 @@
 #ifndef XPV_LIB_DEBUGFS_H
 #define XPV_LIB_DEBUGFS_H
 
+#include "lib/types.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct dentry;
-struct seq_file;
 
-/* What a debug file prints to: the struct seq_file of its show(), for C++. */
+/* What a debug file prints to. */
 struct xpv_debug_sink;
-#ifndef __cplusplus
-/* In show(). */
-static inline struct xpv_debug_sink *xpv_debug_sink_of(struct seq_file *seq)
-{
-	return (struct xpv_debug_sink *)seq;
-}
-#endif
 /* As seq_printf(). Any context. */
 __attribute__((format(printf, 2, 3)))
 void xpv_debug_print(struct xpv_debug_sink *sink, const char *format, ...);
-
-/* /sys/kernel/debug/xpv, there for as long as xpv_lib is loaded. Any context. */
-struct dentry *xpv_debugfs_directory(void);
+/* Print text that may hold any byte: what is not printable as "\\xff". Any context. */
+void xpv_debug_print_escaped(struct xpv_debug_sink *sink, const char *text, size_t length);
 
 /*
- * A file there, 0400, whose content also goes to the log when the
- * hypervisor's operator asks (`xl debug-keys q`: VIRQ_DEBUG). Static; only
- * `name` and `show` are the owner's.
+ * A file in /sys/kernel/debug/xpv, 0400, whose content also goes to the log when
+ * the hypervisor's operator asks (`xl debug-keys q`: VIRQ_DEBUG). Static; only
+ * the first three are the owner's.
  */
 struct xpv_debug_file {
 	const char *name;
-	int (*show)(struct seq_file *seq, void *unused);
+	/* Print the content. Sleeping context. */
+	void (*show)(struct xpv_debug_sink *sink);
+	/* Not for the log. */
+	bool file_only;
 	struct dentry *dentry;
 	struct {
 		void *next, *previous;

@@ -7,6 +7,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 
 #include "lib/debugfs.h"
 
@@ -19,17 +20,28 @@ static DEFINE_MUTEX(files_mutex);
 
 static_assert(sizeof(struct list_head) == sizeof(((struct xpv_debug_file *)0)->link));
 
-struct dentry *xpv_debugfs_directory(void)
+/* A sink is the struct seq_file. */
+static struct xpv_debug_sink *sink_of(struct seq_file *seq)
 {
-	return directory;
+	return (struct xpv_debug_sink *)seq;
 }
-EXPORT_SYMBOL_GPL(xpv_debugfs_directory);
+
+static struct seq_file *seq_of(struct xpv_debug_sink *sink)
+{
+	return (struct seq_file *)sink;
+}
+
+static int debug_file_show(struct seq_file *seq, void *unused)
+{
+	const struct xpv_debug_file *shown = seq->private;
+
+	shown->show(sink_of(seq));
+	return 0;
+}
 
 static int debug_file_open(struct inode *inode, struct file *file)
 {
-	const struct xpv_debug_file *shown = inode->i_private;
-
-	return single_open(file, shown->show, NULL);
+	return single_open(file, debug_file_show, inode->i_private);
 }
 
 static const struct file_operations debug_file_operations = {
@@ -68,17 +80,23 @@ void xpv_debug_print(struct xpv_debug_sink *sink, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	seq_vprintf((struct seq_file *)sink, format, arguments);
+	seq_vprintf(seq_of(sink), format, arguments);
 	va_end(arguments);
 }
 EXPORT_SYMBOL_GPL(xpv_debug_print);
+
+void xpv_debug_print_escaped(struct xpv_debug_sink *sink, const char *text, size_t length)
+{
+	seq_escape_mem(seq_of(sink), text, length, ESCAPE_NP | ESCAPE_HEX, NULL);
+}
+EXPORT_SYMBOL_GPL(xpv_debug_print_escaped);
 
 static void report(const struct xpv_debug_file *file, char *buffer)
 {
 	struct seq_file seq = { .buf = buffer, .size = REPORT_SIZE };
 	char *line;
 
-	file->show(&seq, NULL);
+	file->show(sink_of(&seq));
 	buffer[min_t(size_t, seq.count, REPORT_SIZE - 1)] = '\0';
 	while ((line = strsep(&buffer, "\n"))) {
 		if (*line)
@@ -94,8 +112,12 @@ void xpv_debug_report(void)
 	if (!buffer)
 		return;
 	mutex_lock(&files_mutex);
-	list_for_each(link, &files)
-		report(container_of((void *)link, struct xpv_debug_file, link), buffer);
+	list_for_each(link, &files) {
+		const struct xpv_debug_file *file = container_of((void *)link, struct xpv_debug_file, link);
+
+		if (!file->file_only)
+			report(file, buffer);
+	}
 	mutex_unlock(&files_mutex);
 	kvfree(buffer);
 }

@@ -6,7 +6,6 @@
 #include <linux/cpumask.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -113,7 +112,7 @@ static void object_remove(void)
 
 /* ---- /sys/kernel/debug/xpv/suspend ---- */
 
-static int suspend_show(struct seq_file *seq, void *unused)
+static void suspend_show(struct xpv_debug_sink *sink)
 {
 	static const char *const names[] = {
 		[XPV_STEP_STARTED] = "started",	      [XPV_STEP_PREPARED] = "prepared",
@@ -126,21 +125,20 @@ static int suspend_show(struct seq_file *seq, void *unused)
 	unsigned int i;
 
 	xpv_suspend_get_statistics(&statistics);
-	seq_printf(seq, "barrier %s\n", xpv_suspend_options.down ? "down" : "spin");
-	seq_printf(seq, "restored %llu\n", statistics.restored);
-	seq_printf(seq, "cancelled %llu\n", statistics.cancelled);
-	seq_printf(seq, "failed %llu\n", statistics.failed);
-	seq_printf(seq, "retries %llu\n", statistics.retries);
-	seq_printf(seq, "cpus_rebuilt %llu\n", statistics.cpus_rebuilt);
-	seq_printf(seq, "wall_clock_step_ns %lld\n", statistics.wall_clock_step);
+	xpv_debug_print(sink, "barrier %s\n", xpv_suspend_options.down ? "down" : "spin");
+	xpv_debug_print(sink, "restored %llu\n", statistics.restored);
+	xpv_debug_print(sink, "cancelled %llu\n", statistics.cancelled);
+	xpv_debug_print(sink, "failed %llu\n", statistics.failed);
+	xpv_debug_print(sink, "retries %llu\n", statistics.retries);
+	xpv_debug_print(sink, "cpus_rebuilt %llu\n", statistics.cpus_rebuilt);
+	xpv_debug_print(sink, "wall_clock_step_ns %lld\n", statistics.wall_clock_step);
 	/* Of the last suspend, in ns of CPU 0's TSC. */
 	for (i = 0; i < ARRAY_SIZE(names); i++)
-		seq_printf(seq, "%s %llu\n", names[i], statistics.step[i]);
+		xpv_debug_print(sink, "%s %llu\n", names[i], statistics.step[i]);
 	for_each_possible_cpu(i) {
 		if (xpv_suspend_cpu_back(i))
-			seq_printf(seq, "cpu%u_back %llu\n", i, xpv_suspend_cpu_back(i));
+			xpv_debug_print(sink, "cpu%u_back %llu\n", i, xpv_suspend_cpu_back(i));
 	}
-	return 0;
 }
 static struct xpv_debug_file suspend_file = { .name = "suspend", .show = suspend_show };
 

@@ -4,6 +4,7 @@
 #define XPV_XENBUS_LINUX_H
 
 #include "hypervisor/suspend_part.h"
+#include "lib/debugfs.h"
 #include "lib/types.h"
 #include "xenbus/xenbus.h"
 
@@ -53,39 +54,8 @@ int xpv_store_pause(uint64_t deadline_ms);
 void xpv_store_unpause(void);
 int xpv_store_reconnect(void);
 
-/* What is under way, for debugfs; `show` runs with a spinlock held. */
-struct xpv_store_viewer;
-struct xpv_store_request_state {
-	const char *operation;
-	const char *state;
-	uint32_t id;
-	uint32_t transaction;
-	uint64_t age_ms;
-	const char *path;
-	size_t path_length;
-};
-struct xpv_store_transaction_state {
-	uint32_t number; /* ours */
-	uint32_t id; /* the store's */
-	bool lost;
-	uint64_t age_ms;
-};
-struct xpv_store_watch_state {
-	const char *path;
-	uint32_t token;
-	bool pending;
-	bool running;
-	bool registered; /* with the store that we have now */
-	uint64_t events;
-	xpv_store_watch_callback *callback;
-};
-void xpv_store_each_request(void (*show)(struct xpv_store_viewer *viewer, const struct xpv_store_request_state *state),
-			    struct xpv_store_viewer *viewer);
-void xpv_store_each_transaction(void (*show)(struct xpv_store_viewer *viewer,
-					     const struct xpv_store_transaction_state *state),
-				struct xpv_store_viewer *viewer);
-void xpv_store_each_watch(void (*show)(struct xpv_store_viewer *viewer, const struct xpv_store_watch_state *state),
-			  struct xpv_store_viewer *viewer);
+/* The link to xenstored and what is under way, for debugfs. Sleeping context. */
+void xpv_store_show(struct xpv_debug_sink *sink);
 /* "XS_READ". */
 const char *xpv_store_operation_name(uint32_t type);
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <sstream>
 
 #include "tests/host/fake/clock.hh"
+#include "tests/host/fake/debugfs.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
 #include "xenbus/linux.h"
@@ -302,29 +304,19 @@ TEST_F(Operations, Tables)
 	auto done = fake::async([&] { return xpv_store_write(transaction, "key", "1"); });
 	auto message = next();
 
+	xpv_debug_sink sink;
+	xpv_store_show(&sink);
+	/* Without the headings. */
 	std::vector<std::string> lines;
-	auto *viewer = reinterpret_cast<xpv_store_viewer *>(&lines);
-	xpv_store_each_request(
-		[](xpv_store_viewer *to, const xpv_store_request_state *state) {
-			reinterpret_cast<std::vector<std::string> *>(to)->push_back(
-				std::string(state->operation) + " " + state->state + " " +
-				std::string(state->path, state->path_length));
-		},
-		viewer);
-	xpv_store_each_transaction(
-		[](xpv_store_viewer *to, const xpv_store_transaction_state *state) {
-			reinterpret_cast<std::vector<std::string> *>(to)->push_back(
-				"transaction " + std::to_string(state->id) + (state->lost ? " lost" : " open"));
-		},
-		viewer);
-	xpv_store_each_watch(
-		[](xpv_store_viewer *to, const xpv_store_watch_state *state) {
-			reinterpret_cast<std::vector<std::string> *>(to)->push_back(
-				std::string("watch ") + state->path + (state->registered ? " registered" : ""));
-		},
-		viewer);
-	EXPECT_EQ(lines, (std::vector<std::string>{ "XS_WRITE in flight key", "transaction 5 open",
-						    "watch node registered" }));
+	std::istringstream text(sink.text);
+	for (std::string line; std::getline(text, line);)
+		if (line[0] != '#' && line.find("PATH") == line.npos && line.find("STATE") == line.npos)
+			lines.push_back(line);
+	ASSERT_EQ(lines.size(), 3u) << sink.text;
+	EXPECT_TRUE(lines[0].ends_with(" in flight XS_WRITE                key")) << lines[0];
+	EXPECT_TRUE(lines[1].find(" 5 ") != std::string::npos && lines[1].ends_with(" open")) << lines[1];
+	EXPECT_TRUE(lines[2].find(" --- ") != std::string::npos && lines[2].ends_with(" node")) << lines[2];
+	EXPECT_TRUE(sink.text.starts_with("# connection up; ")) << sink.text;
 
 	peer().reply(message, strings({ "OK" }));
 	EXPECT_EQ(done.get(), 0);

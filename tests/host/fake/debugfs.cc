@@ -13,3 +13,13 @@ void xpv_debug_print(xpv_debug_sink *sink, const char *format, ...)
 	va_end(arguments);
 	sink->text += line;
 }
+
+void xpv_debug_print_escaped(xpv_debug_sink *sink, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] >= ' ' && text[i] <= '~')
+			sink->text += text[i];
+		else
+			xpv_debug_print(sink, "\\x%02x", static_cast<unsigned char>(text[i]));
+	}
+}
