@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "gnttab/table.hh"
 
-#include <bit>
-
 #include "gnttab/foreign.hh"
 #include "gnttab/pool.hh"
+#include "lib/address.hh"
 #include "lib/log.hh"
 
 namespace xpv {
@@ -31,11 +30,10 @@ Result<Owned<Table>> Table::make()
 Status Table::init()
 {
 	cpus_ = xpv_cpu_limit();
-	magazine_memory_ = xpv_alloc_large(cpus_ * sizeof(Magazine) + alignof(Magazine));
-	if (!magazine_memory_)
-		return Error(XEN_ENOMEM);
-	auto address = std::bit_cast<uintptr_t>(magazine_memory_);
-	magazines_ = std::bit_cast<Magazine *>((address + alignof(Magazine) - 1) & ~(alignof(Magazine) - 1));
+	/* The allocator aligns to 8 bytes. */
+	magazine_memory_ = XPV_TRY(Array<char>::make((cpus_ + 1) * sizeof(Magazine), XPV_MAY_SLEEP));
+	std::size_t past = address_of(magazine_memory_.data()) % alignof(Magazine);
+	magazines_ = value_at<Magazine>(magazine_memory_.data(), alignof(Magazine) - past);
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
 		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);
 
@@ -66,7 +64,6 @@ Table::~Table()
 	grow_work_.cancel();
 	parking_.stop();
 	clean();
-	xpv_free(magazine_memory_);
 }
 
 /* Leave the entries as a new domain finds them, for whoever uses the table next. */

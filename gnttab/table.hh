@@ -179,7 +179,7 @@ private:
 	WaitQueue settled_{ "xpv_gnttab_settled"_lock };
 	unsigned int cpus_ = 0;
 	Magazine *magazines_ = nullptr;
-	void *magazine_memory_ = nullptr;
+	Array<char> magazine_memory_;
 
 	Mutex grow_mutex_{ "xpv_gnttab_grow"_lock }; /* taken before list_lock_ */
 	unsigned int wanted_ = 0; /* the most that somebody asked for and did not get, since the table grew */

@@ -25,7 +25,6 @@ public:
 	Spinlock &operator=(const Spinlock &) = delete;
 
 	void init(LockClass lock_class) { xpv_spinlock_init(&lock_, lock_class.name, lock_class.object); }
-	void init(const char *name, xpv_lock_class &lock_class) { init({ name, &lock_class }); }
 
 private:
 	friend class SpinGuard;
@@ -90,10 +89,11 @@ public:
 	Mutex &operator=(const Mutex &) = delete;
 
 	void init(LockClass lock_class) { xpv_mutex_init(&mutex_, lock_class.name, lock_class.object); }
-	void init(const char *name, xpv_lock_class &lock_class) { init({ name, &lock_class }); }
 	/* For what no scope is: held from one call of a contract to another. */
 	void lock() XPV_ACQUIRE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_lock(&mutex_); }
 	void unlock() XPV_RELEASE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_unlock(&mutex_); }
+	/* For what is called back, by a contract that does not show the lock: it is held, and lockdep checks that. */
+	void assert_held() const XPV_ASSERT_HELD() { xpv_mutex_assert_held(&mutex_); }
 
 private:
 	friend class MutexGuard;

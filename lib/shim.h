@@ -109,8 +109,6 @@ enum xpv_allocation {
  * The caller limits what another domain or a user can ask for.
  */
 XPV_MUST_CHECK void *xpv_alloc(size_t size, enum xpv_allocation how);
-/* As xpv_alloc() with XPV_MAY_SLEEP. */
-XPV_MUST_CHECK void *xpv_alloc_large(size_t size);
 /* Free memory of xpv_alloc(); NULL is fine. Any context; more than a page that may have slept: sleeping context. */
 void xpv_free(void *memory);
 
@@ -145,6 +143,8 @@ void xpv_mutex_init(struct xpv_mutex *mutex, const char *name, struct xpv_lock_c
 /* Sleeping context. */
 void xpv_mutex_lock(struct xpv_mutex *mutex);
 void xpv_mutex_unlock(struct xpv_mutex *mutex);
+/* Warn, where lockdep is, if this task does not hold the mutex. */
+void xpv_mutex_assert_held(const struct xpv_mutex *mutex);
 
 /* ---- Waiting ---- */
 
@@ -217,13 +217,6 @@ unsigned long xpv_irqs_off(void);
 void xpv_irqs_restore(unsigned long flags);
 
 #ifdef __cplusplus
-}
-
-/* Until all users name their queue. */
-inline void xpv_work_init(xpv_work *work, void (*function)(xpv_work_context *context), xpv_work_context *context,
-			  const char *name, xpv_lock_class *lock_class)
-{
-	xpv_work_init(work, XPV_WORK_SYSTEM, function, context, name, lock_class);
 }
 #endif
 

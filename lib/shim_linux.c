@@ -138,12 +138,6 @@ void *xpv_alloc(size_t size, enum xpv_allocation how)
 }
 EXPORT_SYMBOL_GPL(xpv_alloc);
 
-void *xpv_alloc_large(size_t size)
-{
-	return xpv_alloc(size, XPV_MAY_SLEEP);
-}
-EXPORT_SYMBOL_GPL(xpv_alloc_large);
-
 void xpv_free(void *memory)
 {
 	kvfree(memory);
@@ -247,6 +241,12 @@ void xpv_mutex_unlock(struct xpv_mutex *mutex)
 	mutex_unlock(mutex_of(mutex));
 }
 EXPORT_SYMBOL_GPL(xpv_mutex_unlock);
+
+void xpv_mutex_assert_held(const struct xpv_mutex *mutex)
+{
+	lockdep_assert_held((const struct mutex *)mutex->storage);
+}
+EXPORT_SYMBOL_GPL(xpv_mutex_assert_held);
 
 void xpv_completion_init(struct xpv_completion *completion)
 {

@@ -31,6 +31,8 @@
 #define XPV_ACQUIRE(...) XPV_THREAD_SAFETY(acquire_capability(__VA_ARGS__))
 /* A function that is called with the locks held and gives them back. */
 #define XPV_RELEASE(...) XPV_THREAD_SAFETY(release_capability(__VA_ARGS__))
+/* A function that returns only if the locks are held. */
+#define XPV_ASSERT_HELD(...) XPV_THREAD_SAFETY(assert_capability(__VA_ARGS__))
 /* A function that returns a reference to the lock. */
 #define XPV_RETURN_CAPABILITY(lock) XPV_THREAD_SAFETY(lock_returned(lock))
 

@@ -127,6 +127,8 @@ public:
 	[[nodiscard]] xenbus_state state() const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
+	/* In what the driver calls from its functions: the engine, which calls those, has the mutex. */
+	void assert_in_driver() const XPV_ASSERT_HELD(mutex_) { mutex_.assert_held(); }
 	/* For the driver in its negotiate(): our state node was written. */
 	void state_written(xenbus_state state, bool surely) XPV_REQUIRES(mutex_) { published_ = surely ? static_cast<int>(state) : -1; }
 	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */

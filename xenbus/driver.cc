@@ -63,10 +63,9 @@ enum xenbus_state xpv_device_state(const struct xpv_device *device)
 	return device->state();
 }
 
-/* Called by the driver's functions, while the engine holds the device's mutex. */
-XPV_NO_THREAD_SAFETY_ANALYSIS
 int xpv_device_read_backend(struct xpv_device *device, struct xpv_store_read_item *items, unsigned int count)
 {
+	device->assert_in_driver();
 	if (device->known(items, count))
 		return 0;
 	return read_below(device->identity().backend_path.view(), items, count);
@@ -88,10 +87,9 @@ int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *i
 	return placed.ok() ? xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, count) : placed.code();
 }
 
-/* As xpv_device_read_backend(). */
-XPV_NO_THREAD_SAFETY_ANALYSIS
 int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count)
 {
+	device->assert_in_driver();
 	auto all = Array<xpv_store_write_item>::make(static_cast<std::size_t>(count) + 1, XPV_MAY_SLEEP_NO_IO);
 	if (!all.ok())
 		return all.code();

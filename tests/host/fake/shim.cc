@@ -230,11 +230,6 @@ void *xpv_alloc(size_t size, xpv_allocation how)
 	return allocate(size, 16, most_large);
 }
 
-void *xpv_alloc_large(size_t size)
-{
-	return xpv_alloc(size, XPV_MAY_SLEEP);
-}
-
 void xpv_free(void *memory)
 {
 	if (!memory)

@@ -105,6 +105,13 @@ void xpv_mutex_unlock(xpv_mutex *mutex)
 		std::exchange(after_next_unlock, {})();
 }
 
+void xpv_mutex_assert_held(const xpv_mutex *mutex)
+{
+	std::lock_guard guard(waiting::lock());
+	if (object_in<const MutexState>(mutex).owner != std::this_thread::get_id())
+		misuse("mutex is not held");
+}
+
 /* ---- Waiting ---- */
 
 void xpv_completion_init(xpv_completion *completion)
