@@ -6,8 +6,6 @@
 #include <linux/module.h>
 
 #include "blkfront/linux.h"
-#include "evtchn/evtchn.h"
-
 
 static struct xpv_debug_file table = { .name = "blkfront", .show = xpv_vbds_show };
 
