@@ -70,4 +70,12 @@ unsigned int Connection::still_mapped()
 	return count;
 }
 
+unsigned int Connection::leave(LeftMapped &left)
+{
+	unsigned int parked = still_mapped(); /* by the destructors */
+	for (Ring *ring : rings_)
+		parked += left.keep(ring->take_page());
+	return parked;
+}
+
 } // namespace xpv

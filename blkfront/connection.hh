@@ -9,6 +9,7 @@
 #include "blkfront/offer.hh"
 #include "blkfront/queue.hh"
 #include "blkfront/requests.hh"
+#include "gnttab/left_mapped.hh"
 #include "lib/memory.hh"
 
 namespace xpv {
@@ -47,8 +48,10 @@ public:
 	 * port stay with the queues if `keep_lost`. Sleeping context.
 	 */
 	void end(RequestList &unfinished, bool keep_lost);
-	/* After end(): revoke what could not be revoked then; how many pages the backend still maps. */
+	/* After end(): revoke what could not be revoked then; how many pages of requests the backend still maps. */
 	[[nodiscard]] unsigned int still_mapped();
+	/* The last call: pass on the rings; return how many pages are parked, now or by the destructor. */
+	[[nodiscard]] unsigned int leave(LeftMapped &left);
 
 private:
 	const QueueArray queues_;

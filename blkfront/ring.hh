@@ -87,10 +87,12 @@ public:
 	 */
 	void end(RequestList &unfinished);
 	/*
-	 * After end(): revoke what could not be revoked then, and the ring itself;
-	 * how many pages the backend still maps. Any context but NMI.
+	 * After end(): revoke what could not be revoked then; how many pages of
+	 * requests the backend still maps. Any context but NMI.
 	 */
 	[[nodiscard]] unsigned int still_mapped();
+	/* After end(): the shared page, which may be mapped for longer. It holds no requests. */
+	[[nodiscard]] GrantedPage take_page() { return std::move(page_); }
 
 private:
 	using Shared = FrontRing<blkif_sring, blkif_request, blkif_response>;

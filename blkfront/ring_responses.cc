@@ -175,6 +175,8 @@ void Ring::end(RequestList &unfinished)
 {
 	SpinGuard guard(lock_);
 	open_ = false;
+	/* The references of a request that is taken late may be those of another by then. */
+	shared_.clear();
 	for (unsigned int id = 0; id < slots_.count(); id++) {
 		Shadow *shadow = slots_.find(id);
 		if (!shadow)
@@ -189,7 +191,7 @@ void Ring::end(RequestList &unfinished)
 unsigned int Ring::still_mapped()
 {
 	SpinGuard guard(lock_);
-	return still_mapped_.revoke() + (page_.try_reset().ok() ? 0 : 1);
+	return still_mapped_.revoke();
 }
 
 } // namespace xpv

@@ -53,8 +53,9 @@ Status xpv_vbd::negotiate()
 					name(), count);
 			return Error(XEN_EBUSY);
 		}
-		lost_.reset();
+		drop_lost_connection();
 	}
+	left_mapped_.retry();
 	connection_ = XPV_TRY(Connection::make(queues(), xpv_device_backend_domain(device_), handle_of(device_), name()));
 	auto published = connection_->publish(device_);
 	/* The backend may have seen it all the same. */
@@ -79,6 +80,8 @@ Status xpv_vbd::connect()
 		disk_ = XPV_TRY(Disk::make(device_, this, identity_, queues(), connection_->depth(), offer));
 		disk_->add();
 	}
+	/* It may have unmapped the ring of the last connection only to make this one. */
+	left_mapped_.retry();
 	write_once(sectors_, offer.sectors);
 	write_once(state_, "connected");
 	return {};
@@ -110,13 +113,19 @@ void xpv_vbd::end_connection(bool final)
 		drop_lost_connection();
 }
 
-/* Before the requests end that were in flight: pages that are still mapped are parked. */
+/* Before the requests end that were in flight: pages of theirs that are still mapped are parked. */
 void xpv_vbd::drop_lost_connection()
 {
-	unsigned int mapped = lost_ ? lost_->still_mapped() : 0;
-	if (mapped != 0)
-		xpv_device_parked(device_, mapped);
+	if (!lost_)
+		return;
+	report_parked(lost_->leave(left_mapped_));
 	lost_.reset();
+}
+
+void xpv_vbd::report_parked(unsigned int pages)
+{
+	if (pages != 0)
+		xpv_device_parked(device_, pages);
 }
 
 void xpv_vbd::connection_lost()
@@ -147,6 +156,7 @@ void xpv_vbd::disconnect()
 	}
 	end_connection(true);
 	drop_lost_connection();
+	report_parked(left_mapped_.park());
 	for (xpv_block_queue *queue : queues_)
 		if (queue)
 			queue->close_channel(false);

@@ -55,13 +55,15 @@ private:
 	[[nodiscard]] xpv::QueueArray queues() const { return { queues_.data(), static_cast<unsigned int>(queues_.size()) }; }
 	void end_connection(bool final);
 	void drop_lost_connection();
+	void report_parked(unsigned int pages);
 
 	xpv_device *const device_;
 	const xpv::DiskIdentity identity_;
 
 	xpv::Array<xpv_block_queue *> queues_;
 	xpv::Owned<xpv::Connection> connection_;
-	xpv::Owned<xpv::Connection> lost_; /* the last one, while its backend still maps pages of it */
+	xpv::Owned<xpv::Connection> lost_; /* the last one, while its backend still maps pages of requests */
+	xpv::LeftMapped left_mapped_; /* rings of earlier ones */
 	xpv::Owned<xpv::Disk> disk_;
 
 	xpv::WaitQueue drained_{ "xpv_blkfront_drained"_lock };

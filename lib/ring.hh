@@ -92,6 +92,13 @@ public:
 		return count.value() != 0;
 	}
 
+	/* Nothing is to be served any more: a request that the other end has not taken yet is none when it does. */
+	void clear()
+	{
+		__builtin_memset(shared_->ring, 0, size_ * sizeof(shared_->ring[0]));
+		virt_wmb();
+	}
+
 private:
 	static constexpr unsigned int offset_of_entries()
 	{
