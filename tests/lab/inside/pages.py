@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """More memory than there is, written again and again, and checked each time.
 
-    pages.py MIB COUNT    until SIGTERM; COUNT gets the number of rounds
+    pages.py MIB COUNT    until SIGTERM; COUNT gets the number of pages so far
 """
 
 import mmap
@@ -11,13 +11,14 @@ import struct
 import sys
 
 PAGE = 4096
+REPORT = 1024       # pages
 
 
 def main(mib, count):
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
     memory = mmap.mmap(-1, int(mib) << 20)
-    turn = 0
+    turn = pages = 0
     for page in range(0, len(memory), PAGE):
         struct.pack_into("<QQ", memory, page, page, turn)
     while not stop:
@@ -26,9 +27,11 @@ def main(mib, count):
             if found != (page, turn):
                 sys.exit(f"fault: page {page}, round {turn}: {found}")
             struct.pack_into("<QQ", memory, page, page, turn + 1)
+            pages += 1
+            if pages % REPORT == 0:
+                with open(count, "w") as file:
+                    file.write(f"{pages}\n")
         turn += 1
-        with open(count, "w") as file:
-            file.write(f"{turn}\n")
     print("end")
 
 
