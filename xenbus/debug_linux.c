@@ -2,7 +2,7 @@
 /* The store client's state in /sys/kernel/debug/xpv: counts in xenbus, what is under way in store; its tracepoints. */
 
 #include <linux/minmax.h>
-#include <linux/timekeeping.h>
+#include <linux/ktime.h>
 
 #include "lib/debugfs.h"
 #include "xenbus/linux.h"
