@@ -12,6 +12,11 @@
 # make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
 # make soak MINUTES=60          suspend one guest 300 times under load; goes on where it stopped
 # make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers; also: suspend, xenbus
+# make lab                      a shell in dom0 of real Xen, with a guest that runs xpv
+# make format                   lay out all C and C++ by .clang-format
+# make lint                     check layout, common faults, scripts, licenses and commit subjects
+# make compile_commands         write compile_commands.json, for clangd and other tools
+# make help                     show this list
 #
 # make CONFIG_XPV_BLKFRONT=n    leaves a module out; the names are Kconfig's
 #
@@ -85,5 +90,20 @@ bench: deps
 	+@$(MAKE) --no-print-directory all-kernels
 	@$(root)/tests/bench/run.py $(SUITE)
 
-.PHONY: modules modules_install all-kernels tree clean deps demo lab test fuzz soak bench
+# The macros of trace events have a layout of their own.
+format:
+	@cd $(root) && git ls-files -z '*.c' '*.cc' '*.h' '*.hh' ':!*/trace.h' | xargs -0 clang-format -i
+
+lint: deps
+	@$(root)/tests/run lint
+
+compile_commands: modules
+	@cmake -G Ninja -S $(root)/tests/host -B $(root)/build/host >/dev/null
+	@$(root)/tests/tools/compile-commands $(root)/build/host/compile_commands.json $(BUILD) $(KDIR)
+
+help:
+	@sed -n '3,/^$$/s/^# \{0,1\}//p' $(root)/Makefile
+
+.PHONY: modules modules_install all-kernels tree clean deps demo lab test fuzz soak bench \
+	format lint compile_commands help
 .DEFAULT_GOAL := modules
