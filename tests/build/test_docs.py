@@ -28,7 +28,7 @@ def missing(text):
     return found
 
 
-@pytest.mark.parametrize("document", ["suspend.md"])
+@pytest.mark.parametrize("document", ["hostile-backends.md", "suspend.md", "testing.md"])
 def test_named_tests_are_there(document):
     text = (ROOT / "docs" / document).read_text()
     assert "::test_" in text
