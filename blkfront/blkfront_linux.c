@@ -14,8 +14,7 @@ static int __init blkfront_init(void)
 	int error = register_blkdev(XENVBD_MAJOR, "xvd");
 
 	if (error) {
-		pr_err(KBUILD_MODNAME ": block major %d is taken (is the kernel's xen-blkfront loaded?)\n",
-		       XENVBD_MAJOR);
+		pr_err(KBUILD_MODNAME ": block major %d is taken (is the kernel's xen-blkfront loaded?)\n", XENVBD_MAJOR);
 		return error;
 	}
 	error = xpv_disks_start();

@@ -10,7 +10,8 @@ enum { Sectors, SectorSize, PhysicalSectorSize, Info, Mode, Barrier, FlushCache,
 } // namespace
 
 const char *const xpv::offer_keys[Keys + 1] = {
-	"sectors", "sector-size", "physical-sector-size", "info", "mode", "feature-barrier", "feature-flush-cache", nullptr,
+	"sectors", "sector-size",     "physical-sector-size", "info",
+	"mode",	   "feature-barrier", "feature-flush-cache",  nullptr,
 };
 
 namespace xpv {

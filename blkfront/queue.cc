@@ -32,10 +32,7 @@ Status xpv_block_queue::open_channel(Domid backend, const char *name)
 	if (channel_)
 		return status(xpv_event_channel_rebind_unbound(channel_, backend));
 	xpv_event_channel *channel = nullptr;
-	const xpv_event_channel_args args = { .name = name,
-					      .flags = XPV_EVENT_HARD,
-					      .handler = on_event,
-					      .context = this };
+	const xpv_event_channel_args args = { .name = name, .flags = XPV_EVENT_HARD, .handler = on_event, .context = this };
 	XPV_TRY(status(xpv_event_channel_alloc_unbound(backend, &args, &channel)));
 	SpinGuard guard(poll_lock_);
 	write_once(channel_, channel);

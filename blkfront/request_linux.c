@@ -20,25 +20,25 @@ static bool needs_bounce(struct page *page)
 	return PageSlab(page) || page_count(page) == 0;
 }
 
-static void free_bounce_pages(struct xpv_disk *disk, struct disk_request *private)
+static void free_bounce_pages(struct xpv_disk *disk, struct disk_request *pdu)
 {
 	unsigned int i;
 
-	if (likely(!private->bounced))
+	if (likely(!pdu->bounced))
 		return;
-	for (i = 0; i < private->block.segment_count; i++) {
-		struct page *page = private->bounce[i];
+	for (i = 0; i < pdu->block.segment_count; i++) {
+		struct page *page = pdu->bounce[i];
 
 		if (!page)
 			continue;
-		private->bounce[i] = NULL;
+		pdu->bounce[i] = NULL;
 		/* A parked page must not be used again, and the pool would. */
 		if (unlikely(page_count(page) > 1))
 			put_page(page);
 		else
 			mempool_free(page, disk->bounce_pages);
 	}
-	private->bounced = 0;
+	pdu->bounced = 0;
 }
 
 struct segment_walk {
@@ -59,7 +59,7 @@ static unsigned int walk_to(struct segment_walk *walk, const struct bio_vec *pie
 
 static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 {
-	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 	struct segment_walk walk = {};
 	struct req_iterator iterator;
 	struct bio_vec piece;
@@ -75,8 +75,8 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 			goto refuse;
 
 		if (i == before) {
-			private->bounce[i] = NULL;
-			private->block.segment_count = i + 1;
+			pdu->bounce[i] = NULL;
+			pdu->block.segment_count = i + 1;
 		}
 		if (unlikely(needs_bounce(page))) {
 			if (i == before) {
@@ -85,40 +85,40 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 					goto no_memory;
 				/* The backend sees all of it. */
 				clear_highpage(page);
-				private->bounce[i] = page;
-				private->bounced++;
+				pdu->bounce[i] = page;
+				pdu->bounced++;
 			}
-			page = private->bounce[i];
+			page = pdu->bounce[i];
 			if (rq_data_dir(rq) == WRITE)
 				memcpy_page(page, piece.bv_offset, piece.bv_page, piece.bv_offset, piece.bv_len);
 		}
 		if (i == before) {
-			private->segments[i].frame = (struct xpv_pfn){ page_to_pfn(page) };
-			private->segments[i].first_sector = first;
+			pdu->segments[i].frame = (struct xpv_pfn){ page_to_pfn(page) };
+			pdu->segments[i].first_sector = first;
 		}
-		private->segments[i].last_sector = first + (piece.bv_len >> SECTOR_SHIFT) - 1;
+		pdu->segments[i].last_sector = first + (piece.bv_len >> SECTOR_SHIFT) - 1;
 	}
 	return BLK_STS_OK;
 
 refuse:
 	pr_err_ratelimited("%s: request with data that does not fit the limits\n", disk->gendisk->disk_name);
-	free_bounce_pages(disk, private);
+	free_bounce_pages(disk, pdu);
 	return BLK_STS_IOERR;
 no_memory:
 	/* The pool suffices for one request, so it is a matter of time. */
-	free_bounce_pages(disk, private);
+	free_bounce_pages(disk, pdu);
 	return BLK_STS_RESOURCE;
 }
 
 static void copy_from_bounce_pages(struct request *rq)
 {
-	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 	struct segment_walk walk = {};
 	struct req_iterator iterator;
 	struct bio_vec piece;
 
 	rq_for_each_segment(piece, rq, iterator) {
-		struct page *page = private->bounce[walk_to(&walk, &piece)];
+		struct page *page = pdu->bounce[walk_to(&walk, &piece)];
 
 		if (page)
 			memcpy_page(piece.bv_page, piece.bv_offset, page, piece.bv_offset, piece.bv_len);
@@ -132,26 +132,26 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 	struct xpv_disk *disk = hctx->queue->queuedata;
 	struct xpv_block_queue *queue = hctx->driver_data;
 	struct request *rq = data->rq;
-	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 	blk_status_t status;
 
-	private->block.segment_count = 0;
-	private->block.sector = blk_rq_pos(rq);
+	pdu->block.segment_count = 0;
+	pdu->block.sector = blk_rq_pos(rq);
 	switch (req_op(rq)) {
 	case REQ_OP_READ:
-		private->block.operation = XPV_BLOCK_READ;
+		pdu->block.operation = XPV_BLOCK_READ;
 		break;
 	case REQ_OP_WRITE:
-		private->block.operation = rq->cmd_flags & REQ_FUA ? XPV_BLOCK_WRITE_THROUGH : XPV_BLOCK_WRITE;
+		pdu->block.operation = rq->cmd_flags & REQ_FUA ? XPV_BLOCK_WRITE_THROUGH : XPV_BLOCK_WRITE;
 		break;
 	case REQ_OP_FLUSH:
-		private->block.operation = XPV_BLOCK_FLUSH;
-		private->block.sector = 0;
+		pdu->block.operation = XPV_BLOCK_FLUSH;
+		pdu->block.sector = 0;
 		break;
 	default:
 		return BLK_STS_NOTSUPP;
 	}
-	if (private->block.operation != XPV_BLOCK_FLUSH) {
+	if (pdu->block.operation != XPV_BLOCK_FLUSH) {
 		status = gather(disk, rq);
 		if (unlikely(status != BLK_STS_OK)) {
 			/* It may have been the last of a batch. */
@@ -162,19 +162,19 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 
 	/* Before it is submitted: it may complete at once. */
 	blk_mq_start_request(rq);
-	switch (xpv_block_submit(queue, &private->block, data->last)) {
+	switch (xpv_block_submit(queue, &pdu->block, data->last)) {
 	case XPV_BLOCK_QUEUED:
 		return BLK_STS_OK;
 	case XPV_BLOCK_DONE:
 		blk_mq_end_request(rq, BLK_STS_OK);
 		return BLK_STS_OK;
 	case XPV_BLOCK_BUSY:
-		free_bounce_pages(disk, private);
+		free_bounce_pages(disk, pdu);
 		return BLK_STS_RESOURCE;
 	case XPV_BLOCK_DEAD:
 		break;
 	}
-	free_bounce_pages(disk, private);
+	free_bounce_pages(disk, pdu);
 	return BLK_STS_IOERR;
 }
 
@@ -185,14 +185,14 @@ static void disk_commit_rqs(struct blk_mq_hw_ctx *hctx)
 
 static void disk_complete_rq(struct request *rq)
 {
-	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 
-	if (unlikely(private->bounced)) {
-		if (req_op(rq) == REQ_OP_READ && private->status == BLK_STS_OK)
+	if (unlikely(pdu->bounced)) {
+		if (req_op(rq) == REQ_OP_READ && pdu->status == BLK_STS_OK)
 			copy_from_bounce_pages(rq);
-		free_bounce_pages(rq->q->queuedata, private);
+		free_bounce_pages(rq->q->queuedata, pdu);
 	}
-	blk_mq_end_request(rq, private->status);
+	blk_mq_end_request(rq, pdu->status);
 }
 
 /*
@@ -207,20 +207,20 @@ static enum blk_eh_timer_return disk_timeout(struct request *rq)
 
 size_t disk_request_size(unsigned int max_segments)
 {
-	struct disk_request *private;
+	struct disk_request *pdu;
 
-	return struct_size(private, segments, max_segments) + max_segments * sizeof(*private->bounce);
+	return struct_size(pdu, segments, max_segments) + max_segments * sizeof(*pdu->bounce);
 }
 
 static int disk_init_request(struct blk_mq_tag_set *set, struct request *rq, unsigned int hctx_index,
 			     unsigned int numa_node)
 {
-	struct disk_request *private = blk_mq_rq_to_pdu(rq);
+	struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 	struct xpv_disk *disk = set->driver_data;
 
-	memset(private, 0, disk_request_size(disk->max_segments));
-	private->bounce = (struct page **)&private->segments[disk->max_segments];
-	private->block.segments = private->segments;
+	memset(pdu, 0, disk_request_size(disk->max_segments));
+	pdu->bounce = (struct page **)&pdu->segments[disk->max_segments];
+	pdu->block.segments = pdu->segments;
 	return 0;
 }
 
@@ -252,11 +252,11 @@ void xpv_disk_complete(struct xpv_block_request *requests)
 
 	for (; requests; requests = next) {
 		struct request *rq = request_of(requests);
-		struct disk_request *private = blk_mq_rq_to_pdu(rq);
+		struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 
 		/* It may be submitted again at once. */
 		next = requests->next;
-		private->status = errno_to_blk_status(requests->error);
+		pdu->status = errno_to_blk_status(requests->error);
 		blk_mq_complete_request(rq);
 	}
 }

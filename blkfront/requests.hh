@@ -12,8 +12,7 @@ namespace xpv {
 class RequestList {
 public:
 	RequestList() = default;
-	RequestList(RequestList &&other)
-	    : first_(other.first_), last_(other.last_), count_(other.count_)
+	RequestList(RequestList &&other) : first_(other.first_), last_(other.last_), count_(other.count_)
 	{
 		other.clear();
 	}

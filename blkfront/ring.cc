@@ -32,7 +32,8 @@ Result<Owned<Ring>> Ring::make(const Parameters &parameters)
 
 Ring::Ring(const Parameters &parameters, Parts &&parts)
     : parameters_(parameters), slot_count_(parts.slots.count()), restores_(xpv_restore_count()),
-      page_(std::move(parts.page)), shared_(parts.shared), pool_(std::move(parts.pool)), slots_(std::move(parts.slots)), still_mapped_(std::move(parts.still_mapped))
+      page_(std::move(parts.page)), shared_(parts.shared), pool_(std::move(parts.pool)), slots_(std::move(parts.slots)),
+      still_mapped_(std::move(parts.still_mapped))
 {
 }
 

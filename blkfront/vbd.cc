@@ -72,7 +72,8 @@ Status xpv_vbd::connect()
 	connection_->set_features(offer);
 	if (disk_) {
 		disk_->requeue_kept();
-		XPV_NOTICE_LIMITED("%s: connected again, %llu sectors", name(), static_cast<unsigned long long>(offer.sectors));
+		XPV_NOTICE_LIMITED("%s: connected again, %llu sectors", name(),
+				   static_cast<unsigned long long>(offer.sectors));
 		disk_->start(Disk::Reason::ConnectionLost);
 		/* It sends uevents, and so takes locks that others hold while they allocate, perhaps through this disk. */
 		disk_->follow(offer);
@@ -187,7 +188,8 @@ Status xpv_vbd::drain(uint64_t deadline_ms)
 		XPV_WARNING("%s: %u requests still in flight at the suspend", name(), in_flight());
 	/* After a restore nothing would show that the backend of before still writes for a request that is replayed. */
 	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->still_mapped() == 0; }))
-		XPV_WARNING("%s: %u pages of a lost connection still mapped at the suspend", name(), lost_->still_mapped());
+		XPV_WARNING("%s: %u pages of a lost connection still mapped at the suspend", name(),
+			    lost_->still_mapped());
 	return {};
 }
 

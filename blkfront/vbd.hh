@@ -19,8 +19,7 @@ struct xpv_vbd : xpv_device_context, xpv::ListLink<> {
 public:
 	/* What the directory in xenstore says of the device decides whether there is one. */
 	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> probe(xpv_device *device);
-	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> make(xpv_device *device,
-								   const xpv::DiskIdentity &identity);
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> make(xpv_device *device, const xpv::DiskIdentity &identity);
 	/* For make(), which does the part that can fail. */
 	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity) : device_(device), identity_(identity) {}
 	~xpv_vbd();
@@ -52,7 +51,10 @@ public:
 
 private:
 	[[nodiscard]] unsigned int in_flight() const;
-	[[nodiscard]] xpv::QueueArray queues() const { return { queues_.data(), static_cast<unsigned int>(queues_.size()) }; }
+	[[nodiscard]] xpv::QueueArray queues() const
+	{
+		return { queues_.data(), static_cast<unsigned int>(queues_.size()) };
+	}
 	void end_connection(bool final);
 	void drop_lost_connection();
 	void report_parked(unsigned int pages);

@@ -35,8 +35,7 @@ struct Binding {
  * and null after an error. Then the port is as before, and the caller's to
  * close if it is our own. EAGAIN: a restore took the port meanwhile.
  */
-Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores,
-	    xpv_event_channel **opened)
+Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores, xpv_event_channel **opened)
 {
 	*opened = nullptr;
 	if (binding.port.value == 0 || binding.port.value >= abi([](auto &ports) { return ports.ports; }))

@@ -43,7 +43,8 @@ public:
 		if (streak_ <= tolerated)
 			return 0;
 		constexpr unsigned int doublings = 8; /* first_ms << doublings > most_ms */
-		unsigned int wait_ms = first_ms << (streak_ - tolerated <= doublings ? streak_ - tolerated - 1 : doublings);
+		unsigned int wait_ms = first_ms
+				       << (streak_ - tolerated <= doublings ? streak_ - tolerated - 1 : doublings);
 		return wait_ms < most_ms ? wait_ms : most_ms;
 	}
 

@@ -46,8 +46,7 @@ public:
 		const xpv_event_channel_args given = args(name, flags);
 		return status(xpv_event_channel_alloc_unbound(remote, &given, &channel_));
 	}
-	[[nodiscard]] Status bind_interdomain(Domid remote, Port port, const char *name,
-					      unsigned int flags = XPV_EVENT_HARD)
+	[[nodiscard]] Status bind_interdomain(Domid remote, Port port, const char *name, unsigned int flags = XPV_EVENT_HARD)
 	{
 		const xpv_event_channel_args given = args(name, flags);
 		return status(xpv_event_channel_bind_interdomain(remote, port, &given, &channel_));

@@ -13,7 +13,9 @@
 
 static char *abi = "auto";
 module_param(abi, charp, 0444);
-MODULE_PARM_DESC(abi, "Event channel ABI: fifo, 2level or auto (default: fifo where Xen has it). A domain that used fifo once cannot go back");
+MODULE_PARM_DESC(
+	abi,
+	"Event channel ABI: fifo, 2level or auto (default: fifo where Xen has it). A domain that used fifo once cannot go back");
 
 static int abi_wanted(enum xpv_evtchn_abi *wanted)
 {

@@ -99,10 +99,7 @@ private:
 	{
 		return &pages_[port.value / words_per_page][port.value % words_per_page];
 	}
-	[[nodiscard]] bool has_word(uint32_t port) const
-	{
-		return port < load_acquire(page_count_) * words_per_page;
-	}
+	[[nodiscard]] bool has_word(uint32_t port) const { return port < load_acquire(page_count_) * words_per_page; }
 	/* The port at the head of a queue, 0 when the queue is not to be trusted. */
 	[[nodiscard]] uint32_t head_of(Queues &queues, unsigned int priority);
 	void advance(Queues &queues, unsigned int priority, uint32_t next, uint32_t &ready)

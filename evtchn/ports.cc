@@ -69,8 +69,7 @@ Status restore()
 	Status restored = abi.fifo->restore();
 	if (restored.ok() || abi.fifo->active() || !spare)
 		return restored;
-	XPV_NOTICE("no FIFO event channels on this machine (error %d): using the 2-level ABI",
-		   restored.error().number());
+	XPV_NOTICE("no FIFO event channels on this machine (error %d): using the 2-level ABI", restored.error().number());
 	retired = abi.fifo;
 	abi = { .two_level = spare, .fifo = nullptr };
 	spare = nullptr;

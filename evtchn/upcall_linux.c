@@ -34,7 +34,9 @@
 
 static char *upcall = "auto";
 module_param(upcall, charp, 0444);
-MODULE_PARM_DESC(upcall, "How events arrive: callback (one vector for all vCPUs), vector (one for each vCPU), intx (platform PCI interrupt, vCPU 0 only) or auto (default)");
+MODULE_PARM_DESC(
+	upcall,
+	"How events arrive: callback (one vector for all vCPUs), vector (one for each vCPU), intx (platform PCI interrupt, vCPU 0 only) or auto (default)");
 
 /*
  * Any value that is not 0 tells the toolstack that this guest has drivers
@@ -377,8 +379,7 @@ static int intx_start(void)
 		return error;
 	intx_irq = irq;
 	intx_via = via;
-	error = request_irq(irq, intx_interrupt, IRQF_SHARED | IRQF_NO_THREAD | IRQF_NOBALANCING, "xpv upcall",
-			    &intx_irq);
+	error = request_irq(irq, intx_interrupt, IRQF_SHARED | IRQF_NO_THREAD | IRQF_NOBALANCING, "xpv upcall", &intx_irq);
 	if (error)
 		goto none;
 	error = irq_set_affinity(irq, cpumask_of(0));

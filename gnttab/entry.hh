@@ -168,8 +168,7 @@ public:
 	{
 		if (v1_)
 			return read_once(v1_[index].flags) == 0;
-		return read_once(v2_[index].hdr.flags) == 0 &&
-		       !(read_once(status_[index]) & (GTF_reading | GTF_writing));
+		return read_once(v2_[index].hdr.flags) == 0 && !(read_once(status_[index]) & (GTF_reading | GTF_writing));
 	}
 
 	/* Of an idle entry: a number that Xen has no eyes for. */

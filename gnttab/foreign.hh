@@ -58,18 +58,14 @@ private:
  */
 class [[nodiscard]] Mapping {
 public:
-	Mapping(Mapping &&other)
-		: target_(other.target_), handle_(std::exchange(other.handle_, XPV_NO_GRANT_HANDLE))
-	{
-	}
+	Mapping(Mapping &&other) : target_(other.target_), handle_(std::exchange(other.handle_, XPV_NO_GRANT_HANDLE)) {}
 	Mapping(const Mapping &) = delete;
 	Mapping &operator=(const Mapping &) = delete;
 	Mapping &operator=(Mapping &&) = delete;
 	~Mapping();
 
 	/* Sleeping context. Errors as xpv_grant_map(). */
-	[[nodiscard]] static Result<Mapping> make(Domid domain, Gref reference, xpv_grant_access access,
-						  MapTarget target);
+	[[nodiscard]] static Result<Mapping> make(Domid domain, Gref reference, xpv_grant_access access, MapTarget target);
 	/* An error: it is still there, counted as stuck, and its target must not be used again. Sleeping context. */
 	[[nodiscard]] Status unmap() &&;
 
@@ -81,8 +77,7 @@ private:
 };
 
 /* The requests that the C contract's and Mapping's operations become. */
-[[nodiscard]] gnttab_map_grant_ref map_request(Domid domain, Gref reference, xpv_grant_access access,
-					       MapTarget target);
+[[nodiscard]] gnttab_map_grant_ref map_request(Domid domain, Gref reference, xpv_grant_access access, MapTarget target);
 [[nodiscard]] gnttab_unmap_grant_ref unmap_request(MapTarget target, xpv_grant_handle handle);
 
 /* xpv_grant_unmap() for a caller who will not try again: what fails is stuck. */

@@ -9,8 +9,8 @@
 /* Complete, or on its way to be or not to be: the destructor takes back whatever there is. */
 struct xpv_grant_window {
 public:
-	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_window>>
-	make(xpv::Domid domain, const xpv::Gref *references, unsigned int count, xpv_grant_access access);
+	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_window>> make(
+		xpv::Domid domain, const xpv::Gref *references, unsigned int count, xpv_grant_access access);
 	xpv_grant_window() = default;
 	~xpv_grant_window();
 	xpv_grant_window(const xpv_grant_window &) = delete;
@@ -31,7 +31,7 @@ private:
 using namespace xpv;
 
 Result<Owned<xpv_grant_window>> xpv_grant_window::make(Domid domain, const Gref *references, unsigned int count,
-							xpv_grant_access access)
+						       xpv_grant_access access)
 {
 	if (count == 0)
 		return Error(XEN_EINVAL);

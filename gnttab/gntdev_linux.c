@@ -17,7 +17,8 @@ static_assert(UNMAP_NOTIFY_CLEAR_BYTE == XPV_UNMAP_CLEAR_BYTE && UNMAP_NOTIFY_SE
 
 static unsigned int limit = 64 * 1024;
 module_param_named(gntdev_limit, limit, uint, 0644);
-MODULE_PARM_DESC(gntdev_limit, "Maximum number of grants that may be mapped by one mapping request of the gntdev device (default 65536)");
+MODULE_PARM_DESC(gntdev_limit,
+		 "Maximum number of grants that may be mapped by one mapping request of the gntdev device (default 65536)");
 
 static int gntdev_open(struct inode *inode, struct file *file)
 {
@@ -176,8 +177,7 @@ static int pin(const void __user *address, bool written, struct page **page, str
 	return 0;
 }
 
-static struct xpv_grant_copy_end granted(const struct gntdev_grant_copy_segment *segment, bool source,
-					 unsigned int done)
+static struct xpv_grant_copy_end granted(const struct gntdev_grant_copy_segment *segment, bool source, unsigned int done)
 {
 	typeof(segment->source.foreign) foreign = source ? segment->source.foreign : segment->dest.foreign;
 

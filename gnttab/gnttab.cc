@@ -34,8 +34,7 @@ void xpv_gnttab_unload()
 	destroy(std::exchange(the_table, nullptr));
 }
 
-int xpv_grant_page(xpv_domid remote, xpv_pfn frame, xpv_grant_access access, xpv_allocation how,
-		   xpv_gref *reference)
+int xpv_grant_page(xpv_domid remote, xpv_pfn frame, xpv_grant_access access, xpv_allocation how, xpv_gref *reference)
 {
 	Table &table = *the_table;
 	return table.entries().visit([&](auto entries) {
@@ -69,8 +68,7 @@ int xpv_grant_try_revoke(xpv_gref reference)
 {
 	Table &table = *the_table;
 	switch (table.revoke(reference)) {
-	[[likely]] case Revocation::Done:
-		table.give_back(reference);
+		[[likely]] case Revocation::Done : table.give_back(reference);
 		return 0;
 	case Revocation::NoEntry:
 		return 0;

@@ -68,8 +68,7 @@ XPV_MUST_CHECK unsigned int xpv_grant_revoke_pages(struct xpv_gref *references, 
  * allocation and are freed together. Never fails. Atomic context (on
  * PREEMPT_RT: not in hard irqs, nor under raw locks, as for all that frees).
  */
-void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int count, void *pages,
-			       unsigned int order);
+void xpv_grant_revoke_and_free(const struct xpv_gref *references, unsigned int count, void *pages, unsigned int order);
 
 /* ---- Waiting for references ---- */
 
@@ -126,9 +125,8 @@ XPV_MUST_CHECK unsigned int xpv_grant_pool_available(const struct xpv_grant_pool
  * Grant `count` frames in one go. With nothing granted: -ENOSPC when the pool
  * has fewer references, -ERANGE as xpv_grant_page(). Atomic context.
  */
-XPV_MUST_CHECK int xpv_grant_pool_issue(struct xpv_grant_pool *pool, struct xpv_domid remote,
-					enum xpv_grant_access access, const struct xpv_pfn *frames,
-					unsigned int count, struct xpv_gref *references);
+XPV_MUST_CHECK int xpv_grant_pool_issue(struct xpv_grant_pool *pool, struct xpv_domid remote, enum xpv_grant_access access,
+					const struct xpv_pfn *frames, unsigned int count, struct xpv_gref *references);
 /*
  * Revoke `count` references; those that could be revoked are back in the
  * pool. Returns how many the other end still maps; they are moved to the
@@ -165,9 +163,8 @@ struct xpv_grant_window;
  * count of 0. The memory is the other domain's: it may change at any moment.
  * Sleeping context.
  */
-XPV_MUST_CHECK int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *references,
-					unsigned int count, enum xpv_grant_access access,
-					struct xpv_grant_window **window);
+XPV_MUST_CHECK int xpv_grant_map_window(struct xpv_domid domain, const struct xpv_gref *references, unsigned int count,
+					enum xpv_grant_access access, struct xpv_grant_window **window);
 /* Where the first page is. Any context. */
 XPV_MUST_CHECK void *xpv_grant_window_address(const struct xpv_grant_window *window);
 /*
@@ -193,8 +190,7 @@ static inline struct xpv_grant_copy_end xpv_copy_local(struct xpv_pfn frame, uin
 	return end;
 }
 
-static inline struct xpv_grant_copy_end xpv_copy_granted(struct xpv_domid domain, struct xpv_gref reference,
-							 uint16_t offset)
+static inline struct xpv_grant_copy_end xpv_copy_granted(struct xpv_domid domain, struct xpv_gref reference, uint16_t offset)
 {
 	struct xpv_grant_copy_end end = { domain, true, reference.value, offset };
 	return end;

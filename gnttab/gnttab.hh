@@ -83,8 +83,7 @@ public:
 	Grant &operator=(const Grant &) = delete;
 	~Grant() { reset(); }
 
-	[[nodiscard]] static Result<Grant> make(Domid remote, Pfn frame, xpv_grant_access access,
-						xpv_allocation how)
+	[[nodiscard]] static Result<Grant> make(Domid remote, Pfn frame, xpv_grant_access access, xpv_allocation how)
 	{
 		Grant grant;
 		XPV_TRY(status(xpv_grant_page(remote, frame, access, how, &grant.reference_)));

@@ -74,8 +74,8 @@ struct xpv_user_pages_request {
 	unsigned int limit; /* of all files together */
 };
 /* Zeroed pages, granted; all or nothing. -ENOSPC past the limit, or what xpv_grant_page() says. */
-int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request,
-			    uint64_t *index, struct xpv_gref *references);
+int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request, uint64_t *index,
+			    struct xpv_gref *references);
 /* The file has them no more: they go with the last view of them. -EINVAL. */
 int xpv_user_pages_free(struct xpv_user_pages *user, uint64_t index, unsigned int count);
 /* Of the page in which the byte `offset` is. -ENOENT, -EINVAL. */

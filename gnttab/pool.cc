@@ -37,8 +37,7 @@ void xpv_grant_pool::describe(xpv_gnttab_pool_line &line) const
 	line.issued = line.owned > available ? line.owned - available : 0;
 }
 
-Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Pfn *frames, unsigned int count,
-			     Gref *references)
+Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Pfn *frames, unsigned int count, Gref *references)
 {
 	if (count > available_)
 		return Error(XEN_ENOSPC);

@@ -19,7 +19,8 @@ public:
 					unsigned int count, xpv::Gref *references);
 	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
 	/* One reference where nothing is in the way; if false, nothing was done but what the functions above then do. */
-	[[nodiscard, gnu::always_inline]] inline bool issue_one(xpv::Domid remote, xpv_grant_access access, xpv::Pfn frame, xpv::Gref &reference);
+	[[nodiscard, gnu::always_inline]] inline bool issue_one(xpv::Domid remote, xpv_grant_access access,
+								xpv::Pfn frame, xpv::Gref &reference);
 	[[nodiscard, gnu::always_inline]] inline bool revoke_one(xpv::Gref reference);
 
 	/* In a new domain, on the only CPU that runs: without those whose entries are gone. */

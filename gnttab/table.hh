@@ -153,12 +153,18 @@ private:
 	}
 	[[nodiscard]] Status take_slowly(Gref *references, unsigned int count, xpv_allocation how);
 	void give_back_slowly(Gref reference);
-	[[nodiscard]] unsigned int most_entries() const { return frames_.limit() * frames_.entries_per_frame(); }
+	[[nodiscard]] unsigned int most_entries() const
+	{
+		return frames_.limit() * frames_.entries_per_frame();
+	}
 	[[nodiscard]] Status start_growing() XPV_REQUIRES(grow_mutex_);
 	[[nodiscard]] Status grow() XPV_REQUIRES(grow_mutex_);
 	[[nodiscard]] Status grow_to(unsigned int wanted) XPV_REQUIRES(grow_mutex_);
 	void wait_until_settled();
-	[[nodiscard]] bool was_free(uint32_t reference) const { return test_bit(reference, free_bits_.data()); }
+	[[nodiscard]] bool was_free(uint32_t reference) const
+	{
+		return test_bit(reference, free_bits_.data());
+	}
 	void grow_ahead();
 	void grow_ahead_if_low(unsigned int free);
 	[[nodiscard]] Status take_from_list(Magazine &mine, Gref *references, unsigned int count);

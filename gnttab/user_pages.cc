@@ -207,8 +207,8 @@ void xpv_user_pages_close(struct xpv_user_pages *user)
 	destroy(user);
 }
 
-int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request,
-			    uint64_t *index, struct xpv_gref *references)
+int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request, uint64_t *index,
+			    struct xpv_gref *references)
 {
 	return user->allocate(*request, index, references).code();
 }

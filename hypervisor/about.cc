@@ -90,24 +90,27 @@ extern "C" int xpv_hypervisor_about(enum xpv_about what, char *text)
 	case XPV_ABOUT_UUID:
 		return ask<Uuid>(XENVER_guest_handle, [=](const Uuid &its) { return uuid(text, its); });
 	case XPV_ABOUT_COMPILER:
-		return ask<CompileInfo>(XENVER_compile_info,
-					[=](const CompileInfo &its) { return line(text, its.compiler); });
+		return ask<CompileInfo>(XENVER_compile_info, [=](const CompileInfo &its) {
+			return line(text, its.compiler);
+		});
 	case XPV_ABOUT_COMPILED_BY:
-		return ask<CompileInfo>(XENVER_compile_info,
-					[=](const CompileInfo &its) { return line(text, its.compile_by); });
+		return ask<CompileInfo>(XENVER_compile_info, [=](const CompileInfo &its) {
+			return line(text, its.compile_by);
+		});
 	case XPV_ABOUT_COMPILE_DATE:
-		return ask<CompileInfo>(XENVER_compile_info,
-					[=](const CompileInfo &its) { return line(text, its.compile_date); });
+		return ask<CompileInfo>(XENVER_compile_info, [=](const CompileInfo &its) {
+			return line(text, its.compile_date);
+		});
 	case XPV_ABOUT_CAPABILITIES:
-		return ask<Capabilities>(XENVER_capabilities,
-					 [=](const Capabilities &its) { return line(text, its.text); });
+		return ask<Capabilities>(XENVER_capabilities, [=](const Capabilities &its) {
+			return line(text, its.text);
+		});
 	case XPV_ABOUT_CHANGESET:
 		return ask<Changeset>(XENVER_changeset, [=](const Changeset &its) { return line(text, its.text); });
 	case XPV_ABOUT_VIRTUAL_START:
-		return ask<xen_platform_parameters_t>(
-			XENVER_platform_parameters, [=](const xen_platform_parameters_t &its) {
-				return xpv_format(text, page_size, "%lx\n", static_cast<unsigned long>(its.virt_start));
-			});
+		return ask<xen_platform_parameters_t>(XENVER_platform_parameters, [=](const xen_platform_parameters_t &its) {
+			return xpv_format(text, page_size, "%lx\n", static_cast<unsigned long>(its.virt_start));
+		});
 	case XPV_ABOUT_PAGESIZE: {
 		long size = xen_version(XENVER_pagesize, nullptr);
 		return size < 0 ? static_cast<int>(size) :

@@ -18,8 +18,7 @@ void choose_hypercall(const XenPresence &xen)
 
 } // namespace xpv
 
-extern "C" long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsigned long a3,
-			      unsigned long a4)
+extern "C" long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsigned long a3, unsigned long a4)
 {
 	long result;
 	register unsigned long r10 asm("r10") = a4;
@@ -30,9 +29,6 @@ extern "C" long xpv_hypercall(unsigned int number, unsigned long a1, unsigned lo
 			     : "a"(number)
 			     : "memory");
 	else
-		asm volatile("vmcall"
-			     : "=a"(result), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10)
-			     : "a"(number)
-			     : "memory");
+		asm volatile("vmcall" : "=a"(result), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10) : "a"(number) : "memory");
 	return result;
 }

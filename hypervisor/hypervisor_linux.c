@@ -40,8 +40,8 @@ int xpv_platform_interrupt(unsigned int *irq, uint64_t *callback_via)
 	if (!pin)
 		return -ENODEV;
 	*irq = device->irq;
-	*callback_via = CALLBACK_VIA_PCI_INTX | (u64)pci_domain_nr(device->bus) << 32 |
-			(u64)device->bus->number << 16 | (u64)device->devfn << 8 | (pin - 1);
+	*callback_via = CALLBACK_VIA_PCI_INTX | (u64)pci_domain_nr(device->bus) << 32 | (u64)device->bus->number << 16 |
+			(u64)device->devfn << 8 | (pin - 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(xpv_platform_interrupt);
@@ -63,11 +63,7 @@ static void platform_remove(struct pci_dev *device)
 }
 
 /* "XS" 0x5853; 2 is the same device as some toolstacks number it. */
-static const struct pci_device_id platform_ids[] = {
-	{ PCI_DEVICE(0x5853, 0x0001) },
-	{ PCI_DEVICE(0x5853, 0x0002) },
-	{}
-};
+static const struct pci_device_id platform_ids[] = { { PCI_DEVICE(0x5853, 0x0001) }, { PCI_DEVICE(0x5853, 0x0002) }, {} };
 MODULE_DEVICE_TABLE(pci, platform_ids);
 
 static struct pci_driver platform_driver = {

@@ -21,10 +21,7 @@ struct Note {
 	uint64_t frame;
 	uint64_t check; /* of the two above */
 
-	[[nodiscard]] bool valid(uint64_t expected) const
-	{
-		return magic == expected && check == (magic ^ frame);
-	}
+	[[nodiscard]] bool valid(uint64_t expected) const { return magic == expected && check == (magic ^ frame); }
 };
 
 constexpr uint64_t magic_of(xpv_lent_purpose purpose)

@@ -61,10 +61,10 @@ public:
 	constexpr KernelPte() : bits_(0) {}
 	/* `supported`: the bits this machine has (no NX on a kernel told so). The frame is representable(). */
 	constexpr KernelPte(Pfn frame, xpv_window_access access, uint64_t supported)
-		: bits_((frame.value << pte_bits::frame_shift & pte_bits::frame) |
-			((pte_bits::present | pte_bits::accessed | pte_bits::no_execute |
-			  (access == XPV_WINDOW_READ_WRITE ? read_write : 0)) &
-			 (supported & ~pte_bits::frame)))
+	    : bits_((frame.value << pte_bits::frame_shift & pte_bits::frame) |
+		    ((pte_bits::present | pte_bits::accessed | pte_bits::no_execute |
+		      (access == XPV_WINDOW_READ_WRITE ? read_write : 0)) &
+		     (supported & ~pte_bits::frame)))
 	{
 	}
 

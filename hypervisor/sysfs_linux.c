@@ -64,9 +64,12 @@ static struct attribute *compilation_attributes[] = {
 	NULL,
 };
 static struct attribute *properties_attributes[] = {
-	&capabilities_attribute.attribute.attr, &changeset_attribute.attribute.attr,
-	&virtual_start_attribute.attribute.attr, &pagesize_attribute.attribute.attr,
-	&features_attribute.attribute.attr, &buildid_attribute.attribute.attr,
+	&capabilities_attribute.attribute.attr,
+	&changeset_attribute.attribute.attr,
+	&virtual_start_attribute.attribute.attr,
+	&pagesize_attribute.attribute.attr,
+	&features_attribute.attribute.attr,
+	&buildid_attribute.attribute.attr,
 	NULL,
 };
 static const struct attribute_group own_group = { .attrs = own_attributes };

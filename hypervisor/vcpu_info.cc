@@ -22,8 +22,7 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	MutexGuard guard(mutex_);
 	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
 	if (slot >= slots) {
-		XPV_ERR("vCPU %u: xpv knows HVM guests of at most %u vCPUs", vcpu.value,
-			slots + XEN_LEGACY_MAX_VCPUS);
+		XPV_ERR("vCPU %u: xpv knows HVM guests of at most %u vCPUs", vcpu.value, slots + XEN_LEGACY_MAX_VCPUS);
 		return Error(XEN_ENOSPC);
 	}
 	if (!base_)

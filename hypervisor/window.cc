@@ -32,10 +32,7 @@ struct xpv_window : xpv::ListLink<> {
 	{
 		return static_cast<char *>(range.address) + index * xpv::page_size;
 	}
-	[[nodiscard]] uint64_t *entry(unsigned int index) const
-	{
-		return xpv_pte_lookup(page(index));
-	}
+	[[nodiscard]] uint64_t *entry(unsigned int index) const { return xpv_pte_lookup(page(index)); }
 	/* With the mutex held, once others know the window. */
 	[[nodiscard]] xpv::Status change(unsigned int index, xpv::KernelPte to)
 	{
@@ -225,19 +222,21 @@ void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_win
 void xpv_windows_show(struct xpv_debug_sink *sink)
 {
 	static constexpr xpv_windows_visitor printer = {
-		.window = [](xpv_windows_context *context, const char *name, const void *address, unsigned int pages) {
-			xpv_debug_print(static_cast<xpv::Printing *>(context)->sink, "window 0x%pK pages %u %s\n", address,
-					pages, name);
-		},
-		.page = [](xpv_windows_context *context, const xpv_window_page *page) {
-			xpv_debug_print(
-				static_cast<xpv::Printing *>(context)->sink,
-				"page 0x%pK frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
-				page->address, static_cast<unsigned long long>(page->asked_frame.value),
-				page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro",
-				static_cast<unsigned long long>(page->frame.value), page->present, page->writable,
-				page->user, page->no_execute, page->accessed, page->dirty);
-		},
+		.window =
+			[](xpv_windows_context *context, const char *name, const void *address, unsigned int pages) {
+				xpv_debug_print(static_cast<xpv::Printing *>(context)->sink,
+						"window 0x%pK pages %u %s\n", address, pages, name);
+			},
+		.page =
+			[](xpv_windows_context *context, const xpv_window_page *page) {
+				xpv_debug_print(
+					static_cast<xpv::Printing *>(context)->sink,
+					"page 0x%pK frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
+					page->address, static_cast<unsigned long long>(page->asked_frame.value),
+					page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro",
+					static_cast<unsigned long long>(page->frame.value), page->present,
+					page->writable, page->user, page->no_execute, page->accessed, page->dirty);
+			},
 	};
 	xpv::Printing context{ {}, sink };
 	xpv_windows_visit(&printer, &context);

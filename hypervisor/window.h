@@ -42,7 +42,8 @@ XPV_MUST_CHECK void *xpv_window_address(const struct xpv_window *window);
  * can hold, -EIO when the PTE is not as we left it: somebody else interferes,
  * and it stays as it is. Sleeping context.
  */
-XPV_MUST_CHECK int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access);
+XPV_MUST_CHECK int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame,
+				  enum xpv_window_access access);
 
 /*
  * Make a page, or `count` pages from `first` on, inaccessible again; those

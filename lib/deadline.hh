@@ -31,7 +31,10 @@ public:
 		std::uint64_t left = now < at_ms_ ? at_ms_ - now : 0;
 		return left < UINT_MAX ? static_cast<unsigned int>(left) : UINT_MAX;
 	}
-	[[nodiscard]] constexpr Deadline earlier_of(Deadline other) const { return other.at_ms_ < at_ms_ ? other : *this; }
+	[[nodiscard]] constexpr Deadline earlier_of(Deadline other) const
+	{
+		return other.at_ms_ < at_ms_ ? other : *this;
+	}
 
 private:
 	explicit constexpr Deadline(std::uint64_t at_ms) : at_ms_(at_ms) {}

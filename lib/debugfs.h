@@ -14,8 +14,7 @@ struct dentry;
 /* What a debug file prints to. */
 struct xpv_debug_sink;
 /* As seq_printf(). Any context. */
-__attribute__((format(printf, 2, 3)))
-void xpv_debug_print(struct xpv_debug_sink *sink, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void xpv_debug_print(struct xpv_debug_sink *sink, const char *format, ...);
 /* Print text that may hold any byte: what is not printable as "\\xff". Any context. */
 void xpv_debug_print_escaped(struct xpv_debug_sink *sink, const char *text, size_t length);
 

@@ -50,7 +50,8 @@ template <std::unsigned_integral T = std::uint32_t>
 
 /* Hexadecimal digits without a prefix. */
 template <std::unsigned_integral T = std::uint32_t>
-[[nodiscard]] Result<T> parse_hexadecimal(std::string_view text, std::type_identity_t<T> most = std::numeric_limits<T>::max())
+[[nodiscard]] Result<T> parse_hexadecimal(std::string_view text,
+					  std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {
 	return parse_digits<T>(text, 16, most);
 }

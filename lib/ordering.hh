@@ -16,7 +16,7 @@
 namespace xpv {
 
 template <typename T>
-concept Word = (std::integral<T> || std::is_enum_v<T> || std::is_pointer_v<T>) && sizeof(T) <= sizeof(void *);
+concept Word = (std::integral<T> || std::is_enum_v<T> || std::is_pointer_v<T>)&&sizeof(T) <= sizeof(void *);
 
 template <Word T>
 inline T read_once(const T &location)
@@ -95,12 +95,18 @@ inline void set_bits(T &location, std::type_identity_t<T> bits)
 /* Atomic bits in an array of words, numbered as Xen numbers event channels. */
 inline void set_bit(unsigned int bit, unsigned long *words)
 {
-	asm volatile("lock; btsq %1, %0" : "+m"(words[bit / 64]) : "r"(static_cast<unsigned long>(bit % 64)) : "memory", "cc");
+	asm volatile("lock; btsq %1, %0"
+		     : "+m"(words[bit / 64])
+		     : "r"(static_cast<unsigned long>(bit % 64))
+		     : "memory", "cc");
 }
 
 inline void clear_bit(unsigned int bit, unsigned long *words)
 {
-	asm volatile("lock; btrq %1, %0" : "+m"(words[bit / 64]) : "r"(static_cast<unsigned long>(bit % 64)) : "memory", "cc");
+	asm volatile("lock; btrq %1, %0"
+		     : "+m"(words[bit / 64])
+		     : "r"(static_cast<unsigned long>(bit % 64))
+		     : "memory", "cc");
 }
 
 [[nodiscard]] inline bool test_and_clear_bit(unsigned int bit, unsigned long *words)

@@ -74,8 +74,7 @@ struct xpv_lock_class {
 enum xpv_log_level { XPV_LOG_ERR = 3, XPV_LOG_WARNING = 4, XPV_LOG_NOTICE = 5, XPV_LOG_INFO = 6, XPV_LOG_DEBUG = 7 };
 
 /* One line to the kernel's log; the caller gives prefix and newline. Any context. */
-__attribute__((format(printf, 2, 3)))
-void xpv_log(enum xpv_log_level level, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void xpv_log(enum xpv_log_level level, const char *format, ...);
 
 /* State of one rate-limited message; zeroed is ready to use. */
 struct xpv_log_limit {
@@ -91,8 +90,7 @@ struct xpv_log_limit {
 bool xpv_log_permitted(struct xpv_log_limit *limit);
 
 /* snprintf() as the kernel has it. Any context. */
-__attribute__((format(printf, 3, 4)))
-int xpv_format(char *buffer, size_t size, const char *format, ...);
+__attribute__((format(printf, 3, 4))) int xpv_format(char *buffer, size_t size, const char *format, ...);
 
 /* ---- Memory ---- */
 
@@ -178,9 +176,8 @@ uint64_t xpv_now_ms(void);
  * A work of RECOVERY or WATCHDOG must not wait for one of SYSTEM, nor cancel
  * it: the workqueue core warns of that.
  */
-void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue,
-		   void (*function)(struct xpv_work_context *context), struct xpv_work_context *context,
-		   const char *name, struct xpv_lock_class *lock_class);
+void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue, void (*function)(struct xpv_work_context *context),
+		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class);
 /* Run once, in `delay_ms` or later; pending work keeps its time. Any context. */
 void xpv_work_schedule(struct xpv_work *work, unsigned int delay_ms);
 /* As schedule, but a pending run is moved to `delay_ms` from now. Any context. */

@@ -69,7 +69,8 @@ using Mfn = ::xpv_mfn;
 using Pfn = ::xpv_pfn;
 
 template <typename T>
-concept Number = requires(T number) {
+concept Number = requires(T number)
+{
 	number.value;
 	requires sizeof(T) == sizeof(number.value);
 };

@@ -52,15 +52,13 @@ public:
 		return T(value_);
 	}
 
-	[[nodiscard]] Result<T> between(T least, T most) const
-		requires std::integral<T>
+	[[nodiscard]] Result<T> between(T least, T most) const requires std::integral<T>
 	{
 		return validate([=](const T &value) { return value >= least && value <= most; }, XEN_ERANGE);
 	}
 
 	/* For a limit that the other end offers: anything above `most` means `most`. */
-	[[nodiscard]] T clamped(T least, T most) const
-		requires std::integral<T>
+	[[nodiscard]] T clamped(T least, T most) const requires std::integral<T>
 	{
 		return value_ < least ? least : value_ > most ? most : value_;
 	}

@@ -72,9 +72,8 @@ static void run_work(struct work_struct *kernel_work)
 	work->function(work->context);
 }
 
-void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue,
-		   void (*function)(struct xpv_work_context *context), struct xpv_work_context *context,
-		   const char *name, struct xpv_lock_class *lock_class)
+void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue, void (*function)(struct xpv_work_context *context),
+		   struct xpv_work_context *context, const char *name, struct xpv_lock_class *lock_class)
 {
 	INIT_DELAYED_WORK(delayed_work_of(work), run_work);
 #ifdef CONFIG_LOCKDEP

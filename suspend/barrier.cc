@@ -48,8 +48,7 @@ inline Verdict Barrier::wait(unsigned int cpu) const
  * xpv_context_save(), as if it had never waited. What it called then will not
  * return: so the wait has no frame of its own, and nothing traces this.
  */
-[[gnu::no_instrument_function, gnu::no_sanitize_address]]
-void Barrier::pass(unsigned int cpu)
+[[gnu::no_instrument_function, gnu::no_sanitize_address]] void Barrier::pass(unsigned int cpu)
 {
 #ifdef CONFIG_XPV_FAKE_HYPERVISOR
 	xpv_fake_vcpu_runs(xpv_vcpu_of_cpu(cpu));
@@ -65,8 +64,7 @@ void Barrier::pass(unsigned int cpu)
 	}
 }
 
-[[gnu::noinline]]
-void Barrier::go_on(unsigned int cpu, Verdict verdict)
+[[gnu::noinline]] void Barrier::go_on(unsigned int cpu, Verdict verdict)
 {
 	if (verdict == Verdict::restored)
 		xpv_suspend_parts_resume_cpu(cpu);
@@ -81,7 +79,9 @@ unsigned int Barrier::await(Place place, unsigned int milliseconds) const
 	unsigned int cpu;
 	for (;;) {
 		bool last_look = xpv_suspend_clock() >= deadline;
-		int missing = each_secondary(cpu, [&](unsigned int other) { return load_acquire(members_[other].place) < place; });
+		int missing = each_secondary(cpu, [&](unsigned int other) {
+			return load_acquire(members_[other].place) < place;
+		});
 		if (!missing)
 			return xpv_cpu_limit();
 		if (last_look)

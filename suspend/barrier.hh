@@ -32,13 +32,19 @@ public:
 	/* ---- The master's ---- */
 
 	/* The lowest CPU that is not there after `milliseconds`; none: xpv_cpu_limit(). */
-	[[nodiscard]] unsigned int await_arrival(unsigned int milliseconds) const { return await(at_barrier, milliseconds); }
+	[[nodiscard]] unsigned int await_arrival(unsigned int milliseconds) const
+	{
+		return await(at_barrier, milliseconds);
+	}
 	void decide(Verdict verdict) { store_release(verdict_, verdict); }
 	/* Likewise, of those that were at the barrier. */
 	[[nodiscard]] unsigned int await_return(unsigned int milliseconds) const { return await(back, milliseconds); }
 
 	/* When the CPU was back; 0: not in this suspend. */
-	[[nodiscard]] uint64_t back_at(unsigned int cpu) const { return cpu < members_.size() ? members_[cpu].back_at : 0; }
+	[[nodiscard]] uint64_t back_at(unsigned int cpu) const
+	{
+		return cpu < members_.size() ? members_[cpu].back_at : 0;
+	}
 	/* CPUs that came back rebuilt. Once all are back. */
 	[[nodiscard]] unsigned int rebuilt() const;
 

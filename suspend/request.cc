@@ -28,11 +28,11 @@ using enum Answer;
  */
 constexpr Answer answers[activity_count][request_count] = {
 	/*                  none     poweroff  halt     reboot  suspend unknown */
-	/* running      */ { nothing, start,   start,   start,  start,  complain },
-	/* suspending   */ { nothing, later,   later,   later,  later,  later },
-	/* powering_off */ { nothing, again,   again,   refuse, refuse, complain },
-	/* rebooting    */ { nothing, instead, instead, again,  refuse, complain },
-	/* going_down   */ { nothing, refuse,  refuse,  refuse, refuse, complain },
+	/* running      */ { nothing, start, start, start, start, complain },
+	/* suspending   */ { nothing, later, later, later, later, later },
+	/* powering_off */ { nothing, again, again, refuse, refuse, complain },
+	/* rebooting    */ { nothing, instead, instead, again, refuse, complain },
+	/* going_down   */ { nothing, refuse, refuse, refuse, refuse, complain },
 };
 
 } // namespace

@@ -35,7 +35,9 @@ static int barrier_get(char *buffer, const struct kernel_param *parameter)
 
 static const struct kernel_param_ops barrier_operations = { .set = barrier_set, .get = barrier_get };
 module_param_cb(barrier, &barrier_operations, NULL, 0644);
-MODULE_PARM_DESC(barrier, "while the domain is suspended, the other vCPUs are \"down\" (default; rebuilt when it is restored) or \"spin\" (Xen saves them)");
+MODULE_PARM_DESC(
+	barrier,
+	"while the domain is suspended, the other vCPUs are \"down\" (default; rebuilt when it is restored) or \"spin\" (Xen saves them)");
 module_param_named(stop_timeout_ms, xpv_suspend_options.stop_ms, uint, 0644);
 MODULE_PARM_DESC(stop_timeout_ms, "how long a CPU may take to stop before the suspend is refused");
 module_param_named(return_timeout_ms, xpv_suspend_options.return_ms, uint, 0644);
@@ -115,10 +117,10 @@ static void object_remove(void)
 static void suspend_show(struct xpv_debug_sink *sink)
 {
 	static const char *const names[] = {
-		[XPV_STEP_STARTED] = "started",	      [XPV_STEP_PREPARED] = "prepared",
-		[XPV_STEP_STOPPED] = "stopped",	      [XPV_STEP_ENTERING] = "entering",
-		[XPV_STEP_RETURNED] = "returned",     [XPV_STEP_EARLY_DONE] = "early_done",
-		[XPV_STEP_CPUS_BACK] = "cpus_back",   [XPV_STEP_LATE] = "late",
+		[XPV_STEP_STARTED] = "started",	    [XPV_STEP_PREPARED] = "prepared",
+		[XPV_STEP_STOPPED] = "stopped",	    [XPV_STEP_ENTERING] = "entering",
+		[XPV_STEP_RETURNED] = "returned",   [XPV_STEP_EARLY_DONE] = "early_done",
+		[XPV_STEP_CPUS_BACK] = "cpus_back", [XPV_STEP_LATE] = "late",
 		[XPV_STEP_DONE] = "done",
 	};
 	struct xpv_suspend_statistics statistics;

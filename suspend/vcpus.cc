@@ -71,7 +71,8 @@ unsigned int bring_vcpus_back(bool restored, unsigned int return_ms)
 			if (done.ok())
 				return 0;
 			if (!spent)
-				XPV_ERR("vCPU %u does not come back: error %d; trying again", other, done.error().number());
+				XPV_ERR("vCPU %u does not come back: error %d; trying again", other,
+					done.error().number());
 			if (spent >= return_ms)
 				xpv_suspend_give_up("a vCPU does not come back", other, done.code());
 			repeated++;
@@ -83,7 +84,9 @@ unsigned int bring_vcpus_back(bool restored, unsigned int return_ms)
 
 Status put_vcpus_down(unsigned int &cpu)
 {
-	int error = Barrier::each_secondary(cpu, [](unsigned int other) { return vcpu_down(xpv_vcpu_of_cpu(other)).code(); });
+	int error = Barrier::each_secondary(cpu, [](unsigned int other) {
+		return vcpu_down(xpv_vcpu_of_cpu(other)).code();
+	});
 	if (!error)
 		return {};
 	/* VCPUOP_up of one that is up changes nothing. */

@@ -63,14 +63,19 @@ Result<int64_t> xen_wall_clock()
 	int64_t boot;
 	if (!read_stable(shared->wc_version, boot, [&] {
 		    return static_cast<int64_t>(static_cast<uint64_t>(read_once(shared->wc_sec_hi)) << 32 |
-						read_once(shared->wc_sec)) * second + read_once(shared->wc_nsec);
+						read_once(shared->wc_sec)) *
+				   second +
+			   read_once(shared->wc_nsec);
 	    }))
 		return Error(XEN_ENODATA);
 	SystemTime time;
-	if (!read_stable(vcpu->time.version, time, [&] {
-		    return SystemTime{ read_once(vcpu->time.tsc_timestamp), read_once(vcpu->time.system_time),
-				       read_once(vcpu->time.tsc_to_system_mul), read_once(vcpu->time.tsc_shift) };
-	    }) ||
+	if (!read_stable(vcpu->time.version, time,
+			 [&] {
+				 return SystemTime{
+					 read_once(vcpu->time.tsc_timestamp), read_once(vcpu->time.system_time),
+					 read_once(vcpu->time.tsc_to_system_mul), read_once(vcpu->time.tsc_shift)
+				 };
+			 }) ||
 	    time.shift < -63 || time.shift > 63)
 		return Error(XEN_ENODATA);
 	return boot + static_cast<int64_t>(now(time));

@@ -19,8 +19,7 @@ class Directory {
 public:
 	Directory(const Directory &) = delete;
 	Directory &operator=(const Directory &) = delete;
-	Directory(Directory &&other)
-		: names_(std::exchange(other.names_, nullptr)), left_(other.left_), at_(other.at_)
+	Directory(Directory &&other) : names_(std::exchange(other.names_, nullptr)), left_(other.left_), at_(other.at_)
 	{
 	}
 	Directory &operator=(Directory &&) = delete;
@@ -86,10 +85,7 @@ Status Bus::start()
 	XPV_TRY(thread_.start("xpv-bus"));
 	/* The first event comes by itself, and is the first look. */
 	watch_ = XPV_TRY(store().watches.add(
-		"device",
-		[](xpv_store_watch_context *context, const char *) {
-			static_cast<Bus *>(context)->rescan();
-		},
+		"device", [](xpv_store_watch_context *context, const char *) { static_cast<Bus *>(context)->rescan(); },
 		this, may_be_device_change));
 	return {};
 }
@@ -290,8 +286,8 @@ void Bus::add(const DeviceIdentity &identity)
 	auto made = make<Device>(XPV_MAY_SLEEP, identity);
 	Status prepared = made.ok() ? made.value()->make_linux_device() : Status(made.error());
 	if (!prepared.ok()) {
-		XPV_ERR_LIMITED("device/%s/%s: cannot create the device (error %d)", identity.type.get(), identity.id.get(),
-				prepared.error().number());
+		XPV_ERR_LIMITED("device/%s/%s: cannot create the device (error %d)", identity.type.get(),
+				identity.id.get(), prepared.error().number());
 		return;
 	}
 	Device &device = *made.value().release();

@@ -169,7 +169,8 @@ private:
 	[[nodiscard]] Status resolve_transaction_locked(Request &request) XPV_REQUIRES(lock_);
 	void open_transaction_locked(Request &request, std::string_view payload) XPV_REQUIRES(lock_);
 	void orphan_locked(Request &request) XPV_REQUIRES(lock_);
-	void answer_orphan_locked(Request &request, const xsd_sockmsg &header, std::string_view payload) XPV_REQUIRES(lock_);
+	void answer_orphan_locked(Request &request, const xsd_sockmsg &header, std::string_view payload)
+		XPV_REQUIRES(lock_);
 	void lose_transactions_locked() XPV_REQUIRES(lock_);
 
 	/* ---- link.cc ---- */

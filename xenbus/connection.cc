@@ -67,10 +67,8 @@ void on_event(xpv_event_context *context)
 Status Connection::open(unsigned int timeout_ms)
 {
 	/* Events that come before the client is started find it not running. */
-	const xpv_event_channel_args args = { .name = "xenstore",
-					      .flags = XPV_EVENT_THREADED,
-					      .handler = on_event,
-					      .context = this };
+	const xpv_event_channel_args
+		args = { .name = "xenstore", .flags = XPV_EVENT_THREADED, .handler = on_event, .context = this };
 	Status found = channel.open(args);
 	if (!found.ok()) {
 		XPV_ERR("cannot open this domain's xenstore ring (error %d)", found.error().number());

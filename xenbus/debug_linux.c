@@ -53,11 +53,10 @@ void xpv_trace_store_request(u32 type, u32 transaction, u32 id, const char *path
 	trace_xpv_store_request(xpv_store_operation_name(type), transaction, id, path, min_t(size_t, length, TRACED_TEXT));
 }
 
-void xpv_trace_store_reply(u32 type, u32 transaction, u32 id, const char *path, size_t length, int result,
-			   u64 nanoseconds)
+void xpv_trace_store_reply(u32 type, u32 transaction, u32 id, const char *path, size_t length, int result, u64 nanoseconds)
 {
-	trace_xpv_store_reply(xpv_store_operation_name(type), transaction, id, path,
-			      min_t(size_t, length, TRACED_TEXT), result, div_u64(nanoseconds, NSEC_PER_USEC));
+	trace_xpv_store_reply(xpv_store_operation_name(type), transaction, id, path, min_t(size_t, length, TRACED_TEXT),
+			      result, div_u64(nanoseconds, NSEC_PER_USEC));
 }
 
 void xpv_trace_store_watch(const char *path, size_t length, const char *token, size_t token_length)
@@ -67,8 +66,7 @@ void xpv_trace_store_watch(const char *path, size_t length, const char *token, s
 
 void xpv_trace_store_watch_called(const char *path, u64 nanoseconds)
 {
-	trace_xpv_store_watch_called(path, min_t(size_t, strlen(path), TRACED_TEXT),
-				     div_u64(nanoseconds, NSEC_PER_USEC));
+	trace_xpv_store_watch_called(path, min_t(size_t, strlen(path), TRACED_TEXT), div_u64(nanoseconds, NSEC_PER_USEC));
 }
 
 u64 xpv_store_clock_ns(void)

@@ -130,7 +130,10 @@ public:
 	/* In what the driver calls from its functions: the engine, which calls those, has the mutex. */
 	void assert_in_driver() const XPV_ASSERT_HELD(mutex_) { mutex_.assert_held(); }
 	/* For the driver in its negotiate(): our state node was written. */
-	void state_written(xenbus_state state, bool surely) XPV_REQUIRES(mutex_) { published_ = surely ? static_cast<int>(state) : -1; }
+	void state_written(xenbus_state state, bool surely) XPV_REQUIRES(mutex_)
+	{
+		published_ = surely ? static_cast<int>(state) : -1;
+	}
 	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */
 	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const XPV_REQUIRES(mutex_);
 
@@ -226,7 +229,8 @@ private:
 	/* Where we are, where we want to be, and what the driver has: xpv::possible() says what goes together. */
 	Phase phase_ = Phase::initialising;
 	Aim aim_ XPV_GUARDED_BY(mutex_) = Aim::connect;
-	Aim postponed_ XPV_GUARDED_BY(mutex_) = Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
+	Aim postponed_ XPV_GUARDED_BY(mutex_) =
+		Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
 	xpv::Held held_ XPV_GUARDED_BY(mutex_) = {};
 	bool failed_ XPV_GUARDED_BY(mutex_) = false;
 
@@ -248,7 +252,8 @@ private:
 	unsigned int complaint_interval_ms_ XPV_GUARDED_BY(mutex_) = 0;
 	std::uint64_t retire_until_ms_ XPV_GUARDED_BY(mutex_) = 0; /* while postponed_ */
 	std::uint64_t closing_since_ms_ = 0; /* 0: not yet; unbind() reads it without the mutex */
-	unsigned int retry_ms_ XPV_GUARDED_BY(mutex_) = 0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
+	unsigned int retry_ms_ XPV_GUARDED_BY(mutex_) =
+		0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
 	unsigned int attempts_ XPV_GUARDED_BY(mutex_) = 0; /* of the driver, that failed */
 	unsigned int restarts_ XPV_GUARDED_BY(mutex_) = 0; /* in the window that began then */
 	std::uint64_t restarts_since_ms_ XPV_GUARDED_BY(mutex_) = 0;

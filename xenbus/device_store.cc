@@ -75,8 +75,7 @@ Result<xpv_device::Look> xpv_device::look()
 		return asked.error();
 	}
 	const xpv_store_read_item &last = items[count - 1];
-	if (begun_ && is_tagged &&
-	    !(last.result >= 0 && is_tag({ own, static_cast<std::size_t>(last.result) }))) {
+	if (begun_ && is_tagged && !(last.result >= 0 && is_tag({ own, static_cast<std::size_t>(last.result) }))) {
 		write_once(marks_.replaced, true);
 		xpv_bus_rescan();
 		return Error(XEN_ENODEV);
@@ -85,8 +84,8 @@ Result<xpv_device::Look> xpv_device::look()
 	for (unsigned int i = 0; i < learned; i++)
 		known_[i].result = items[2 + i].result;
 	is_known_ = learned != 0 && theirs == Theirs::connected;
-	return Look{ theirs, begun_ ? Theirs::missing : state_from(last.result, own), online_from(items[1].result, online),
-		     event };
+	return Look{ theirs, begun_ ? Theirs::missing : state_from(last.result, own),
+		     online_from(items[1].result, online), event };
 }
 
 unsigned int xpv_device::keys(const xpv_frontend_driver &driver)

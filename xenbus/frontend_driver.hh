@@ -55,7 +55,18 @@ public:
 			driver.connection_lost = call<&T::connection_lost>;
 		if constexpr (requires { &T::retire; })
 			driver.retire = call<&T::retire>;
-		constexpr bool hold = requires { &T::hold; }, drain = requires { &T::drain; }, go_on = requires { &T::go_on; };
+		constexpr bool hold = requires
+		{
+			&T::hold;
+		}
+		, drain = requires
+		{
+			&T::drain;
+		}
+		, go_on = requires
+		{
+			&T::go_on;
+		};
 		static_assert(hold == drain && drain == go_on, "all three or none");
 		if constexpr (hold) {
 			driver.hold = call<&T::hold>;

@@ -36,8 +36,7 @@ void Client::lose_locked(const char *reason)
 	gave_up_ = !asked_ && ring_.error() != 0;
 	link_ = asked_ || may_reconnect_locked(lost_ms_) ? Link::lost : Link::dead;
 	counts_.losses++;
-	XPV_ERR_LIMITED("connection to the store lost: %s%s", reason,
-			link_ == Link::lost ? ", reconnecting" : "");
+	XPV_ERR_LIMITED("connection to the store lost: %s%s", reason, link_ == Link::lost ? ", reconnecting" : "");
 	if (link_ == Link::lost)
 		requeue_locked();
 	else

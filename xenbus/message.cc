@@ -6,11 +6,29 @@ namespace xpv {
 namespace {
 
 constexpr const char *operation_names[] = {
-	"XS_CONTROL",	      "XS_DIRECTORY",	 "XS_READ",	       "XS_GET_PERMS",	       "XS_WATCH",
-	"XS_UNWATCH",	      "XS_TRANSACTION_START", "XS_TRANSACTION_END", "XS_INTRODUCE",	       "XS_RELEASE",
-	"XS_GET_DOMAIN_PATH", "XS_WRITE",	 "XS_MKDIR",	       "XS_RM",		       "XS_SET_PERMS",
-	"XS_WATCH_EVENT",     "XS_ERROR",	 "XS_IS_DOMAIN_INTRODUCED", "XS_RESUME",       "XS_SET_TARGET",
-	nullptr,	      "XS_RESET_WATCHES", "XS_DIRECTORY_PART",
+	"XS_CONTROL",
+	"XS_DIRECTORY",
+	"XS_READ",
+	"XS_GET_PERMS",
+	"XS_WATCH",
+	"XS_UNWATCH",
+	"XS_TRANSACTION_START",
+	"XS_TRANSACTION_END",
+	"XS_INTRODUCE",
+	"XS_RELEASE",
+	"XS_GET_DOMAIN_PATH",
+	"XS_WRITE",
+	"XS_MKDIR",
+	"XS_RM",
+	"XS_SET_PERMS",
+	"XS_WATCH_EVENT",
+	"XS_ERROR",
+	"XS_IS_DOMAIN_INTRODUCED",
+	"XS_RESUME",
+	"XS_SET_TARGET",
+	nullptr,
+	"XS_RESET_WATCHES",
+	"XS_DIRECTORY_PART",
 };
 static_assert(sizeof(operation_names) / sizeof(operation_names[0]) == XS_TYPE_COUNT);
 
@@ -21,11 +39,21 @@ struct NamedError {
 
 /* io/xs_wire.h: xsd_errors, whose numbers a freestanding build does not have. */
 constexpr NamedError named_errors[] = {
-	{ "EINVAL", XEN_EINVAL }, { "EACCES", XEN_EACCES }, { "EEXIST", XEN_EEXIST },
-	{ "EISDIR", XEN_EISDIR }, { "ENOENT", XEN_ENOENT }, { "ENOMEM", XEN_ENOMEM },
-	{ "ENOSPC", XEN_ENOSPC }, { "EIO", XEN_EIO },	    { "ENOTEMPTY", XEN_ENOTEMPTY },
-	{ "ENOSYS", XEN_ENOSYS }, { "EROFS", XEN_EROFS },   { "EBUSY", XEN_EBUSY },
-	{ "EAGAIN", XEN_EAGAIN }, { "EISCONN", XEN_EISCONN }, { "E2BIG", XEN_E2BIG },
+	{ "EINVAL", XEN_EINVAL },
+	{ "EACCES", XEN_EACCES },
+	{ "EEXIST", XEN_EEXIST },
+	{ "EISDIR", XEN_EISDIR },
+	{ "ENOENT", XEN_ENOENT },
+	{ "ENOMEM", XEN_ENOMEM },
+	{ "ENOSPC", XEN_ENOSPC },
+	{ "EIO", XEN_EIO },
+	{ "ENOTEMPTY", XEN_ENOTEMPTY },
+	{ "ENOSYS", XEN_ENOSYS },
+	{ "EROFS", XEN_EROFS },
+	{ "EBUSY", XEN_EBUSY },
+	{ "EAGAIN", XEN_EAGAIN },
+	{ "EISCONN", XEN_EISCONN },
+	{ "E2BIG", XEN_E2BIG },
 	{ "EPERM", XEN_EPERM },
 	/* oxenstored's, where C xenstored says ENOSPC; not in xsd_errors. */
 	{ "EQUOTA", XEN_ENOSPC },

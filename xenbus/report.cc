@@ -18,8 +18,8 @@ void print_path(xpv_debug_sink *sink, std::string_view path)
 
 void show_requests(xpv_debug_sink *sink)
 {
-	xpv_debug_print(sink, "# requests\n%10s %10s %9s %-9s %-23s %s\n", "ID", "TRANS", "AGE_MS", "STATE", "OPERATION",
-			"PATH");
+	xpv_debug_print(sink, "# requests\n%10s %10s %9s %-9s %-23s %s\n", "ID", "TRANS", "AGE_MS", "STATE",
+			"OPERATION", "PATH");
 	std::uint64_t now = xpv_store_clock_ns();
 	store().client.each_request([&](Request &request) {
 		xpv_debug_print(sink, "%10u %10u %9llu %-9s %-23s ", request.id, request.transaction.value,

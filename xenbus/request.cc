@@ -59,8 +59,8 @@ using namespace xpv;
 int xpv_store_request(unsigned int type, uint32_t transaction, const void *body, unsigned int length,
 		      unsigned int *reply_type, void *reply, unsigned int *reply_length)
 {
-	return request(type, { transaction }, { length ? static_cast<const char *>(body) : "", length }, *reply_type, reply,
-		       *reply_length)
+	return request(type, { transaction }, { length ? static_cast<const char *>(body) : "", length }, *reply_type,
+		       reply, *reply_length)
 		.code();
 }
 

@@ -90,9 +90,12 @@ Result<StoreRing::Taken> StoreRing::read(void *bytes, std::size_t size)
 
 StoreRing::Snapshot StoreRing::snapshot() const
 {
-	return { read_once(shared_->req_cons),	      request_produced_,
-		 response_consumed_,		      read_once(shared_->rsp_prod),
-		 read_once(shared_->server_features), read_once(shared_->connection),
+	return { read_once(shared_->req_cons),
+		 request_produced_,
+		 response_consumed_,
+		 read_once(shared_->rsp_prod),
+		 read_once(shared_->server_features),
+		 read_once(shared_->connection),
 		 read_once(shared_->error) };
 }
 

@@ -161,8 +161,8 @@ constexpr PhaseFacts facts[phase_count] = {
 };
 
 constexpr const char *names[theirs_count] = {
-	"Unknown", "Initialising", "InitWait", "Initialised", "Connected",
-	"Closing", "Closed", "Reconfiguring", "Reconfigured", "nonsense",
+	"Unknown", "Initialising", "InitWait",	    "Initialised",  "Connected",
+	"Closing", "Closed",	   "Reconfiguring", "Reconfigured", "nonsense",
 };
 
 static_assert(static_cast<unsigned int>(Theirs::initialising) == XenbusStateInitialising);

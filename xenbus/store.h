@@ -53,7 +53,8 @@ XPV_MUST_CHECK int xpv_store_remove(struct xpv_store_transaction transaction, co
  * bytes. No children: length 0, and still something to free. Falls back to
  * XS_DIRECTORY_PART when the list does not fit one message.
  */
-XPV_MUST_CHECK int xpv_store_directory(struct xpv_store_transaction transaction, const char *path, char **names, size_t *length);
+XPV_MUST_CHECK int xpv_store_directory(struct xpv_store_transaction transaction, const char *path, char **names,
+				       size_t *length);
 
 /*
  * Many reads, or writes, in flight at once: the time of one round trip, not of
@@ -73,10 +74,10 @@ struct xpv_store_write_item {
 };
 /* Returns 0 when every item has its answer, good or bad, else the first failure to get one. */
 XPV_MUST_CHECK int xpv_store_read_many(struct xpv_store_transaction transaction, struct xpv_store_read_item *items,
-			unsigned int count);
+				       unsigned int count);
 /* Written in order. Returns the first item's error, or 0. */
 XPV_MUST_CHECK int xpv_store_write_many(struct xpv_store_transaction transaction, struct xpv_store_write_item *items,
-			 unsigned int count);
+					unsigned int count);
 
 /* XS_TRANSACTION_START. -ENOSPC past the store's quota. */
 XPV_MUST_CHECK int xpv_store_transaction_start(struct xpv_store_transaction *transaction);
@@ -114,7 +115,7 @@ typedef void xpv_store_watch_callback(struct xpv_store_watch_context *context, c
  * -ENOSPC past the store's quota (128 in C xenstored).
  */
 XPV_MUST_CHECK int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callback,
-			     struct xpv_store_watch_context *context, struct xpv_store_watch **watch);
+					    struct xpv_store_watch_context *context, struct xpv_store_watch **watch);
 /*
  * Whether xenstored has the watch. After a lost connection or a restore it may
  * refuse to register a watch again (quota, want of memory, no answer): the

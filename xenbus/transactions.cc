@@ -58,7 +58,8 @@ void Client::open_transaction_locked(Request &request, std::string_view payload)
 	open.since_ms = xpv_now_ms();
 	transactions_.push_back(open);
 	request.reply_size = static_cast<std::size_t>(xpv_format(request.reply(), request.reply_capacity, "%u",
-								 open.handle)) + 1;
+								 open.handle)) +
+			     1;
 }
 
 /* XS_TRANSACTION_START is with the store, but whoever wanted the transaction has gone. */

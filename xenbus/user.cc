@@ -7,7 +7,7 @@
 using namespace xpv;
 
 xpv_store_user::xpv_store_user(xpv_store_node *node)
-	: lock_("xpv store user"_lock), node_(node), work_(*this, XPV_WORK_LONG, "xpv store user work"_lock)
+    : lock_("xpv store user"_lock), node_(node), work_(*this, XPV_WORK_LONG, "xpv store user work"_lock)
 {
 }
 
@@ -88,8 +88,7 @@ void xpv_store_user::event(UserWatch &watch, std::string_view path)
 	xsd_sockmsg header = {};
 	header.type = XS_WATCH_EVENT;
 	/* An event that is too long for a message has to be told by the one in reserve. */
-	auto made = UserMessage::make(header, { path, { "", 1 }, { watch.token.data(), watch.token.size() } },
-				      XPV_ATOMIC);
+	auto made = UserMessage::make(header, { path, { "", 1 }, { watch.token.data(), watch.token.size() } }, XPV_ATOMIC);
 	SpinGuard guard(lock_);
 	if (!node_)
 		return;

@@ -22,9 +22,8 @@ struct UserMessage : ListLink<> {
 	UserWatch *reserve_of = nullptr; /* goes back there when it has been read */
 
 	/* The header's length is set here. ENOMEM; E2BIG for what no message can hold. */
-	[[nodiscard]] static Result<Owned<UserMessage>> make(xsd_sockmsg header,
-							     std::initializer_list<std::string_view> parts,
-							     xpv_allocation how);
+	[[nodiscard]] static Result<Owned<UserMessage>> make(
+		xsd_sockmsg header, std::initializer_list<std::string_view> parts, xpv_allocation how);
 
 	[[nodiscard]] char *bytes() { return bytes_behind(*this); }
 	[[nodiscard]] xsd_sockmsg header();

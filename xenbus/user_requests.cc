@@ -150,12 +150,11 @@ Status xpv_store_user::watch(std::string_view body)
 	made->reserve = XPV_TRY(UserMessage::make(header, { asked.path, asked.token }, XPV_MAY_SLEEP));
 	made->reserve->reserve_of = made.get();
 	/* Events may come before this returns, and none after it failed. */
-	auto added = store().watches.add(
-		made->path.data(), nullptr, made.get(), nullptr,
-		[](xpv_store_watch_context *context, std::string_view path) {
-			auto &watch = *static_cast<UserWatch *>(context);
-			watch.user->event(watch, path);
-		});
+	auto added = store().watches.add(made->path.data(), nullptr, made.get(), nullptr,
+					 [](xpv_store_watch_context *context, std::string_view path) {
+						 auto &watch = *static_cast<UserWatch *>(context);
+						 watch.user->event(watch, path);
+					 });
 	if (!added.ok()) {
 		end_watch(*made.release());
 		return added.error();

@@ -49,7 +49,7 @@ Result<Array<char>> copy_text(std::string_view text)
 } // namespace
 
 WatchTable::WatchTable(Client &client)
-	: client_(client), next_token_(static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u)
+    : client_(client), next_token_(static_cast<std::uint32_t>(xpv_now_ms()) * 0x9e3779b1u)
 {
 }
 
@@ -88,10 +88,9 @@ Watch *WatchTable::find_locked(std::uint32_t token)
 	return nullptr;
 }
 
-Result<WatchTable::Adding> WatchTable::begin(const char *path, xpv_store_watch_callback *callback,
-					     struct xpv_store_watch_context *context, bool (*filter)(const char *path),
-					     void (*every)(struct xpv_store_watch_context *context,
-							   std::string_view path))
+Result<WatchTable::Adding> WatchTable::begin(
+	const char *path, xpv_store_watch_callback *callback, struct xpv_store_watch_context *context,
+	bool (*filter)(const char *path), void (*every)(struct xpv_store_watch_context *context, std::string_view path))
 {
 	auto watch = XPV_TRY(make<Watch>(XPV_MAY_SLEEP));
 	watch->callback = callback;

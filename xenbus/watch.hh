@@ -69,18 +69,16 @@ public:
 		Call call = {};
 	};
 	/* What is asked of the store after begin() is asked after the watch. Events may come before end(). */
-	[[nodiscard]] Result<Adding> begin(const char *path, xpv_store_watch_callback *callback,
-					   struct xpv_store_watch_context *context,
-					   bool (*filter)(const char *path) = nullptr,
-					   void (*every)(struct xpv_store_watch_context *context,
-							 std::string_view path) = nullptr);
+	[[nodiscard]] Result<Adding> begin(
+		const char *path, xpv_store_watch_callback *callback, struct xpv_store_watch_context *context,
+		bool (*filter)(const char *path) = nullptr,
+		void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr);
 	[[nodiscard]] Result<Watch *> end(Adding &adding);
 	/* store.h: xpv_store_watch_register() and xpv_store_watch_unregister(). */
-	[[nodiscard]] Result<Watch *> add(const char *path, xpv_store_watch_callback *callback,
-					  struct xpv_store_watch_context *context,
-					  bool (*filter)(const char *path) = nullptr,
-					  void (*every)(struct xpv_store_watch_context *context,
-							std::string_view path) = nullptr);
+	[[nodiscard]] Result<Watch *> add(
+		const char *path, xpv_store_watch_callback *callback, struct xpv_store_watch_context *context,
+		bool (*filter)(const char *path) = nullptr,
+		void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr);
 	void remove(Watch *watch);
 	/* store.h: xpv_store_watch_registered(). */
 	[[nodiscard]] bool registered(const Watch &watch);
@@ -132,7 +130,8 @@ private:
 	unsigned int again_ms_ XPV_GUARDED_BY(lock_) = 0; /* the delay of the last attempt since then */
 	bool stopping_ = false;
 	WaitQueue wait_queue_{ "xpv store watch thread"_lock }; /* the thread waits for work, and remove() for the thread */
-	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY, "xpv store watch registration work"_lock };
+	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY,
+							  "xpv store watch registration work"_lock };
 	Thread<&WatchTable::run> thread_{ *this };
 };
 

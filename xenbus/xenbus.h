@@ -182,8 +182,7 @@ void xpv_device_parked(struct xpv_device *device, unsigned int pages);
  * disconnected and closed soon after (asynchronously). Any context but NMI;
  * the text is cut at 128 bytes.
  */
-__attribute__((format(printf, 3, 4)))
-void xpv_device_fail(struct xpv_device *device, int error, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void xpv_device_fail(struct xpv_device *device, int error, const char *format, ...);
 
 #ifdef __cplusplus
 }

@@ -71,12 +71,9 @@ static DEVICE_ATTR_RO(otherend);
 static ssize_t state_show(struct device *device, struct device_attribute *attribute, char *text)
 {
 	static const char *const names[] = {
-		[XenbusStateUnknown] = "Unknown",
-		[XenbusStateInitialising] = "Initialising",
-		[XenbusStateInitWait] = "InitWait",
-		[XenbusStateInitialised] = "Initialised",
-		[XenbusStateConnected] = "Connected",
-		[XenbusStateClosing] = "Closing",
+		[XenbusStateUnknown] = "Unknown",     [XenbusStateInitialising] = "Initialising",
+		[XenbusStateInitWait] = "InitWait",   [XenbusStateInitialised] = "Initialised",
+		[XenbusStateConnected] = "Connected", [XenbusStateClosing] = "Closing",
 		[XenbusStateClosed] = "Closed",
 	};
 	unsigned int state = xpv_device_state(xpv_of(device));

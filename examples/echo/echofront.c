@@ -231,8 +231,7 @@ static int echo_negotiate(struct xpv_device *device)
 	echo->page = xpv_pages_alloc(0, XPV_MAY_SLEEP);
 	if (!echo->page)
 		return -ENOMEM;
-	error = xpv_grant_page(backend, xpv_pages_pfn(echo->page), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP,
-			       &echo->reference);
+	error = xpv_grant_page(backend, xpv_pages_pfn(echo->page), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, &echo->reference);
 	if (error) {
 		xpv_pages_free(echo->page, 0);
 		return error;

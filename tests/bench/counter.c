@@ -64,23 +64,15 @@ static enum mark mark_of(const uint8_t *byte, size_t size)
 	return byte[3];
 }
 
-static enum class class_of(const uint8_t *byte, size_t size)
-{
-	const uint8_t *end = byte + size;
-	bool lock;
-	const uint8_t *code = opcode(byte, end, &lock);
+static enum class class_of(const uint8_t *byte, size_t size) {
+	const uint8_t *end = byte + size; bool lock; const uint8_t *code = opcode(byte, end, &lock);
 
-	if (lock)
-		return LOCKED;
+	if (lock) return LOCKED;
 	/* xchg with memory locks without saying so. */
-	if (end - code >= 2 && (code[0] == 0x86 || code[0] == 0x87) && code[1] < 0xc0)
-		return LOCKED;
-	if (end - code < 3 || code[0] != 0x0f)
-		return ORDINARY;
-	if (code[1] == 0xae && code[2] >= 0xe8)
-		return FENCES;
-	if (code[1] == 0x01 && (code[2] == 0xc1 || code[2] == 0xd9))
-		return HYPERCALLS;
+	if (end - code >= 2 && (code[0] == 0x86 || code[0] == 0x87) && code[1] < 0xc0) return LOCKED;
+	if (end - code < 3 || code[0] != 0x0f) return ORDINARY;
+	if (code[1] == 0xae && code[2] >= 0xe8) return FENCES;
+	if (code[1] == 0x01 && (code[2] == 0xc1 || code[2] == 0xd9)) return HYPERCALLS;
 	return ORDINARY;
 }
 
@@ -144,7 +136,7 @@ static void on_class(unsigned int cpu, void *class)
 	struct processor *self = &processors[cpu % PROCESSORS];
 
 	if (self->active)
-		self->now[(uintptr_t)class]++;
+		self->now[(uintptr_t) class]++;
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
@@ -166,7 +158,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 			marked = true;
 		} else if (class != ORDINARY && !xen) {
 			qemu_plugin_register_vcpu_insn_exec_cb(instruction, on_class, QEMU_PLUGIN_CB_NO_REGS,
-							       (void *)(uintptr_t)class);
+							       (void *)(uintptr_t) class);
 		}
 	}
 	if (!marked) {

@@ -187,8 +187,7 @@ int unmap(const gnttab_unmap_grant_ref &operation)
 	return GNTST_okay;
 }
 
-int copy_end(const gnttab_copy::gnttab_copy_ptr &end, bool by_reference, bool writable, unsigned int length,
-	     char *&memory)
+int copy_end(const gnttab_copy::gnttab_copy_ptr &end, bool by_reference, bool writable, unsigned int length, char *&memory)
 {
 	if (end.offset + length > page_size)
 		return GNTST_bad_copy_arg;
@@ -344,8 +343,9 @@ long fake_grant_table_op(unsigned int command, unsigned long argument, unsigned 
 	case GNTTABOP_map_grant_ref:
 		return each<gnttab_map_grant_ref>(argument, count, map);
 	case GNTTABOP_unmap_grant_ref:
-		return each<gnttab_unmap_grant_ref>(
-			argument, count, [](gnttab_unmap_grant_ref &operation) { return unmap(operation); });
+		return each<gnttab_unmap_grant_ref>(argument, count, [](gnttab_unmap_grant_ref &operation) {
+			return unmap(operation);
+		});
 	case GNTTABOP_copy:
 		return each<gnttab_copy>(argument, count, [](gnttab_copy &operation) { return copy(operation); });
 	}

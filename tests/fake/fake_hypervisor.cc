@@ -262,8 +262,8 @@ long event_channel_op(unsigned int command, unsigned long argument)
 		auto *unbound = reinterpret_cast<::evtchn_alloc_unbound *>(argument);
 		long opened = open_port(EVTCHNSTAT_unbound, 0, 0, unbound->port);
 		if (opened == 0)
-			domain.ports[unbound->port].remote =
-				unbound->remote_dom == DOMID_SELF ? XPV_FAKE_OWN_DOMID : unbound->remote_dom;
+			domain.ports[unbound->port].remote = unbound->remote_dom == DOMID_SELF ? XPV_FAKE_OWN_DOMID :
+												 unbound->remote_dom;
 		return opened;
 	}
 	case EVTCHNOP_bind_interdomain:

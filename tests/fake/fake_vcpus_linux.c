@@ -35,9 +35,18 @@ void xpv_fake_timer_stop(void)
 
 void xpv_fake_vcpu_enter(struct xpv_vcpu vcpu, const struct vcpu_hvm_context *context)
 {
-	static const u32 msrs[] = { MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_IA32_SYSENTER_CS,
-				    MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_TSC_AUX, MSR_IA32_SPEC_CTRL,
-				    MSR_IA32_XSS };
+	static const u32 msrs[] = {
+		MSR_STAR,
+		MSR_LSTAR,
+		MSR_CSTAR,
+		MSR_SYSCALL_MASK,
+		MSR_IA32_SYSENTER_CS,
+		MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
+		MSR_TSC_AUX,
+		MSR_IA32_SPEC_CTRL,
+		MSR_IA32_XSS
+	};
 	unsigned int i;
 
 	xpv_fake_timer_stop();

@@ -274,8 +274,8 @@ private:
 		char reply[XENSTORE_PAYLOAD_MAX];
 		unsigned int reply_type;
 		unsigned int length;
-		any(xpv_store_request(type, transaction_.value, body.data(),
-						    static_cast<unsigned int>(body.size()), &reply_type, reply, &length));
+		any(xpv_store_request(type, transaction_.value, body.data(), static_cast<unsigned int>(body.size()),
+				      &reply_type, reply, &length));
 	}
 	void operation()
 	{

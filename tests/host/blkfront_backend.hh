@@ -65,8 +65,7 @@ public:
 	void map(const blkif_request &request, unsigned int i)
 	{
 		xpv_gfn frame;
-		ASSERT_EQ(xpv_fake_map_grant(domain_, { request.seg[i].gref }, request.operation == BLKIF_OP_READ,
-					     &frame),
+		ASSERT_EQ(xpv_fake_map_grant(domain_, { request.seg[i].gref }, request.operation == BLKIF_OP_READ, &frame),
 			  0);
 	}
 	void unmap(const blkif_request &request, unsigned int i) { xpv_fake_unmap_grant({ request.seg[i].gref }); }

@@ -62,8 +62,7 @@ protected:
 	}
 
 	/* Submits and gives what the backend saw. */
-	blkif_request send(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ,
-			   unsigned int pages = 1)
+	blkif_request send(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ, unsigned int pages = 1)
 	{
 		EXPECT_EQ(submit(number, operation, pages), XPV_BLOCK_QUEUED);
 		return take();
@@ -74,8 +73,7 @@ protected:
 		EXPECT_TRUE(seen.has_value());
 		return seen.value_or(blkif_request{});
 	}
-	xpv_block_submitted submit(unsigned int number, xpv_block_operation operation, unsigned int pages,
-				   bool last = true)
+	xpv_block_submitted submit(unsigned int number, xpv_block_operation operation, unsigned int pages, bool last = true)
 	{
 		auto entry = requests.insert_or_assign(number, BlockRequest(operation, 8 * number, pages)).first;
 		return ring->submit(entry->second, last, notify);

@@ -54,21 +54,23 @@ TEST(BlkfrontVdev, NamesAndMinorsAreLinuxs)
 
 TEST(BlkfrontVdev, OthersAreNoDisk)
 {
-	for (uint64_t vdev : { uint64_t{ 0 }, uint64_t{ 1 }, uint64_t{ 9 << 8 }, uint64_t{ 72 << 8 },
-			       uint64_t{ 0x100000 | (202 << 8) }, uint64_t{ (1 << 28) | (1 << 20) },
-			       uint64_t{ 2u << 28 }, ~uint64_t{ 0 } }) {
+	for (uint64_t vdev :
+	     { uint64_t{ 0 }, uint64_t{ 1 }, uint64_t{ 9 << 8 }, uint64_t{ 72 << 8 }, uint64_t{ 0x100000 | (202 << 8) },
+	       uint64_t{ (1 << 28) | (1 << 20) }, uint64_t{ 2u << 28 }, ~uint64_t{ 0 } }) {
 		SCOPED_TRACE(vdev);
 		EXPECT_FALSE(identify(vdev).ok());
 	}
 }
 
-constexpr OfferTexts plain = { .sectors = "2097152",
-			       .sector_size = "512",
-			       .physical_sector_size = nullptr,
-			       .info = "0",
-			       .mode = "w",
-			       .barrier = nullptr,
-			       .flush_cache = nullptr };
+constexpr OfferTexts plain = {
+	.sectors = "2097152",
+	.sector_size = "512",
+	.physical_sector_size = nullptr,
+	.info = "0",
+	.mode = "w",
+	.barrier = nullptr,
+	.flush_cache = nullptr
+};
 
 TEST(BlkfrontOffer, PlainDisk)
 {
@@ -112,8 +114,8 @@ TEST(BlkfrontOffer, ReadOnlyByInfoOrMode)
 /* Hostile case 24. */
 TEST(BlkfrontOffer, SectorSizesThatAreNone)
 {
-	for (const char *text : { "0", "1", "3", "511", "513", "1536", "8192", "4294967296", "4294967808", "-512", "",
-				  "abc" }) {
+	for (const char *text :
+	     { "0", "1", "3", "511", "513", "1536", "8192", "4294967296", "4294967808", "-512", "", "abc" }) {
 		SCOPED_TRACE(text);
 		OfferTexts texts = plain;
 		texts.sector_size = text;

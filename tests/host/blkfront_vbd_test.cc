@@ -55,12 +55,30 @@ int read_from(const std::map<std::string, std::string> &directory, xpv_store_rea
 
 extern "C" {
 
-void xpv_device_set_context(xpv_device *device, xpv_device_context *context) { device->context = context; }
-xpv_device_context *xpv_device_get_context(const xpv_device *device) { return device->context; }
-struct device *xpv_device_linux(xpv_device *) { return nullptr; }
-const char *xpv_device_path(const xpv_device *device) { return device->path.c_str(); }
-const char *xpv_device_id(const xpv_device *device) { return device->id.c_str(); }
-xpv_domid xpv_device_backend_domain(const xpv_device *) { return backend; }
+void xpv_device_set_context(xpv_device *device, xpv_device_context *context)
+{
+	device->context = context;
+}
+xpv_device_context *xpv_device_get_context(const xpv_device *device)
+{
+	return device->context;
+}
+struct device *xpv_device_linux(xpv_device *)
+{
+	return nullptr;
+}
+const char *xpv_device_path(const xpv_device *device)
+{
+	return device->path.c_str();
+}
+const char *xpv_device_id(const xpv_device *device)
+{
+	return device->id.c_str();
+}
+xpv_domid xpv_device_backend_domain(const xpv_device *)
+{
+	return backend;
+}
 int xpv_device_read_backend(xpv_device *device, xpv_store_read_item *items, unsigned int count)
 {
 	return device->read_error ? device->read_error : read_from(device->backend, items, count);
@@ -79,8 +97,14 @@ int xpv_device_initialised(xpv_device *device, xpv_store_write_item *items, unsi
 {
 	return xpv_device_publish(device, items, count);
 }
-void xpv_device_retired(xpv_device *device) { device->retired++; }
-void xpv_device_parked(xpv_device *device, unsigned int pages) { device->parked += pages; }
+void xpv_device_retired(xpv_device *device)
+{
+	device->retired++;
+}
+void xpv_device_parked(xpv_device *device, unsigned int pages)
+{
+	device->parked += pages;
+}
 void xpv_device_fail(xpv_device *device, int, const char *format, ...)
 {
 	char text[129];
@@ -124,8 +148,13 @@ void xpv_event_channel_close(xpv_event_channel *channel)
 		the_channel = nullptr;
 	delete channel;
 }
-void xpv_event_channel_synchronize(xpv_event_channel *) {}
-bool xpv_event_channel_lost(const xpv_event_channel *channel) { return channel->lost; }
+void xpv_event_channel_synchronize(xpv_event_channel *)
+{
+}
+bool xpv_event_channel_lost(const xpv_event_channel *channel)
+{
+	return channel->lost;
+}
 int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, xpv_domid)
 {
 	EXPECT_TRUE(channel->lost);
@@ -135,14 +164,23 @@ int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, xpv_domid)
 	}
 	return channel_error;
 }
-xpv_port xpv_event_channel_port(const xpv_event_channel *) { return { 17 }; }
+xpv_port xpv_event_channel_port(const xpv_event_channel *)
+{
+	return { 17 };
+}
 int xpv_event_channel_notify(xpv_event_channel *channel)
 {
 	channel->sent++;
 	return 0;
 }
-void xpv_event_channel_mask(xpv_event_channel *channel) { channel->masked++; }
-void xpv_event_channel_spurious(xpv_event_channel *channel) { channel->spurious++; }
+void xpv_event_channel_mask(xpv_event_channel *channel)
+{
+	channel->masked++;
+}
+void xpv_event_channel_spurious(xpv_event_channel *channel)
+{
+	channel->spurious++;
+}
 
 } // extern "C"
 
@@ -161,8 +199,12 @@ protected:
 		channel_error = disk_error = 0;
 		ended.clear();
 		device.own = { { "virtual-device", "51712" }, { "device-type", "disk" } };
-		device.backend = { { "sectors", "2048" },	{ "sector-size", "512" },	{ "info", "0" },
-				   { "mode", "w" },		{ "feature-flush-cache", "1" }, { "feature-barrier", "1" },
+		device.backend = { { "sectors", "2048" },
+				   { "sector-size", "512" },
+				   { "info", "0" },
+				   { "mode", "w" },
+				   { "feature-flush-cache", "1" },
+				   { "feature-barrier", "1" },
 				   { "physical-sector-size", "4096" } };
 	}
 	void TearDown() override
@@ -191,7 +233,8 @@ protected:
 	void submit(unsigned int number, xpv_block_operation operation = XPV_BLOCK_READ)
 	{
 		requests.erase(number);
-		auto &request = requests.try_emplace(number, operation, 8 * number, operation == XPV_BLOCK_FLUSH ? 0 : 2).first->second;
+		auto &request = requests.try_emplace(number, operation, 8 * number, operation == XPV_BLOCK_FLUSH ? 0 : 2)
+					.first->second;
 		ended.erase(&request);
 		ASSERT_FALSE(the_disk()->stopped);
 		ASSERT_EQ(xpv_block_submit(the_disk()->queues[0], &request, true), XPV_BLOCK_QUEUED);

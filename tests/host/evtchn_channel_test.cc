@@ -51,8 +51,9 @@ protected:
 	}
 };
 
-INSTANTIATE_TEST_SUITE_P(Abis, EvtchnChannel, testing::Values(XPV_ABI_2LEVEL, XPV_ABI_FIFO),
-			 [](const auto &abi_info) { return abi_info.param == XPV_ABI_FIFO ? "Fifo" : "TwoLevel"; });
+INSTANTIATE_TEST_SUITE_P(Abis, EvtchnChannel, testing::Values(XPV_ABI_2LEVEL, XPV_ABI_FIFO), [](const auto &abi_info) {
+	return abi_info.param == XPV_ABI_FIFO ? "Fifo" : "TwoLevel";
+});
 
 struct Queue {
 	bool on_event()

@@ -521,10 +521,18 @@ int refusal;
 xpv_suspend_part lower = {
 	.name = "lower",
 	.layer = XPV_SUSPEND_CONSOLE,
-	.prepare = [](uint64_t) { steps.push_back("lower prepare"); return refusal; },
+	.prepare =
+		[](uint64_t) {
+			steps.push_back("lower prepare");
+			return refusal;
+		},
 	.abandon = [] { steps.push_back("lower abandon"); },
 	.suspend_early = [] { steps.push_back("lower suspend_early"); },
-	.resume_early = [](xpv_resume_kind) { steps.push_back("lower resume_early"); return 0; },
+	.resume_early =
+		[](xpv_resume_kind) {
+			steps.push_back("lower resume_early");
+			return 0;
+		},
 	.resume_cpu = nullptr,
 	.resume_late = [](xpv_resume_kind) { steps.push_back("lower resume_late"); },
 	.next = nullptr,
@@ -533,10 +541,18 @@ xpv_suspend_part lower = {
 xpv_suspend_part upper = {
 	.name = "upper",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [](uint64_t) { steps.push_back("upper prepare"); return 0; },
+	.prepare =
+		[](uint64_t) {
+			steps.push_back("upper prepare");
+			return 0;
+		},
 	.abandon = [] { steps.push_back("upper abandon"); },
 	.suspend_early = [] { steps.push_back("upper suspend_early"); },
-	.resume_early = [](xpv_resume_kind) { steps.push_back("upper resume_early"); return 0; },
+	.resume_early =
+		[](xpv_resume_kind) {
+			steps.push_back("upper resume_early");
+			return 0;
+		},
 	.resume_cpu = nullptr,
 	.resume_late = [](xpv_resume_kind) { steps.push_back("upper resume_late"); },
 	.next = nullptr,
@@ -566,7 +582,6 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 	xpv_suspend_part_unregister(&lower);
 	xpv_suspend_part_unregister(&upper);
 }
-
 
 /* After a restore Xen gives the numbers of before to new ports. */
 TEST_P(EvtchnSuspend, UsersPortsOfBeforeDoNotShadowNewOnes)

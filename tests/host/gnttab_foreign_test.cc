@@ -19,10 +19,16 @@ static_assert(!std::is_default_constructible_v<xpv::Mapping>);
 static_assert(!std::is_copy_constructible_v<xpv::Mapping> && !std::is_copy_assignable_v<xpv::Mapping>);
 static_assert(!std::is_copy_constructible_v<xpv::Grant> && !std::is_copy_constructible_v<xpv::ForeignWindow>);
 template <typename T>
-concept UnmapsInPlace = requires(T &mapping) { mapping.unmap(); };
+concept UnmapsInPlace = requires(T &mapping)
+{
+	mapping.unmap();
+};
 static_assert(!UnmapsInPlace<xpv::Mapping>, "unmapping must consume the mapping");
 template <typename T>
-concept TakesBareNumber = requires { xpv::MapTarget::page_table_entry(T{}); };
+concept TakesBareNumber = requires
+{
+	xpv::MapTarget::page_table_entry(T{});
+};
 static_assert(!TakesBareNumber<uint64_t> && !TakesBareNumber<xpv::Gfn>);
 
 class GnttabForeign : public GnttabFixture {
@@ -255,8 +261,7 @@ TEST_F(GnttabForeign, PageTableEntryIsFilledAndEmptied)
 {
 	alignas(8) uint64_t entry = 0;
 	auto target = xpv::MapTarget::page_table_entry({ reinterpret_cast<uintptr_t>(&entry) });
-	EXPECT_EQ(target.flags(XPV_GRANT_READ_ONLY),
-		  uint32_t{ GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_readonly });
+	EXPECT_EQ(target.flags(XPV_GRANT_READ_ONLY), uint32_t{ GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_readonly });
 	{
 		auto mapping = xpv::Mapping::make(owner, reference(1), XPV_GRANT_READ_WRITE, target);
 		ASSERT_TRUE(mapping.ok());
@@ -335,7 +340,8 @@ TEST(GnttabForeignStuck, WhatXenKeepsIsLeftOutOfUse)
 	xpv_gfn frame;
 	ASSERT_EQ(xpv_frames_claim(1, &frame), 0);
 	{
-		auto mapping = xpv::Mapping::make(owner, references[1], XPV_GRANT_READ_WRITE, xpv::MapTarget::frame(frame));
+		auto mapping = xpv::Mapping::make(owner, references[1], XPV_GRANT_READ_WRITE,
+						  xpv::MapTarget::frame(frame));
 		ASSERT_TRUE(mapping.ok());
 		xpv_fake_refuse_unmap(1);
 		EXPECT_EQ(mapping.take().unmap().code(), -XEN_EIO);

@@ -14,7 +14,9 @@ TEST_F(GnttabRun, GrantsEachFrameOnce)
 	for (unsigned int count : { 0u, 1u, 15u, 16u, 31u, 32u, 300u }) {
 		auto frames = frame_numbers(count);
 		std::vector<xpv_gref> references(count + 1);
-		ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), count, references.data()), 0);
+		ASSERT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), count,
+					  references.data()),
+			  0);
 		references.pop_back();
 		EXPECT_EQ(xpv_fake_active_grants(), count);
 		for (unsigned int i = 0; i < count; i++) {
@@ -71,9 +73,11 @@ TEST_F(GnttabRun, TableGrowsToARunThatWasRefused)
 {
 	auto frames = frame_numbers(1500);
 	std::vector<xpv_gref> references(1500);
-	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500, references.data()), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500, references.data()),
+		  -XEN_ENOSPC);
 	EXPECT_TRUE(eventually([&] {
-		return xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500, references.data()) == 0;
+		return xpv_grant_pages(backend, XPV_GRANT_READ_WRITE, XPV_ATOMIC, frames.data(), 1500,
+				       references.data()) == 0;
 	}));
 	revoke_all(references);
 }
@@ -94,8 +98,7 @@ TEST_F(GnttabRun, SleepingCallerIsRefusedAtTheMaximum)
 	std::vector<xpv_gref> taken = take_all();
 	fake::take_log();
 	xpv_gref reference;
-	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, &reference),
-		  -XEN_ENOSPC);
+	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_MAY_SLEEP, &reference), -XEN_ENOSPC);
 	EXPECT_EQ(lines_with(fake::take_log(), "grant table is full"), 1u);
 	/* One that another CPU keeps in its magazine is found: here the only magazine is this thread's own. */
 	EXPECT_EQ(xpv_grant_try_revoke(taken.back()), 0);
@@ -126,7 +129,8 @@ TEST_F(GnttabRun, FullTableSaysSoNotTooOften)
 	fake::take_log();
 	xpv_gref reference;
 	for (unsigned int i = 0; i < 100; i++)
-		EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ENOSPC);
+		EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference),
+			  -XEN_ENOSPC);
 	auto log = fake::take_log();
 	EXPECT_LE(log.size(), 5u);
 	revoke_all(taken);
@@ -146,7 +150,8 @@ TEST(GnttabFull, LineHasSizeAndMaximum)
 			if (xpv_grant_pool_create("all", 1024 - 8, &pool) != 0)
 				std::exit(2);
 			xpv_gref reference;
-			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) != -XEN_ENOSPC)
+			if (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) !=
+			    -XEN_ENOSPC)
 				std::exit(3);
 			auto log = fake::take_log();
 			bool found = false;

@@ -32,7 +32,8 @@ protected:
 		xpv_gfn seen = {};
 		if (xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) != 0)
 			return false;
-		bool mapped = xpv_fake_map_grant(backend, reference, true, &seen) == 0 && seen.value == frame_number(7).value;
+		bool mapped = xpv_fake_map_grant(backend, reference, true, &seen) == 0 &&
+			      seen.value == frame_number(7).value;
 		xpv_fake_unmap_grant(reference);
 		return mapped && xpv_grant_revoke_pages(&reference, 1) == 0;
 	}
@@ -188,7 +189,8 @@ TEST_P(GnttabSuspend, PoolsLoseWhatDoesNotFit)
 	EXPECT_LE(left, GetParam() == 1 ? 504u : 248u);
 	EXPECT_EQ(grant_counts().pooled, left);
 	if (left != 0) {
-		ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_ONLY, frames.data(), 1, references.data()), 0);
+		ASSERT_EQ(xpv_grant_pool_issue(pool, backend, XPV_GRANT_READ_ONLY, frames.data(), 1, references.data()),
+			  0);
 		EXPECT_EQ(xpv_fake_active_grants(), 1u);
 		EXPECT_EQ(xpv_grant_pool_revoke(pool, references.data(), 1), 0u);
 	}

@@ -121,8 +121,14 @@ TEST_F(UserPages, OnlyWhatTheFileHas)
 {
 	ASSERT_EQ(allocate(user, 3, &index, references), 0);
 	xpv_page_view *view;
-	for (auto [first, count] : { std::pair<uint64_t, unsigned int>{ 0, 0 }, { 0, 4 }, { 2, 2 }, { 3, 1 },
-				     { ~uint64_t{ 0 }, 1 }, { ~uint64_t{ 0 }, 2 }, { 0, 0xffffffff } }) {
+	for (auto [first, count] :
+	     { std::pair<uint64_t, unsigned int>{ 0, 0 },
+	       { 0, 4 },
+	       { 2, 2 },
+	       { 3, 1 },
+	       { ~uint64_t{ 0 }, 1 },
+	       { ~uint64_t{ 0 }, 2 },
+	       { 0, 0xffffffff } }) {
 		EXPECT_EQ(xpv_user_pages_free(user, first, count), -XEN_EINVAL);
 		EXPECT_EQ(xpv_page_view_make(user, first, count, &view), -XEN_ENOENT);
 	}
@@ -321,8 +327,8 @@ TEST_F(UserMaps, OnlyWholeMapsOfTheFile)
 	EXPECT_EQ(xpv_user_maps_add(user, foreign, 0, &index), -XEN_EINVAL);
 	uint64_t a = add(0, 1), b = add(1, 2);
 	EXPECT_NE(a, b);
-	for (auto [at, number] : { std::pair<uint64_t, unsigned int>{ a, 2 }, { b, 1 }, { b + 1, 1 }, { a, 3 },
-				   { ~uint64_t{ 0 }, 1 } }) {
+	for (auto [at, number] :
+	     { std::pair<uint64_t, unsigned int>{ a, 2 }, { b, 1 }, { b + 1, 1 }, { a, 3 }, { ~uint64_t{ 0 }, 1 } }) {
 		EXPECT_EQ(xpv_user_map_view(user, at, number, true, &map, &first), -XEN_EINVAL);
 		EXPECT_EQ(xpv_user_maps_remove(user, at, number), -XEN_ENOENT);
 	}

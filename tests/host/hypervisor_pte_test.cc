@@ -163,8 +163,8 @@ TEST(Pte, ChangeSucceedsWhateverIsIgnored)
 	others.wait_until_it_runs();
 	KernelPte now;
 	for (uint64_t round = 1; round <= 100000; round++) {
-		KernelPte next = round % 3 ? KernelPte(Pfn{ round }, round % 2 ? XPV_WINDOW_READ_WRITE :
-									       XPV_WINDOW_READ_ONLY, all) :
+		KernelPte next = round % 3 ? KernelPte(Pfn{ round },
+						       round % 2 ? XPV_WINDOW_READ_WRITE : XPV_WINDOW_READ_ONLY, all) :
 					     KernelPte();
 		ASSERT_TRUE(change_pte(entry, now, next));
 		ASSERT_TRUE(next.is(FoundPte::read(entry)));

@@ -219,10 +219,8 @@ TEST_F(Window, ListsWhatItShows)
 			[](xpv_windows_context *context, const char *name, const void *, unsigned int pages) {
 				reinterpret_cast<Seen *>(context)->windows.push_back(name + std::to_string(pages));
 			},
-		.page =
-			[](xpv_windows_context *context, const xpv_window_page *page) {
-				reinterpret_cast<Seen *>(context)->pages.push_back(*page);
-			},
+		.page = [](xpv_windows_context *context,
+			   const xpv_window_page *page) { reinterpret_cast<Seen *>(context)->pages.push_back(*page); },
 	};
 	auto visit = [&] {
 		seen = {};

@@ -184,8 +184,9 @@ TEST_F(Control, RepeatsAndRefusesWhilePoweringOff)
 TEST_F(Control, LeavesNonsense)
 {
 	start();
-	for (const std::string &nonsense : { std::string("frobnicate\n%s%n"), std::string(4000, 'A'), std::string(24, 'B'),
-					     std::string(23, 'C'), std::string("poweroff\0", 9), std::string(1, '\0') }) {
+	for (const std::string &nonsense :
+	     { std::string("frobnicate\n%s%n"), std::string(4000, 'A'), std::string(24, 'B'), std::string(23, 'C'),
+	       std::string("poweroff\0", 9), std::string(1, '\0') }) {
 		ask(nonsense);
 		settle();
 		EXPECT_EQ(peer.get(shutdown_node), nonsense);
@@ -511,8 +512,8 @@ TEST_F(Control, SysRq)
 TEST_F(Control, SysRqNonsense)
 {
 	start();
-	for (const std::string &nonsense : { std::string("ss"), std::string(3000, 'b'), std::string(1, '\0'), std::string("\n"),
-					     std::string("\xff"), std::string("b\0", 2) }) {
+	for (const std::string &nonsense : { std::string("ss"), std::string(3000, 'b'), std::string(1, '\0'),
+					     std::string("\n"), std::string("\xff"), std::string("b\0", 2) }) {
 		peer.set(sysrq_node, nonsense);
 		/* A request of the other kind, to wait for. */
 		ask("poweroff");

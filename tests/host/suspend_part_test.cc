@@ -22,20 +22,28 @@ std::vector<uint64_t> deadlines;
 	xpv_suspend_part NAME = {                                                                                      \
 		.name = #NAME,                                                                                         \
 		.layer = LAYER,                                                                                        \
-		.prepare = [](uint64_t deadline_ms) {                                                                  \
-			calls.push_back("prepare " #NAME);                                                             \
-			deadlines.push_back(deadline_ms);                                                              \
-			return refuses == #NAME ? -EBUSY : 0; },                                                       \
+		.prepare =                                                                                             \
+			[](uint64_t deadline_ms) {                                                                     \
+				calls.push_back("prepare " #NAME);                                                     \
+				deadlines.push_back(deadline_ms);                                                      \
+				return refuses == #NAME ? -EBUSY : 0;                                                  \
+			},                                                                                             \
 		.abandon = [] { calls.push_back("abandon " #NAME); },                                                  \
 		.suspend_early = [] { calls.push_back("suspend " #NAME); },                                            \
-		.resume_early = [](xpv_resume_kind kind) {                                                             \
-			calls.push_back((kind ? "restored " : "cancelled ") + std::string(#NAME));                     \
-			return fails == #NAME ? -EIO : 0; },                                                           \
-		.resume_cpu = [](unsigned int cpu) {                                                                   \
-			calls.push_back("cpu " + std::to_string(cpu) + " " #NAME);                                     \
-			return fails == #NAME ? -EIO : 0; },                                                           \
-		.resume_late = [](xpv_resume_kind kind) {                                                              \
-			calls.push_back((kind ? "late restored " : "late cancelled ") + std::string(#NAME)); },        \
+		.resume_early =                                                                                        \
+			[](xpv_resume_kind kind) {                                                                     \
+				calls.push_back((kind ? "restored " : "cancelled ") + std::string(#NAME));             \
+				return fails == #NAME ? -EIO : 0;                                                      \
+			},                                                                                             \
+		.resume_cpu =                                                                                          \
+			[](unsigned int cpu) {                                                                         \
+				calls.push_back("cpu " + std::to_string(cpu) + " " #NAME);                             \
+				return fails == #NAME ? -EIO : 0;                                                      \
+			},                                                                                             \
+		.resume_late =                                                                                         \
+			[](xpv_resume_kind kind) {                                                                     \
+				calls.push_back((kind ? "late restored " : "late cancelled ") + std::string(#NAME));   \
+			},                                                                                             \
 		.next = nullptr,                                                                                       \
 		.prepared = false,                                                                                     \
 	}
@@ -73,7 +81,9 @@ protected:
 		return error;
 	}
 
-	xpv_suspend_part empty_ = { "empty", XPV_SUSPEND_CONSOLE, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, false };
+	xpv_suspend_part empty_ = {
+		"empty", XPV_SUSPEND_CONSOLE, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, false
+	};
 };
 
 TEST_F(SuspendParts, DownFromTheLastDeviceAndUpFromTheHypervisor)
@@ -92,7 +102,8 @@ TEST_F(SuspendParts, DownFromTheLastDeviceAndUpFromTheHypervisor)
 	EXPECT_EQ(calls, (Calls{ "cpu 3 hypervisor", "cpu 3 grants", "cpu 3 disk", "cpu 3 net" }));
 	calls.clear();
 	xpv_suspend_parts_resume_late(XPV_RESUME_CANCELLED);
-	EXPECT_EQ(calls, (Calls{ "late cancelled hypervisor", "late cancelled grants", "late cancelled disk", "late cancelled net" }));
+	EXPECT_EQ(calls, (Calls{ "late cancelled hypervisor", "late cancelled grants", "late cancelled disk",
+				 "late cancelled net" }));
 	calls.clear();
 	xpv_suspend_parts_abandon();
 	EXPECT_EQ(calls, Calls{}) << "nothing is prepared after a resume";
@@ -155,7 +166,10 @@ TEST_F(SuspendParts, NoPartIsAskedAfterTheDeadline)
 TEST_F(SuspendParts, OnlyARestoreIsCountedAndBeforeAnyPartResumes)
 {
 	static uint32_t seen;
-	empty_.resume_early = [](xpv_resume_kind) { seen = xpv_restore_count(); return 0; };
+	empty_.resume_early = [](xpv_resume_kind) {
+		seen = xpv_restore_count();
+		return 0;
+	};
 	uint32_t before = xpv_restore_count();
 	xpv_suspend_parts_resume_early(XPV_RESUME_CANCELLED);
 	EXPECT_EQ(seen, before);

@@ -12,7 +12,7 @@ using namespace xpv;
 using namespace std::string_view_literals;
 
 constexpr Request all_requests[] = { Request::none,   Request::poweroff, Request::halt,
-				     Request::reboot, Request::suspend,  Request::unknown };
+				     Request::reboot, Request::suspend,	 Request::unknown };
 constexpr Activity all_activities[] = { Activity::running, Activity::suspending, Activity::powering_off,
 					Activity::rebooting, Activity::going_down };
 
@@ -61,9 +61,9 @@ TEST(Request, Parse)
 	EXPECT_EQ(parse_request("halt"), Request::halt);
 	EXPECT_EQ(parse_request("reboot"), Request::reboot);
 	EXPECT_EQ(parse_request("suspend"), Request::suspend);
-	for (std::string_view nonsense : { "Poweroff"sv, "poweroff "sv, " poweroff"sv, "power"sv, "poweroff\n"sv,
-					   "poweroff\0"sv, "poweroff\0reboot"sv, "\0"sv, "s3"sv, "crash"sv, "1"sv,
-					   "\xff\xfe"sv, "nothing"sv, "something unknown"sv })
+	for (std::string_view nonsense :
+	     { "Poweroff"sv, "poweroff "sv, " poweroff"sv, "power"sv, "poweroff\n"sv, "poweroff\0"sv,
+	       "poweroff\0reboot"sv, "\0"sv, "s3"sv, "crash"sv, "1"sv, "\xff\xfe"sv, "nothing"sv, "something unknown"sv })
 		EXPECT_EQ(parse_request(nonsense), Request::unknown) << nonsense;
 }
 

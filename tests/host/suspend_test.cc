@@ -57,19 +57,30 @@ using Calls = std::vector<std::string>;
 xpv_suspend_part part = {
 	.name = "part",
 	.layer = XPV_SUSPEND_DEVICES,
-	.prepare = [](uint64_t) { machine.calls.push_back("prepare"); step("prepare"); return prepare_error; },
+	.prepare =
+		[](uint64_t) {
+			machine.calls.push_back("prepare");
+			step("prepare");
+			return prepare_error;
+		},
 	.abandon = [] { machine.calls.push_back("abandon"); },
-	.suspend_early = [] {
-		machine.calls.push_back("suspend");
-		step("suspend_early");
-		down_before = xpv_fake_vcpus_down();
-	},
-	.resume_early = [](xpv_resume_kind kind) {
-		machine.calls.push_back(kind ? "restored" : "cancelled");
-		down_after = xpv_fake_vcpus_down();
-		return 0;
-	},
-	.resume_cpu = [](unsigned int) { resumed_cpus++; return 0; },
+	.suspend_early =
+		[] {
+			machine.calls.push_back("suspend");
+			step("suspend_early");
+			down_before = xpv_fake_vcpus_down();
+		},
+	.resume_early =
+		[](xpv_resume_kind kind) {
+			machine.calls.push_back(kind ? "restored" : "cancelled");
+			down_after = xpv_fake_vcpus_down();
+			return 0;
+		},
+	.resume_cpu =
+		[](unsigned int) {
+			resumed_cpus++;
+			return 0;
+		},
 	.resume_late = [](xpv_resume_kind kind) { machine.calls.push_back(kind ? "late restored" : "late cancelled"); },
 	.next = nullptr,
 	.prepared = false,
@@ -132,7 +143,8 @@ TEST_F(Suspend, Cancelled)
 		xpv_fake_suspend_result(1, false, nullptr);
 		EXPECT_EQ(suspend(), 0);
 		EXPECT_EQ(reason_, "");
-		EXPECT_EQ(machine.calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "cancelled", "late cancelled" }));
+		EXPECT_EQ(machine.calls,
+			  (Calls{ "prepare", "suspend", "core suspend", "core resume", "cancelled", "late cancelled" }));
 		EXPECT_EQ(resumed_cpus, 0u);
 		EXPECT_EQ(machine.saved, cpus);
 		EXPECT_EQ(machine.went_on, cpus);
@@ -150,7 +162,8 @@ TEST_F(Suspend, RestoredWithVcpusThatXenSaved)
 		xpv_suspend_options.down = down;
 		xpv_fake_suspend_result(0, true, nullptr);
 		EXPECT_EQ(suspend(), 0);
-		EXPECT_EQ(machine.calls, (Calls{ "prepare", "suspend", "core suspend", "core resume", "restored", "late restored" }));
+		EXPECT_EQ(machine.calls,
+			  (Calls{ "prepare", "suspend", "core suspend", "core resume", "restored", "late restored" }));
 		EXPECT_EQ(resumed_cpus, cpus - 1);
 		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_RESTORED }));
 	}
@@ -193,7 +206,8 @@ TEST_F(Suspend, ACpuDoesNotStop)
 TEST_F(Suspend, TheCoreRefuses)
 {
 	machine.core_error = -EBUSY;
-	expect_refused(-EBUSY, "Linux's core: error -16", { "prepare", "suspend", "core suspend", "cancelled", "abandon" });
+	expect_refused(-EBUSY, "Linux's core: error -16",
+		       { "prepare", "suspend", "core suspend", "cancelled", "abandon" });
 }
 
 /* B1: the toolstack has given up by then, and nothing would ever resume the domain. */

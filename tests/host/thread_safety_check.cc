@@ -60,7 +60,10 @@ public:
 	}
 
 private:
-	void add(int amount) XPV_REQUIRES(mutex_) { balance_ += amount; }
+	void add(int amount) XPV_REQUIRES(mutex_)
+	{
+		balance_ += amount;
+	}
 
 	Mutex mutex_{ "check mutex"_lock };
 	Spinlock lock_{ "check spinlock"_lock };

@@ -2,7 +2,6 @@
 /* The store client against a store that the test plays by hand. */
 #include <gtest/gtest.h>
 
-
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/shim.hh"
 #include "tests/host/xenbus_store_fake.hh"
@@ -387,9 +386,7 @@ TEST_F(Client, ManyWritesKeepTheirOrder)
 {
 	start();
 	std::vector<xpv_store_write_item> items(40, { "key", "value", 0 });
-	auto done = fake::async([&] {
-		return xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items.data(), 40);
-	});
+	auto done = fake::async([&] { return xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items.data(), 40); });
 	std::uint32_t last = 0;
 	for (int i = 0; i < 40; i++) {
 		auto request = *peer().receive();
@@ -407,9 +404,7 @@ TEST_F(Client, DirectoryInParts)
 	start();
 	char *names = nullptr;
 	size_t length = 0;
-	auto done = fake::async([&] {
-		return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length);
-	});
+	auto done = fake::async([&] { return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length); });
 	peer().reply_error(*peer().receive(), "E2BIG");
 	auto first = *peer().receive();
 	EXPECT_EQ(first.header.type, static_cast<unsigned int>(XS_DIRECTORY_PART));
@@ -431,9 +426,7 @@ TEST_F(Client, DirectoryThatNeverEnds)
 	start();
 	char *names = nullptr;
 	size_t length = 0;
-	auto done = fake::async([&] {
-		return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length);
-	});
+	auto done = fake::async([&] { return xpv_store_directory(XPV_STORE_NO_TRANSACTION, "many", &names, &length); });
 	peer().reply_error(*peer().receive(), "E2BIG");
 	std::string part = strings({ "1" });
 	for (int i = 0; i < 1000; i++)
@@ -452,7 +445,8 @@ TEST_F(Client, TransactionsAreTriedAgainButNotForEver)
 		return in_transaction([&](xpv_store_transaction id) {
 			       runs++;
 			       return status(xpv_store_write(id, "a", "1"));
-		       }).code();
+		       })
+			.code();
 	});
 	for (std::uint32_t i = 1; i <= transaction_attempts; i++) {
 		auto begin = *peer().receive();
@@ -680,9 +674,7 @@ TEST_F(Watches, RefusedWatchIsGone)
 	start();
 	Seen seen;
 	xpv_store_watch *made = nullptr;
-	auto done = fake::async([&] {
-		return xpv_store_watch_register("node", Seen::callback, seen.context(), &made);
-	});
+	auto done = fake::async([&] { return xpv_store_watch_register("node", Seen::callback, seen.context(), &made); });
 	peer().reply_error(*peer().receive(), "ENOSPC");
 	EXPECT_EQ(done.get(), -XEN_ENOSPC);
 	EXPECT_EQ(harness->counts().watches, 0u);

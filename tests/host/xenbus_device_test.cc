@@ -71,7 +71,9 @@ struct Calls {
 	/* What was called, and then this. */
 	bool wait_for_more(const std::string &id, const std::string &calls, char more)
 	{
-		return wait_until(id, [&](const std::string &all) { return all.starts_with(calls) && all.find(more, calls.size()) != all.npos; });
+		return wait_until(id, [&](const std::string &all) {
+			return all.starts_with(calls) && all.find(more, calls.size()) != all.npos;
+		});
 	}
 	bool wait_for_last(const std::string &id, char call)
 	{
@@ -112,7 +114,8 @@ int negotiate(xpv_device *device)
 	int result = calls->negotiate_result;
 	calls->add(xpv_device_id(device), 'n');
 	xpv_store_write_item items[] = { { "ring-ref", "8", 0 }, { "event-channel", "5", 0 } };
-	int published = calls->only_publishes ? xpv_device_publish(device, items, 2) : xpv_device_initialised(device, items, 2);
+	int published = calls->only_publishes ? xpv_device_publish(device, items, 2) :
+						xpv_device_initialised(device, items, 2);
 	return result ? result : published;
 }
 
@@ -349,7 +352,9 @@ TEST_F(Devices, KeysAreReadWithTheState)
 	for (const auto &one : cases) {
 		std::string id = std::to_string(number += 16);
 		SCOPED_TRACE(id);
-		the_calls.reads = [&] { return peer.reads(backend(id) + "/sectors") + peer.reads(backend(id) + "/info"); };
+		the_calls.reads = [&] {
+			return peer.reads(backend(id) + "/sectors") + peer.reads(backend(id) + "/info");
+		};
 		the_calls.info_size = one.size;
 		the_calls.wants_other = one.other;
 		if (one.info)
@@ -818,8 +823,7 @@ TEST_F(Devices, FreshNodeButAnOldConnection)
 	attach("1", "1", "4");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
 	EXPECT_TRUE(the_calls.wait("1", "pnc"));
-	EXPECT_EQ(peer.history(frontend("1") + "/state"),
-		  (std::vector<std::string>{ "1", "5", "6", "1", "3", "4" }));
+	EXPECT_EQ(peer.history(frontend("1") + "/state"), (std::vector<std::string>{ "1", "5", "6", "1", "3", "4" }));
 }
 
 TEST_F(Devices, BackendStartsAgain)
@@ -869,8 +873,8 @@ TEST_F(Devices, NonsenseStatesAreIgnored)
 	attach_connected("1");
 	fake::advance(50ms);
 	automatic = false;
-	for (const char *state : { "0", "1", "3", "7", "8", "9", "9999", "", "abc", "4294967298", "-1",
-				   "44444444444444444444444444" }) {
+	for (const char *state :
+	     { "0", "1", "3", "7", "8", "9", "9999", "", "abc", "4294967298", "-1", "44444444444444444444444444" }) {
 		peer.set(backend("1") + "/state", state);
 		fake::advance(10ms);
 	}

@@ -15,8 +15,14 @@ struct xpv_device {
 };
 
 extern "C" {
-void xpv_device_set_context(xpv_device *device, xpv_device_context *context) { device->context = context; }
-xpv_device_context *xpv_device_get_context(const xpv_device *device) { return device->context; }
+void xpv_device_set_context(xpv_device *device, xpv_device_context *context)
+{
+	device->context = context;
+}
+xpv_device_context *xpv_device_get_context(const xpv_device *device)
+{
+	return device->context;
+}
 }
 
 namespace {

@@ -142,10 +142,11 @@ TEST_F(Ring, EmptyAndLargestPayload)
 
 TEST_F(Ring, MalformedHeaders)
 {
-	for (auto [type, length] : { std::pair<std::uint32_t, std::uint32_t>{ XS_READ, XENSTORE_PAYLOAD_MAX + 1 },
-				     { XS_READ, UINT32_MAX },
-				     { XS_TYPE_COUNT, 0 },
-				     { XS_INVALID, 4 } }) {
+	for (auto [type, length] :
+	     { std::pair<std::uint32_t, std::uint32_t>{ XS_READ, XENSTORE_PAYLOAD_MAX + 1 },
+	       { XS_READ, UINT32_MAX },
+	       { XS_TYPE_COUNT, 0 },
+	       { XS_INVALID, 4 } }) {
 		store_writes(message(type, 1, length, ""));
 		EXPECT_EQ(reader.read(ring, was_full).error(), Error(XEN_EBADMSG)) << type << " " << length;
 		/* And nothing of it is left behind. */

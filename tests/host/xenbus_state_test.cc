@@ -6,19 +6,58 @@
 #include "xenbus/bus.hh"
 #include "xenbus/text.hh"
 
-TEST(State, EveryPair) { EXPECT_STREQ(xpv_xenbus_test_every_pair(), nullptr); }
-TEST(State, Late) { EXPECT_STREQ(xpv_xenbus_test_late(), nullptr); }
-TEST(State, Published) { EXPECT_STREQ(xpv_xenbus_test_published(), nullptr); }
-TEST(State, FirstPhase) { EXPECT_STREQ(xpv_xenbus_test_first_phase(), nullptr); }
-TEST(State, ParseState) { EXPECT_STREQ(xpv_xenbus_test_parse_state(), nullptr); }
-TEST(Ring, Ring) { EXPECT_STREQ(xpv_xenbus_test_ring(), nullptr); }
-TEST(Ring, Indices) { EXPECT_STREQ(xpv_xenbus_test_ring_indices(), nullptr); }
-TEST(Ring, Messages) { EXPECT_STREQ(xpv_xenbus_test_messages(), nullptr); }
-TEST(Ring, Client) { EXPECT_STREQ(xpv_xenbus_test_client(), nullptr); }
-TEST(Ring, ClientTimeout) { EXPECT_STREQ(xpv_xenbus_test_client_timeout(), nullptr); }
-TEST(Ring, ClientReconnects) { EXPECT_STREQ(xpv_xenbus_test_client_reconnects(), nullptr); }
-TEST(Ring, ClientRestored) { EXPECT_STREQ(xpv_xenbus_test_client_restored(), nullptr); }
-TEST(Ring, WatchEvents) { EXPECT_STREQ(xpv_xenbus_test_watch_events(), nullptr); }
+TEST(State, EveryPair)
+{
+	EXPECT_STREQ(xpv_xenbus_test_every_pair(), nullptr);
+}
+TEST(State, Late)
+{
+	EXPECT_STREQ(xpv_xenbus_test_late(), nullptr);
+}
+TEST(State, Published)
+{
+	EXPECT_STREQ(xpv_xenbus_test_published(), nullptr);
+}
+TEST(State, FirstPhase)
+{
+	EXPECT_STREQ(xpv_xenbus_test_first_phase(), nullptr);
+}
+TEST(State, ParseState)
+{
+	EXPECT_STREQ(xpv_xenbus_test_parse_state(), nullptr);
+}
+TEST(Ring, Ring)
+{
+	EXPECT_STREQ(xpv_xenbus_test_ring(), nullptr);
+}
+TEST(Ring, Indices)
+{
+	EXPECT_STREQ(xpv_xenbus_test_ring_indices(), nullptr);
+}
+TEST(Ring, Messages)
+{
+	EXPECT_STREQ(xpv_xenbus_test_messages(), nullptr);
+}
+TEST(Ring, Client)
+{
+	EXPECT_STREQ(xpv_xenbus_test_client(), nullptr);
+}
+TEST(Ring, ClientTimeout)
+{
+	EXPECT_STREQ(xpv_xenbus_test_client_timeout(), nullptr);
+}
+TEST(Ring, ClientReconnects)
+{
+	EXPECT_STREQ(xpv_xenbus_test_client_reconnects(), nullptr);
+}
+TEST(Ring, ClientRestored)
+{
+	EXPECT_STREQ(xpv_xenbus_test_client_restored(), nullptr);
+}
+TEST(Ring, WatchEvents)
+{
+	EXPECT_STREQ(xpv_xenbus_test_watch_events(), nullptr);
+}
 
 TEST(Names, OfDevices)
 {

@@ -115,8 +115,7 @@ protected:
 				seen = rings_;
 			}
 			bool some = false;
-			while (bytes.size() < size &&
-			       page.req_cons != __atomic_load_n(&page.req_prod, __ATOMIC_SEQ_CST)) {
+			while (bytes.size() < size && page.req_cons != __atomic_load_n(&page.req_prod, __ATOMIC_SEQ_CST)) {
 				bytes += page.req[MASK_XENSTORE_IDX(page.req_cons)];
 				__atomic_store_n(&page.req_cons, page.req_cons + 1, __ATOMIC_SEQ_CST);
 				some = true;
@@ -126,8 +125,7 @@ protected:
 				continue;
 			}
 			std::unique_lock guard(mutex_);
-			if (!rung_.wait_until(guard, deadline, [&] { return rings_ != seen || stopping_; }) ||
-			    stopping_)
+			if (!rung_.wait_until(guard, deadline, [&] { return rings_ != seen || stopping_; }) || stopping_)
 				break;
 		}
 		return bytes;
@@ -320,7 +318,8 @@ private:
 			bool removed_above = !value && at.starts_with(path + "/");
 			if (below || removed_above)
 				events.emplace_back(watched[0] == '/' || !path.starts_with(home) ? path :
-						    removed_above ? watched : path.substr(std::strlen(home)),
+						    removed_above				 ? watched :
+								    path.substr(std::strlen(home)),
 						    token);
 		}
 	}

@@ -75,7 +75,8 @@ TEST_F(Operations, Remove)
 TEST_F(Operations, ResetWatches)
 {
 	xpv_store_watch *made = nullptr;
-	EXPECT_EQ(answered([&] { return xpv_store_watch_register("node", nothing, nullptr, &made); }, strings({ "OK" })), 0);
+	EXPECT_EQ(answered([&] { return xpv_store_watch_register("node", nothing, nullptr, &made); }, strings({ "OK" })),
+		  0);
 	std::string watch = request.payload;
 	xpv_store_transaction transaction = {};
 	EXPECT_EQ(answered([&] { return xpv_store_transaction_start(&transaction); }, strings({ "5" })), 0);
@@ -156,8 +157,8 @@ TEST_F(Operations, RawRequestsFromManyThreads)
 				std::string body = strings({ "key" + std::to_string(i) });
 				std::string reply(XENSTORE_PAYLOAD_MAX, 0);
 				unsigned int type, length;
-				if (xpv_store_request(XS_READ, 0, body.data(), static_cast<unsigned int>(body.size()), &type,
-						      reply.data(), &length) == 0)
+				if (xpv_store_request(XS_READ, 0, body.data(), static_cast<unsigned int>(body.size()),
+						      &type, reply.data(), &length) == 0)
 					all += reply.substr(0, length);
 			}
 			return all;
@@ -213,8 +214,13 @@ TEST_F(Operations, EachErrorOnEachOperation)
 /* a watch that is refused, for each reason; XS_UNWATCH follows, in case it was not. */
 TEST_F(Operations, EachErrorOnWatch)
 {
-	for (auto [name, number] : { std::pair{ "ENOSPC", XEN_ENOSPC }, { "EQUOTA", XEN_ENOSPC }, { "EACCES", XEN_EACCES },
-				     { "EINVAL", XEN_EINVAL }, { "E2BIG", XEN_E2BIG }, { "EBUSY", XEN_EBUSY } }) {
+	for (auto [name, number] :
+	     { std::pair{ "ENOSPC", XEN_ENOSPC },
+	       { "EQUOTA", XEN_ENOSPC },
+	       { "EACCES", XEN_EACCES },
+	       { "EINVAL", XEN_EINVAL },
+	       { "E2BIG", XEN_E2BIG },
+	       { "EBUSY", XEN_EBUSY } }) {
 		xpv_store_watch *made = nullptr;
 		EXPECT_EQ(refused([&] { return xpv_store_watch_register("a", nothing, nullptr, &made); }, name), -number);
 		EXPECT_EQ(made, nullptr);
@@ -300,7 +306,8 @@ TEST_F(Operations, Tables)
 	xpv_store_transaction transaction = {};
 	EXPECT_EQ(answered([&] { return xpv_store_transaction_start(&transaction); }, strings({ "5" })), 0);
 	xpv_store_watch *made = nullptr;
-	EXPECT_EQ(answered([&] { return xpv_store_watch_register("node", nothing, nullptr, &made); }, strings({ "OK" })), 0);
+	EXPECT_EQ(answered([&] { return xpv_store_watch_register("node", nothing, nullptr, &made); }, strings({ "OK" })),
+		  0);
 	auto done = fake::async([&] { return xpv_store_write(transaction, "key", "1"); });
 	auto message = next();
 

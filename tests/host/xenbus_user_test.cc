@@ -37,7 +37,10 @@ public:
 			done += static_cast<std::size_t>(taken);
 		}
 	}
-	long write_some(const std::string &bytes) { return xpv_store_user_write(node_.user, bytes.data(), bytes.size()); }
+	long write_some(const std::string &bytes)
+	{
+		return xpv_store_user_write(node_.user, bytes.data(), bytes.size());
+	}
 	/* What can be read, at most `size` bytes; waits for the first. */
 	std::string read(std::size_t size)
 	{
@@ -130,9 +133,8 @@ protected:
 		harness.emplace();
 		served.start(harness->store.client);
 		ASSERT_TRUE(harness->store.watches.start().ok());
-		ASSERT_TRUE(harness->store.client
-				    .start(&served.page, served.doorbell(), harness->store.watches.sink())
-				    .ok());
+		ASSERT_TRUE(
+			harness->store.client.start(&served.page, served.doorbell(), harness->store.watches.sink()).ok());
 		harness->started = true;
 		xpv::set_store(&harness->store);
 		ASSERT_EQ(xpv_store_users_start(), 0);

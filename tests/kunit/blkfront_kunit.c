@@ -347,8 +347,8 @@ static void data_comes_back_as_written(struct kunit *test)
 		}
 		KUNIT_EXPECT_EQ(test, 0, transfer_pages(vbd, REQ_OP_READ, 64, pages, count, offset, length));
 		for (i = 0; i < count; i++)
-			KUNIT_EXPECT_NULL(test, memchr_inv(page_address(pages[i]) + offset, (u8)(0x40 + s * 8 + i),
-							   length));
+			KUNIT_EXPECT_NULL(test,
+					  memchr_inv(page_address(pages[i]) + offset, (u8)(0x40 + s * 8 + i), length));
 	}
 	KUNIT_EXPECT_EQ(test, (unsigned int)SEGMENTS, vbd->segments);
 	free_pages_of(pages, 40);
@@ -498,8 +498,8 @@ static int submitter_thread(void *argument)
 	return 0;
 }
 
-static struct task_struct *submit_in_a_thread(struct kunit *test, struct block_device *bdev, struct waiting_bio *waiting,
-					      struct page **pages, unsigned int count)
+static struct task_struct *submit_in_a_thread(struct kunit *test, struct block_device *bdev,
+					      struct waiting_bio *waiting, struct page **pages, unsigned int count)
 {
 	struct submitter *submitter = kunit_kzalloc(test, sizeof(*submitter), GFP_KERNEL);
 	struct task_struct *task;

@@ -104,8 +104,9 @@ static void pages_that_are_mapped_are_freed_later(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, pages);
 	for (i = 0; i < 2; i++)
-		KUNIT_ASSERT_EQ(test, 0, xpv_grant_page(backend, pfn_of(virt_to_page(pages + i * PAGE_SIZE)),
-							XPV_GRANT_READ_WRITE, XPV_ATOMIC, &references[i]));
+		KUNIT_ASSERT_EQ(test, 0,
+				xpv_grant_page(backend, pfn_of(virt_to_page(pages + i * PAGE_SIZE)),
+					       XPV_GRANT_READ_WRITE, XPV_ATOMIC, &references[i]));
 	KUNIT_ASSERT_EQ(test, 0, xpv_fake_map_grant(backend, references[1], true, &seen));
 	xpv_grant_revoke_and_free(references, 2, pages, 1);
 	KUNIT_EXPECT_EQ(test, 1u, counts_now().parked);
@@ -160,7 +161,8 @@ static int churn_thread(void *argument)
 
 	while (!kthread_should_stop()) {
 		if (count < HELD && get_random_u32() % 2) {
-			if (xpv_grant_page(backend, (struct xpv_pfn){ 0x2000 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &held[count])) {
+			if (xpv_grant_page(backend, (struct xpv_pfn){ 0x2000 }, XPV_GRANT_READ_WRITE, XPV_ATOMIC,
+					   &held[count])) {
 				churn->refused++;
 				cond_resched();
 			} else {

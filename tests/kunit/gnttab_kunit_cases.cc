@@ -169,7 +169,8 @@ const char *xpv_gnttab_test_waiter(void)
 
 	xpv_grant_counts before = counts_now();
 	unsigned int most = before.frames_limit * Entries::per_frame(before.version);
-	unsigned int capacity = most - GNTTAB_NR_RESERVED_ENTRIES - before.lost - (before.total - before.free - before.lost);
+	unsigned int capacity = most - GNTTAB_NR_RESERVED_ENTRIES - before.lost -
+				(before.total - before.free - before.lost);
 	GrantPool pool;
 	/* What has found its way into a magazine meanwhile stays out. */
 	for (unsigned int left_out = 0; left_out < 64; left_out++) {

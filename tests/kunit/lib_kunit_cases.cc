@@ -146,7 +146,9 @@ const char *xpv_lib_test_ring(void)
 		shared->req_event = served + 1;
 		CHECK(ring.responses().value() == batch);
 		for (unsigned int i = 0; i < batch; i++) {
-			auto response = ring.take().validate([&](const test_response &r) { return r.id == round * 1000ull + i; });
+			auto response = ring.take().validate([&](const test_response &r) {
+				return r.id == round * 1000ull + i;
+			});
 			CHECK(response.ok());
 		}
 		auto more = ring.more_after_asking();

@@ -175,7 +175,8 @@ const char *xpv_lib_test_number(void)
 	CHECK(parse_number("99999999999999999999999").code() == -XEN_ERANGE);
 	CHECK(parse_number("0x10000000000000000").code() == -XEN_ERANGE);
 	CHECK(parse_number("11", 10).code() == -XEN_ERANGE && parse_number("10", 10).ok());
-	for (const char *text : { "", "0x", "x1", " 1", "1 ", "+1", "-1", "1a", "0xg", "00x1", "1.0", "99999999999999999999999x" })
+	for (const char *text :
+	     { "", "0x", "x1", " 1", "1 ", "+1", "-1", "1a", "0xg", "00x1", "1.0", "99999999999999999999999x" })
 		CHECK(parse_number(text).code() == -XEN_EINVAL);
 	CHECK(parse_number(std::string_view("1\0", 2)).code() == -XEN_EINVAL);
 

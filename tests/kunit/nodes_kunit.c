@@ -211,8 +211,7 @@ static void gntdev_maps_a_page(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (u64)map.index, (u64)find.offset);
 	KUNIT_EXPECT_EQ(test, 1u, find.count);
 	find.vaddr = ((struct nodes *)test->priv)->memory;
-	KUNIT_EXPECT_EQ(test, (long)-EINVAL,
-			control(test, file, IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR, &find, sizeof(find)));
+	KUNIT_EXPECT_EQ(test, (long)-EINVAL, control(test, file, IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR, &find, sizeof(find)));
 
 	unmap.index = map.index;
 	KUNIT_EXPECT_EQ(test, 0l, control(test, file, IOCTL_GNTDEV_UNMAP_GRANT_REF, &unmap, sizeof(unmap)));
@@ -263,21 +262,17 @@ static int nodes_init(struct kunit *test)
 	struct nodes *nodes = kunit_kzalloc(test, sizeof(*nodes), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, nodes);
-	nodes->memory = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	nodes->memory = kunit_vm_mmap(test, NULL, 0, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_ANONYMOUS | MAP_PRIVATE,
+				      0);
 	KUNIT_ASSERT_NE(test, 0ul, nodes->memory);
 	KUNIT_ASSERT_LT(test, nodes->memory, (unsigned long)TASK_SIZE);
 	test->priv = nodes;
 	return 0;
 }
 
-static struct kunit_case nodes_cases[] = {
-	KUNIT_CASE(evtchn_events_are_read),
-	KUNIT_CASE(evtchn_closes_while_masked),
-	KUNIT_CASE(gntalloc_shares_a_page),
-	KUNIT_CASE(gntdev_maps_a_page),
-	KUNIT_CASE(gntdev_copies),
-	{}
-};
+static struct kunit_case nodes_cases[] = { KUNIT_CASE(evtchn_events_are_read), KUNIT_CASE(evtchn_closes_while_masked),
+					   KUNIT_CASE(gntalloc_shares_a_page), KUNIT_CASE(gntdev_maps_a_page),
+					   KUNIT_CASE(gntdev_copies),	       {} };
 
 static struct kunit_suite nodes_suite = {
 	.name = "xpv_nodes",

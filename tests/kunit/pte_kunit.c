@@ -199,8 +199,7 @@ struct survey {
 	bool shared_info;
 };
 
-static void survey_window(struct xpv_windows_context *context, const char *name, const void *address,
-			  unsigned int pages)
+static void survey_window(struct xpv_windows_context *context, const char *name, const void *address, unsigned int pages)
 {
 	struct survey *survey = (struct survey *)context;
 	unsigned int i;
@@ -485,8 +484,8 @@ static int change_thread(void *argument)
 		} else {
 			slot->page = slots->pages[get_random_u32() % ARRAY_SIZE(slots->pages)];
 			slot->access = get_random_u32() % 2 ? XPV_WINDOW_READ_WRITE : XPV_WINDOW_READ_ONLY;
-			worker->wrong += xpv_window_map(slot->window, slot->index, frame_of(slot->page),
-							slot->access) != 0;
+			worker->wrong += xpv_window_map(slot->window, slot->index, frame_of(slot->page), slot->access) !=
+					 0;
 			slot->mapped = true;
 		}
 		read = can_read(address, &value);

@@ -50,9 +50,8 @@ static noinline void jump_from_below(struct xpv_context *context, unsigned int d
 }
 
 /* No redzones: whoever is jumped over leaves its own behind on the stack. */
-static noinline __no_sanitize_address unsigned int traces_around_a_jump(struct xpv_context *context,
-								       unsigned long *before, unsigned long *after,
-								       unsigned int room)
+static noinline __no_sanitize_address unsigned int traces_around_a_jump(
+	struct xpv_context *context, unsigned long *before, unsigned long *after, unsigned int room)
 {
 	if (!xpv_context_save(context)) {
 		stack_trace_save(before, room, 0);
@@ -130,8 +129,8 @@ static void expect_suspend(struct kunit *test, bool down, int result)
 
 static void cpus_come_back(struct kunit *test, bool down, int result)
 {
-	u64 (*before)[STATE_WORDS] = kunit_kcalloc(test, 8, sizeof(*before), GFP_KERNEL);
-	u64 (*after)[STATE_WORDS] = kunit_kcalloc(test, 8, sizeof(*after), GFP_KERNEL);
+	u64(*before)[STATE_WORDS] = kunit_kcalloc(test, 8, sizeof(*before), GFP_KERNEL);
+	u64(*after)[STATE_WORDS] = kunit_kcalloc(test, 8, sizeof(*after), GFP_KERNEL);
 	unsigned int cpu, i;
 
 	KUNIT_ASSERT_TRUE(test, before && after);

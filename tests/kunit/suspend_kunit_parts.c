@@ -107,13 +107,26 @@ static void bottom_late(enum xpv_resume_kind kind)
 }
 
 /* In two layers, registered in the order in which they do not go; and one that does nothing. */
-static struct xpv_suspend_part devices = { .name = "devices", .layer = XPV_SUSPEND_DEVICES,
-	.prepare = devices_prepare, .abandon = devices_abandon, .suspend_early = devices_early,
-	.resume_early = devices_resume, .resume_late = devices_late };
+static struct xpv_suspend_part devices = {
+	.name = "devices",
+	.layer = XPV_SUSPEND_DEVICES,
+	.prepare = devices_prepare,
+	.abandon = devices_abandon,
+	.suspend_early = devices_early,
+	.resume_early = devices_resume,
+	.resume_late = devices_late
+};
 static struct xpv_suspend_part idle = { .name = "idle", .layer = XPV_SUSPEND_GNTTAB };
-static struct xpv_suspend_part bottom = { .name = "bottom", .layer = XPV_SUSPEND_HYPERVISOR,
-	.prepare = bottom_prepare, .abandon = bottom_abandon, .suspend_early = bottom_early,
-	.resume_early = bottom_resume, .resume_cpu = bottom_cpu, .resume_late = bottom_late };
+static struct xpv_suspend_part bottom = {
+	.name = "bottom",
+	.layer = XPV_SUSPEND_HYPERVISOR,
+	.prepare = bottom_prepare,
+	.abandon = bottom_abandon,
+	.suspend_early = bottom_early,
+	.resume_early = bottom_resume,
+	.resume_cpu = bottom_cpu,
+	.resume_late = bottom_late
+};
 
 void parts_register(void)
 {
@@ -133,10 +146,24 @@ void parts_unregister(void)
 
 static void processor_state(void *states)
 {
-	static const u32 msrs[] = { MSR_EFER, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK, MSR_GS_BASE,
-				    MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_TSC_AUX,
-				    MSR_IA32_SPEC_CTRL, MSR_IA32_XSS, MSR_IA32_CR_PAT, MSR_KERNEL_GS_BASE, 0x202 };
-	u64 *state = ((u64 (*)[STATE_WORDS])states)[smp_processor_id()];
+	static const u32 msrs[] = {
+		MSR_EFER,
+		MSR_STAR,
+		MSR_LSTAR,
+		MSR_CSTAR,
+		MSR_SYSCALL_MASK,
+		MSR_GS_BASE,
+		MSR_IA32_SYSENTER_CS,
+		MSR_IA32_SYSENTER_ESP,
+		MSR_IA32_SYSENTER_EIP,
+		MSR_TSC_AUX,
+		MSR_IA32_SPEC_CTRL,
+		MSR_IA32_XSS,
+		MSR_IA32_CR_PAT,
+		MSR_KERNEL_GS_BASE,
+		0x202
+	};
+	u64 *state = ((u64(*)[STATE_WORDS])states)[smp_processor_id()];
 	struct desc_ptr table = {};
 	unsigned int i;
 	u16 selector;

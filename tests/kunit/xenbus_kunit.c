@@ -31,8 +31,7 @@ void xpv_trace_store_request(u32 type, u32 transaction, u32 id, const char *path
 {
 }
 
-void xpv_trace_store_reply(u32 type, u32 transaction, u32 id, const char *path, size_t length, int result,
-			   u64 nanoseconds)
+void xpv_trace_store_reply(u32 type, u32 transaction, u32 id, const char *path, size_t length, int result, u64 nanoseconds)
 {
 }
 
@@ -50,20 +49,13 @@ u64 xpv_store_clock_ns(void)
 }
 
 static struct kunit_case xenbus_cases[] = {
-	KUNIT_CASE(every_pair),
-	KUNIT_CASE(late),
-	KUNIT_CASE(published),
-	KUNIT_CASE(first_phase),
-	KUNIT_CASE(parse_state),
-	KUNIT_CASE(ring),
-	KUNIT_CASE(ring_indices),
-	KUNIT_CASE(messages),
-	KUNIT_CASE(watch_events),
-	KUNIT_CASE(client),
-	KUNIT_CASE(client_timeout),
-	KUNIT_CASE(client_reconnects),
-	KUNIT_CASE(client_restored),
-	{}
+	KUNIT_CASE(every_pair),	     KUNIT_CASE(late),
+	KUNIT_CASE(published),	     KUNIT_CASE(first_phase),
+	KUNIT_CASE(parse_state),     KUNIT_CASE(ring),
+	KUNIT_CASE(ring_indices),    KUNIT_CASE(messages),
+	KUNIT_CASE(watch_events),    KUNIT_CASE(client),
+	KUNIT_CASE(client_timeout),  KUNIT_CASE(client_reconnects),
+	KUNIT_CASE(client_restored), {}
 };
 
 static struct kunit_suite xenbus_suite = {

@@ -205,8 +205,7 @@ static void errors_are_passed_on(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (ssize_t)-EFAULT, do_write(process, (void __user *)8, 10));
 	KUNIT_EXPECT_EQ(test, (ssize_t)10, do_write(process, process->memory, 10));
 	/* What could not be given is still there. */
-	KUNIT_EXPECT_EQ(test, (ssize_t)-EFAULT,
-			process->file->f_op->read(process->file, (char __user *)8, 10, NULL));
+	KUNIT_EXPECT_EQ(test, (ssize_t)-EFAULT, process->file->f_op->read(process->file, (char __user *)8, 10, NULL));
 	KUNIT_EXPECT_EQ(test, (ssize_t)10, do_read(process, 20));
 	the_user.read_error = -EIO;
 	KUNIT_EXPECT_NE(test, 0u, (unsigned int)(vfs_poll(process->file, NULL) & EPOLLIN));

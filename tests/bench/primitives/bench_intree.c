@@ -60,20 +60,18 @@ static void bench_grants(void)
 				      gnttab_try_end_foreign_access(reference), ));
 	if (!gnttab_alloc_grant_references(1, &head)) {
 		/* What a data path does with references of its own. */
-		MEASURE("grant-pool", ,
-			reference = gnttab_claim_grant_reference(&head);
+		MEASURE("grant-pool", , reference = gnttab_claim_grant_reference(&head);
 			gnttab_grant_foreign_access_ref(reference, 0, frame, 0);
-			gnttab_end_foreign_access_ref(reference);
-			gnttab_release_grant_reference(&head, reference), );
+			gnttab_end_foreign_access_ref(reference); gnttab_release_grant_reference(&head, reference), );
 		gnttab_free_grant_references(head);
 	}
 	if (!gnttab_alloc_grant_references(BATCH, &head)) {
-		MEASURE("grant-batch", ,
+		MEASURE(
+			"grant-batch", ,
 			for (i = 0; i < BATCH; i++) {
 				batch[i] = gnttab_claim_grant_reference(&head);
 				gnttab_grant_foreign_access_ref(batch[i], 0, frame, 0);
-			}
-			for (i = 0; i < BATCH; i++) {
+			} for (i = 0; i < BATCH; i++) {
 				gnttab_end_foreign_access_ref(batch[i]);
 				gnttab_release_grant_reference(&head, batch[i]);
 			}, );
@@ -99,8 +97,8 @@ static void bench_events(const char *name, irq_handler_t handler, bool late)
 	irq_set_affinity(receiver, cpumask_of(0));
 	if (!late)
 		MEASURE("notify", , notify_remote_via_evtchn(bind.local_port), );
-	MEASURE(name, notify_remote_via_evtchn(bind.local_port); before = handled, local_irq_enable(); local_irq_disable(),
-		missed += handled != before + 1);
+	MEASURE(name, notify_remote_via_evtchn(bind.local_port); before = handled, local_irq_enable();
+		local_irq_disable(), missed += handled != before + 1);
 	{
 		struct evtchn_close close = { .port = bind.local_port };
 

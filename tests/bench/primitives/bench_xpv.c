@@ -60,10 +60,12 @@ static void bench_grants(void)
 	MEASURE("grant", , UNCHECKED(xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference));
 		UNCHECKED(xpv_grant_try_revoke(reference)), );
 	AGAINST(rival_grants,
-		MEASURE("grant-contended", , UNCHECKED(xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference));
+		MEASURE("grant-contended", ,
+			UNCHECKED(xpv_grant_page(dom0, frame, XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference));
 			UNCHECKED(xpv_grant_try_revoke(reference)), ));
 	if (!xpv_grant_pool_create("bench", 1, &pool)) {
-		MEASURE("grant-pool", , UNCHECKED(xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, &frame, 1, &reference));
+		MEASURE("grant-pool", ,
+			UNCHECKED(xpv_grant_pool_issue(pool, dom0, XPV_GRANT_READ_WRITE, &frame, 1, &reference));
 			UNCHECKED(xpv_grant_pool_revoke(pool, &reference, 1)), );
 		xpv_grant_pool_destroy(pool);
 	}
@@ -90,9 +92,10 @@ static void bench_events(unsigned int flags)
 	if (!xpv_event_channel_bind_interdomain(self, xpv_event_channel_port(receiver), &args, &sender)) {
 		irq_set_affinity(xpv_event_channel_irq(receiver), cpumask_of(0));
 		irq_set_affinity(xpv_event_channel_irq(sender), cpumask_of(0));
-		MEASURE("notify", , if (xpv_event_channel_notify(sender)) {}, );
-		MEASURE("event", if (xpv_event_channel_notify(sender)) {} before = handled, local_irq_enable(); local_irq_disable(),
-			missed += handled != before + 1);
+		MEASURE("notify", , if (xpv_event_channel_notify(sender)){}, );
+		MEASURE(
+			"event", if (xpv_event_channel_notify(sender)) {} before = handled, local_irq_enable();
+			local_irq_disable(), missed += handled != before + 1);
 		xpv_event_channel_close(sender);
 	}
 	xpv_event_channel_close(receiver);

@@ -305,8 +305,8 @@ void schedule(xpv_work *work, unsigned int delay_ms, bool move)
 
 } // namespace
 
-void xpv_work_init(xpv_work *work, xpv_work_queue queue, void (*function)(xpv_work_context *), xpv_work_context *context,
-		   const char *, xpv_lock_class *)
+void xpv_work_init(xpv_work *work, xpv_work_queue queue, void (*function)(xpv_work_context *),
+		   xpv_work_context *context, const char *, xpv_lock_class *)
 {
 	work->queue = queue;
 	work->function = function;

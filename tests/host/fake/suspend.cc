@@ -172,7 +172,9 @@ bool fake::Requests::wait(const std::string &all, std::chrono::milliseconds time
 bool fake::Requests::takes(char what)
 {
 	std::unique_lock guard(mutex);
-	bool came = changed.wait_for(guard, std::chrono::seconds(10), [&] { return !asked.empty() && asked.back() == what; });
+	bool came = changed.wait_for(guard, std::chrono::seconds(10), [&] {
+		return !asked.empty() && asked.back() == what;
+	});
 	if (came)
 		asked.pop_back();
 	return came;

@@ -15,7 +15,6 @@
 
 #include <xen/errno.h>
 
-
 /* ---- The device bus: matching, binding, and each device's lock ---- */
 
 struct xpv_linux_device {
@@ -106,8 +105,9 @@ void xpv_linux_device_put(xpv_linux_device *linux_device)
 	std::shared_ptr<xpv_linux_device> last;
 	{
 		std::lock_guard guard(lists_mutex);
-		auto found = std::find_if(devices.begin(), devices.end(),
-					  [&](const auto &device) { return device.get() == linux_device; });
+		auto found = std::find_if(devices.begin(), devices.end(), [&](const auto &device) {
+			return device.get() == linux_device;
+		});
 		last = *found;
 		devices.erase(found);
 	}

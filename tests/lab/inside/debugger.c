@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define FAULTS_LIMIT 20
-#define DR7_EXECUTE_0 (1ul << 0)		       /* one byte, on execution */
+#define DR7_EXECUTE_0 (1ul << 0) /* one byte, on execution */
 #define DR7_WRITE_8_BYTES_1 (1ul << 2 | 0x9ul << 20) /* eight bytes, on writes */
 #define DR6_HIT(n) (1ul << (n))
 
@@ -220,7 +220,7 @@ int main(int count, char **arguments)
 	mode = arguments[1];
 	bool steps = strcmp(mode, "step") == 0;
 	unsigned long limit = count > 3 ? strtoul(arguments[3], NULL, 0) : ~0ul;
-	struct sigaction action = { .sa_handler = on_signal };	/* it interrupts waitpid() */
+	struct sigaction action = { .sa_handler = on_signal }; /* it interrupts waitpid() */
 	int status;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);

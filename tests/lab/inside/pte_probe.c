@@ -132,8 +132,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pages = read_addresses(&count);
-	results = mmap(NULL, CPU_SETSIZE * sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		       0);
+	results = mmap(NULL, CPU_SETSIZE * sizeof(*results), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!pages || results == MAP_FAILED || sched_getaffinity(0, sizeof(allowed), &allowed)) {
 		fprintf(stderr, "pte_probe: cannot start\n");
 		return 2;

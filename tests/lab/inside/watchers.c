@@ -93,7 +93,7 @@ static void *watch(void *argument)
 			in[i][0] = watcher->turns * 0x9e3779b97f4a7c15u + (unsigned int)i;
 			in[i][1] = ~in[i][0] ^ (unsigned int)watcher->cpu;
 		}
-		spin(sleeps ? SPINS_BEFORE_SLEEP : SPINS, (const uint64_t (*)[2])in, out);
+		spin(sleeps ? SPINS_BEFORE_SLEEP : SPINS, (const uint64_t(*)[2])in, out);
 		if (memcmp(in, out, sizeof(in)))
 			fault(watcher, "SSE registers changed", 0);
 		if (local != 0x5eed0000u + (unsigned int)watcher->cpu)
