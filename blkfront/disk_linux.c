@@ -80,13 +80,21 @@ static void disk_free(struct gendisk *unused)
 	disk_released();
 }
 
-/* A retiring disk waits for its I/O, and reclaim may wait for that. */
-static struct workqueue_struct *disk_queue;
+/* Both kinds of work wait for I/O, and reclaim may wait for that. A retire waits for an add: each has its rescuer. */
+static struct workqueue_struct *add_queue;
+static struct workqueue_struct *retire_queue;
 
 int xpv_disks_start(void)
 {
-	disk_queue = alloc_workqueue("xpv_blkfront", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	return disk_queue ? 0 : -ENOMEM;
+	add_queue = alloc_workqueue("xpv_blkfront_add", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!add_queue)
+		return -ENOMEM;
+	retire_queue = alloc_workqueue("xpv_blkfront_retire", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!retire_queue) {
+		destroy_workqueue(add_queue);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void xpv_disks_stop(void)
@@ -94,7 +102,8 @@ void xpv_disks_stop(void)
 	wait_var_event(&disks_alive, !atomic_read(&disks_alive));
 	/* The last disk_released() is out of there too. */
 	synchronize_rcu();
-	destroy_workqueue(disk_queue);
+	destroy_workqueue(retire_queue);
+	destroy_workqueue(add_queue);
 }
 
 static const struct block_device_operations disk_operations = {
@@ -265,12 +274,12 @@ out_free:
 
 void xpv_disk_add(struct xpv_disk *disk)
 {
-	queue_work(disk_queue, &disk->add_work);
+	queue_work(add_queue, &disk->add_work);
 }
 
 void xpv_disk_retire(struct xpv_disk *disk)
 {
-	queue_work(disk_queue, &disk->retire_work);
+	queue_work(retire_queue, &disk->retire_work);
 }
 
 void xpv_disk_begin_stop(struct xpv_disk *disk)
