@@ -51,8 +51,8 @@ def test_all_memory_used(xpv, host):
             expect_alive(xpv)
             assert suspends(xpv)["restored"] == str(number + 1)
             goes_on()
-        xpv.run("kill -TERM $(cat /tmp/pages.pid); end=$((SECONDS + 200)); while kill -0 $(cat /tmp/pages.pid); do "
-                "sleep 0.5; [ $SECONDS -lt $end ] || exit 1; done 2>/dev/null; grep -qx end /tmp/pages.out", timeout=300)
+        xpv.run("kill -TERM $(cat /tmp/pages.pid); end=$((SECONDS + 800)); while kill -0 $(cat /tmp/pages.pid); do "
+                "sleep 0.5; [ $SECONDS -lt $end ] || exit 1; done 2>/dev/null; grep -qx end /tmp/pages.out", timeout=900)
     finally:
         xpv.run(f"kill -KILL $(cat /tmp/pages.pid); swapoff /dev/{NAME}", check=False, timeout=300)
         xpv.disks.remove(swap)
