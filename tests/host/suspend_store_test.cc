@@ -107,7 +107,6 @@ void go_on(xpv_device *, xpv_resume_kind kind)
 const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
-	.owner = nullptr,
 	.backend_keys = nullptr,
 	.probe = [](xpv_device *) { return 0; },
 	.negotiate = negotiate,
@@ -189,7 +188,7 @@ protected:
 		xpv::set_store(the_store = &store);
 		ASSERT_EQ(xpv_bus_start(), 0);
 		xpv_suspend_part_register(&xpv_xenbus_suspend_part);
-		ASSERT_EQ(xpv_frontend_driver_register(&driver), 0);
+		ASSERT_EQ(xpv_frontend_driver_register(&driver, nullptr), 0);
 		ASSERT_EQ(xpv_control_start(), 0);
 		ASSERT_TRUE(peer.becomes(frontend + "/state", "4"));
 		settle();
