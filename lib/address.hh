@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the type of an address is changed. Elsewhere no reinterpret_cast is
- * needed: a context handle is an empty struct that the object derives from
- * (lib/work.hh, evtchn/evtchn.hh).
+ * All casts that change the type of an address. Code elsewhere needs no
+ * reinterpret_cast: a context handle is an empty struct that the object derives
+ * from (lib/work.hh, evtchn/evtchn.hh).
  */
 #pragma once
 
@@ -11,14 +11,14 @@
 
 namespace xpv {
 
-/* As a number, of an object or a function: for Xen and for registers. */
+/* Return the address of an object or a function as a number: for Xen and for registers. */
 template <typename T>
 [[nodiscard]] inline unsigned long address_of(T *target)
 {
 	return reinterpret_cast<unsigned long>(target);
 }
 
-/* For "%ps", which takes a function by a pointer to data. */
+/* Return a function as the data pointer that "%ps" takes. */
 template <typename Function>
 [[nodiscard]] inline void *symbol_of(Function *function)
 {
@@ -26,7 +26,7 @@ template <typename Function>
 	return reinterpret_cast<void *>(function);
 }
 
-/* The bytes of a plain value, which the language lets be read and written. */
+/* Return the bytes of a plain value; C++ permits access to them as char. */
 template <typename T>
 [[nodiscard]] inline char *bytes_of(T &value)
 {
@@ -34,14 +34,14 @@ template <typename T>
 	return reinterpret_cast<char *>(&value);
 }
 
-/* The bytes that were allocated together with `object`, behind it. */
+/* Return the bytes behind `object`, which were allocated together with it. */
 template <typename T>
 [[nodiscard]] inline char *bytes_behind(T &object)
 {
 	return reinterpret_cast<char *>(&object + 1);
 }
 
-/* The plain value that an ABI puts at `offset` in this memory; aligned as T must be. */
+/* Return the plain value that an ABI places at `offset` in this memory. It must be aligned for T. */
 template <typename T>
 [[nodiscard]] inline T *value_at(void *memory, std::size_t offset = 0)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Points in time on the clock of xpv_now_ms(), and waiting for a condition until one. */
+/* Deadlines on the clock of xpv_now_ms(), and waiting for a condition until a deadline. */
 #pragma once
 
 #include <climits>
@@ -12,19 +12,19 @@ namespace xpv {
 
 class Deadline {
 public:
-	/* `milliseconds` from now. Any context. */
+	/* Return the deadline `milliseconds` from now. Any context. */
 	[[nodiscard]] static Deadline after(std::uint64_t milliseconds)
 	{
 		std::uint64_t at;
 		return Deadline(__builtin_add_overflow(xpv_now_ms(), milliseconds, &at) ? UINT64_MAX : at);
 	}
-	/* As a C contract hands it down: a time of xpv_now_ms(). */
+	/* Return the deadline at a time of xpv_now_ms(), as C interfaces pass it. */
 	[[nodiscard]] static constexpr Deadline at(std::uint64_t time_ms) { return Deadline(time_ms); }
 
 	[[nodiscard]] constexpr std::uint64_t at_ms() const { return at_ms_; }
 	/* Any context. */
 	[[nodiscard]] bool expired() const { return xpv_now_ms() >= at_ms_; }
-	/* 0 once it expired; for functions that take a time to wait. Any context. */
+	/* Return the milliseconds that are left, 0 once expired: for functions that take a timeout. Any context. */
 	[[nodiscard]] unsigned int left_ms() const
 	{
 		std::uint64_t now = xpv_now_ms();
@@ -44,16 +44,16 @@ private:
 
 /*
  * Sleep until condition() holds, but not past the deadline; return whether it
- * holds. For conditions that no event announces: it is evaluated at once, then
- * after each sleep of 1, 2, 4, 8, 16 and from then on 20 ms, and once more
- * when the deadline has passed. Sleeping context.
+ * holds. For conditions that have no wakeup: poll at once, then after sleeps of
+ * 1, 2, 4, 8, 16 and from then on 20 ms, and once more when the deadline has
+ * passed. Sleeping context.
  */
 template <std::predicate Condition>
 [[nodiscard]] bool poll_until(Deadline deadline, Condition condition)
 {
 	constexpr unsigned int longest_sleep_ms = 20;
 	for (unsigned int sleep_ms = 1;; sleep_ms *= 2) {
-		/* Read before the condition, which so is evaluated after the deadline too. */
+		/* Read the time before the condition, so that the condition is tested once more after the deadline. */
 		unsigned int left_ms = deadline.left_ms();
 		if (condition())
 			return true;

@@ -16,7 +16,7 @@
 
 namespace xpv {
 
-/* A spinlock taken with irqs off; may be taken in any context but in hard irqs of a PREEMPT_RT kernel, where it sleeps. */
+/* A spinlock taken with irqs off. Any context, but not in hard irqs of a PREEMPT_RT kernel, where it sleeps. */
 class XPV_CAPABILITY("spinlock") Spinlock {
 public:
 	Spinlock() = default;
@@ -47,9 +47,9 @@ private:
 };
 
 /*
- * A spinlock that spins on PREEMPT_RT too: for what the event upcall and
- * callbacks of irq chips take. Any context. Nothing is allocated or freed
- * with it held, and no Spinlock is taken.
+ * A spinlock that spins on PREEMPT_RT too: for locks that the event upcall and
+ * irq chip callbacks take. Any context. Do not allocate or free memory with it
+ * held, and do not take a Spinlock.
  */
 class XPV_CAPABILITY("raw spinlock") RawSpinlock {
 public:
@@ -89,10 +89,13 @@ public:
 	Mutex &operator=(const Mutex &) = delete;
 
 	void init(LockClass lock_class) { xpv_mutex_init(&mutex_, lock_class.name, lock_class.object); }
-	/* For what no scope is: held from one call of a contract to another. */
+	/* For a mutex that is held from one call of an interface to another, which no guard can span. */
 	void lock() XPV_ACQUIRE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_lock(&mutex_); }
 	void unlock() XPV_RELEASE() XPV_NO_THREAD_SAFETY_ANALYSIS { xpv_mutex_unlock(&mutex_); }
-	/* For what is called back, by a contract that does not show the lock: it is held, and lockdep checks that. */
+	/*
+	 * Assert that this task holds the mutex; lockdep checks it. For callbacks from
+	 * an interface that does not show the lock.
+	 */
 	void assert_held() const XPV_ASSERT_HELD() { xpv_mutex_assert_held(&mutex_); }
 
 private:
@@ -122,7 +125,10 @@ private:
 	unsigned long flags_;
 };
 
-/* Allocations of this task in the scope do not wait for block I/O: for what a stopped disk waits for. Sleeping context. */
+/*
+ * Keep allocations of this task in the scope from waiting for block I/O: for code
+ * that a stopped disk waits for. Sleeping context.
+ */
 class [[nodiscard]] NoIoScope {
 public:
 	NoIoScope() : flags_(xpv_noio_begin()) {}
@@ -134,7 +140,7 @@ private:
 	unsigned int flags_;
 };
 
-/* Runs `action` at the end of the scope unless dismissed: unwinding for things that are no objects. */
+/* Run `action` at the end of the scope unless dismissed: cleanup of things that have no destructor. */
 template <typename Action>
 class [[nodiscard]] OnExit {
 public:

@@ -5,8 +5,8 @@
 namespace xpv {
 
 /*
- * Derive an element from ListLink<Tag> for each list it may be in. A link
- * knows whether it is in a list; the lock of the list guards the link.
+ * Derive an element from ListLink<Tag> for each list it may be in. linked()
+ * returns whether it is in one. The lock of the list guards the link.
  */
 template <typename Tag = void>
 class ListLink {
@@ -59,7 +59,7 @@ public:
 			push_back(*element);
 	}
 
-	/* Goes on safely when the current element is unlinked meanwhile. */
+	/* Continues safely when the current element is unlinked during the iteration. */
 	class Iterator {
 	public:
 		explicit Iterator(Link *at) : at_(at), next_(at->next_) {}

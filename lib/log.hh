@@ -9,7 +9,7 @@
 #define XPV_NOTICE(format, ...) xpv_log(XPV_LOG_NOTICE, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
 #define XPV_INFO(format, ...) xpv_log(XPV_LOG_INFO, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)
 
-/* For whatever the other end can cause: it must not be able to flood the log. */
+/* Rate-limited log lines, for everything that the other end can cause: it must not be able to flood the log. */
 #define XPV_LIMITED(log, ...)                                                                                          \
 	do {                                                                                                           \
 		static constinit xpv_log_limit xpv_limit = {};                                                         \

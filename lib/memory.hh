@@ -11,7 +11,11 @@
 
 namespace xpv {
 
-/* End an object in xpv_alloc()'s memory and free it; nullptr is fine. For what no Owned holds any more: elements of lists, references counted by hand. */
+/*
+ * Destroy an object in memory of xpv_alloc() and free it; nullptr is allowed. For
+ * objects that are not in an Owned any more: list elements, and objects with a
+ * reference count of their own.
+ */
 template <typename T>
 void destroy(T *object)
 {
@@ -21,7 +25,7 @@ void destroy(T *object)
 	xpv_free(object);
 }
 
-/* Sole owner of one object that xpv_alloc() holds. */
+/* Sole owner of one object in memory of xpv_alloc(). */
 template <typename T>
 class Owned {
 public:
@@ -49,7 +53,7 @@ private:
 	T *object_ = nullptr;
 };
 
-/* A new object in zeroed memory, or ENOMEM. */
+/* Create an object in zeroed memory; ENOMEM. */
 template <typename T, typename... Arguments>
 [[nodiscard]] Result<Owned<T>> make(xpv_allocation how, Arguments &&...arguments)
 {
@@ -60,7 +64,10 @@ template <typename T, typename... Arguments>
 	return Owned<T>(::new (memory) T(std::forward<Arguments>(arguments)...));
 }
 
-/* The edge to C callers: give what was made to `*out`, which an error leaves alone; 0 or a negative errno. */
+/*
+ * Pass a result to a C caller: move the object to `*out`, which an error leaves
+ * unchanged. Return 0 or a negative errno.
+ */
 template <typename T>
 [[nodiscard]] int hand_out(Result<Owned<T>> made, T **out)
 {
@@ -68,6 +75,7 @@ template <typename T>
 		*out = made.value().release();
 	return made.code();
 }
+/* The same for a plain value. */
 template <typename T>
 [[nodiscard]] int hand_out(Result<T> made, T *out)
 {
@@ -77,9 +85,10 @@ template <typename T>
 }
 
 /*
- * Sole owner of a zeroed array of plain values. One that may sleep can be
- * large: its memory is contiguous only by address. Freed in sleeping context
- * then, else in any.
+ * Sole owner of a zeroed array of plain values. An array from a sleeping
+ * allocation can be large: its memory is contiguous only by address, and it must
+ * be freed in sleeping context. An array from XPV_ATOMIC may be freed in any
+ * context.
  */
 template <typename T>
 class Array {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Numbers in texts that another domain, or a user, wrote. */
+/* Parsing of numbers in text from another domain or from a user. */
 #pragma once
 
 #include <concepts>
@@ -12,7 +12,10 @@
 
 namespace xpv {
 
-/* `text` is digits of `base` (10 or 16, either case) and nothing else; EINVAL, or ERANGE above `most`. */
+/*
+ * Parse `text`, which must be digits of `base` (10 or 16, either case) and
+ * nothing else. EINVAL for other text, ERANGE above `most`.
+ */
 template <std::unsigned_integral T>
 [[nodiscard]] Result<T> parse_digits(std::string_view text, unsigned int base, std::type_identity_t<T> most)
 {
@@ -41,14 +44,14 @@ template <std::unsigned_integral T>
 	return number;
 }
 
-/* An unsigned decimal number. */
+/* Parse an unsigned decimal number. */
 template <std::unsigned_integral T = std::uint32_t>
 [[nodiscard]] Result<T> parse_decimal(std::string_view text, std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {
 	return parse_digits<T>(text, 10, most);
 }
 
-/* Hexadecimal digits without a prefix. */
+/* Parse hexadecimal digits without a prefix. */
 template <std::unsigned_integral T = std::uint32_t>
 [[nodiscard]] Result<T> parse_hexadecimal(std::string_view text,
 					  std::type_identity_t<T> most = std::numeric_limits<T>::max())
@@ -56,7 +59,7 @@ template <std::unsigned_integral T = std::uint32_t>
 	return parse_digits<T>(text, 16, most);
 }
 
-/* An unsigned number, decimal, or hexadecimal behind 0x. */
+/* Parse an unsigned number: decimal, or hexadecimal with the prefix 0x or 0X. */
 template <std::unsigned_integral T = std::uint64_t>
 [[nodiscard]] Result<T> parse_number(std::string_view text, std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Memory accesses under the kernel's memory model, for memory shared with
- * other CPUs or other domains. Names are the kernel's (memory-barriers.txt);
- * the virt_ barriers also order against CPUs of other domains, so they stay
- * real in a uniprocessor kernel.
+ * Memory accesses under the kernel's memory model, for memory shared with other
+ * CPUs or other domains. Names are the kernel's (memory-barriers.txt). The virt_
+ * barriers also order against CPUs of other domains, so a uniprocessor kernel
+ * does not compile them out.
  *
  * x86-64 only: loads are not reordered with loads, nor stores with stores
- * (write-back memory), so all but the full barrier bind the compiler alone.
+ * (write-back memory), so all barriers but the full one are compiler barriers
+ * only.
  */
 #pragma once
 
@@ -85,14 +86,14 @@ inline T fetch_add(T &location, std::type_identity_t<T> value)
 	return __atomic_fetch_add(&location, value, __ATOMIC_SEQ_CST);
 }
 
-/* Atomic bits of one word. */
+/* Set bits of one word, atomically. */
 template <std::unsigned_integral T>
 inline void set_bits(T &location, std::type_identity_t<T> bits)
 {
 	static_cast<void>(__atomic_fetch_or(&location, bits, __ATOMIC_SEQ_CST));
 }
 
-/* Atomic bits in an array of words, numbered as Xen numbers event channels. */
+/* Atomic operations on bits in an array of words, numbered as Xen numbers event channels. */
 inline void set_bit(unsigned int bit, unsigned long *words)
 {
 	asm volatile("lock; btsq %1, %0"

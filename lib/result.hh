@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Errors as values. A function that can fail gives a Result<T> or, with
- * nothing to give, a Status; the compiler warns of one that is ignored.
- * The error inside is an errno (Linux's and Xen's numbers are the same; the
+ * Errors as values. A function that can fail returns a Result<T>, or a Status
+ * when it has no value to return. The compiler warns about a result that is
+ * ignored. The error is an errno (Linux's and Xen's numbers are the same; the
  * names here are Xen's, from <xen/errno.h>).
  */
 #pragma once
@@ -20,12 +20,12 @@ namespace xpv {
 /* An errno. Never 0: success is not an error. */
 class [[nodiscard]] Error {
 public:
-	/* From either sign, so that XEN_EIO and a C function's -XEN_EIO both read well. */
+	/* Accept either sign: XEN_EIO, or the -XEN_EIO of a C function. */
 	explicit constexpr Error(int number) : errno_(number < 0 ? -number : number ? number : XEN_EINVAL) {}
 
-	/* Positive. */
+	/* Return the positive errno. */
 	[[nodiscard]] constexpr int number() const { return errno_; }
-	/* As a C function returns it. */
+	/* Return the negative errno, as a C function does. */
 	[[nodiscard]] constexpr int negative() const { return -errno_; }
 
 	friend constexpr bool operator==(Error a, Error b) { return a.errno_ == b.errno_; }
@@ -64,7 +64,7 @@ public:
 	[[nodiscard]] T &value() { return value_; }
 	[[nodiscard]] T take() { return std::move(value_); }
 	[[nodiscard]] T value_or(T other) const { return errno_ ? other : value_; }
-	/* 0 or a negative errno, for a C caller. */
+	/* Return 0 or a negative errno, for a C caller. */
 	[[nodiscard]] int code() const { return -errno_; }
 
 private:
@@ -92,18 +92,18 @@ private:
 
 using Status = Result<void>;
 
-/* From a C function's 0 or negative errno. */
+/* Make a Status from a C function's 0 or negative errno. */
 [[nodiscard]] constexpr Status status(int code)
 {
 	return code < 0 ? Status(Error(code)) : Status();
 }
 
-/* Says that an outcome does not matter here; write why beside it. */
+/* Ignore an outcome on purpose; write the reason beside the call. */
 template <typename T>
 constexpr void ignore(const Result<T> &)
 {
 }
-/* The same for what a function of a C contract returns. */
+/* The same for the return value of a C function. */
 constexpr void ignore(int)
 {
 }
@@ -111,7 +111,7 @@ constexpr void ignore(unsigned int)
 {
 }
 
-/* The value, or return the error to the caller. */
+/* Evaluate to the value, or return the error to the caller. */
 #define XPV_TRY(expression)                                                                                            \
 	({                                                                                                             \
 		auto xpv_try_result = (expression);                                                                    \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The front end of a request/response ring (xen/io/ring.h). The page has
- * Xen's own layout; of it, this end owns the requests, req_prod and
- * rsp_event, and believes nothing that it reads.
+ * The frontend of a request/response ring (xen/io/ring.h). The page has Xen's
+ * layout. The frontend owns the requests, req_prod and rsp_event in it, and
+ * trusts nothing that it reads.
  *
  * Not locked: the owner serialises its calls.
  */
@@ -24,7 +24,7 @@ namespace xpv {
 template <typename Shared, typename Request, typename Response>
 class FrontRing {
 public:
-	/* Formats the page (zeroed by the caller) for a ring of `bytes`. */
+	/* Format the page, which the caller has zeroed, for a ring of `bytes`. */
 	void init(void *page, unsigned int bytes)
 	{
 		shared_ = static_cast<Shared *>(page);
@@ -49,19 +49,22 @@ public:
 		request_produced_++;
 	}
 
-	/* Publish what was put. True when the other end asked to be notified. */
+	/* Publish the requests that were put. Return true when the other end asked to be notified. */
 	[[nodiscard]] bool push()
 	{
 		RING_IDX old = std::exchange(request_pushed_, request_produced_);
 		store_release(shared_->req_prod, request_produced_);
-		/* The other end must see the requests before we look whether it sleeps. */
+		/*
+		 * Make the requests visible before reading req_event: otherwise the
+		 * other end can go to sleep without seeing them or being notified.
+		 */
 		virt_mb();
 		return request_produced_ - read_once(shared_->req_event) < request_produced_ - old;
 	}
 
 	/*
-	 * How many responses there are to consume. EBADMSG when the other end's
-	 * index says more than was ever asked, or went backwards.
+	 * Return the number of responses to consume. EBADMSG when the other end's index
+	 * is beyond the requests that were sent, or went backwards.
 	 */
 	[[nodiscard]] Result<unsigned int> responses() const
 	{
@@ -73,7 +76,7 @@ public:
 		return static_cast<unsigned int>(count);
 	}
 
-	/* The next response, copied. Only as often as responses() said. */
+	/* Consume the next response, as a copy. At most as often as responses() returned. */
 	[[nodiscard]] Untrusted<Response> take()
 	{
 		auto response = Untrusted<Response>::copy_from(shared_->ring[response_consumed_ & (size_ - 1)].rsp);
@@ -81,7 +84,7 @@ public:
 		return response;
 	}
 
-	/* Ask to be notified of the next response; then whether there already is one. */
+	/* Ask to be notified of the next response. Return whether there already is one. */
 	[[nodiscard]] Result<bool> more_after_asking()
 	{
 		write_once(shared_->rsp_event, response_consumed_ + 1);
@@ -92,7 +95,10 @@ public:
 		return count.value() != 0;
 	}
 
-	/* Nothing is to be served any more: a request that the other end has not taken yet is none when it does. */
+	/*
+	 * Zero all entries, when no request is to be served any more: the other end
+	 * then finds no request where it has not taken one yet.
+	 */
 	void clear()
 	{
 		__builtin_memset(shared_->ring, 0, size_ * sizeof(shared_->ring[0]));
@@ -111,7 +117,7 @@ private:
 
 	Shared *shared_ = nullptr;
 	unsigned int size_ = 0;
-	/* Private, as the other end may write to the shared ones. */
+	/* Private indices: the other end may write to the shared ones. */
 	RING_IDX request_produced_ = 0;
 	RING_IDX request_pushed_ = 0; /* req_prod */
 	RING_IDX response_consumed_ = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Ids of requests that are in flight on a ring, each with a shadow: our own
- * copy of what the request is. An id that the other end sends back is looked
- * up here; one that is not in use has no shadow, so that nothing completes
- * twice and nothing completes that was not asked for.
+ * Ids of requests that are in flight on a ring, each with a shadow: our own copy
+ * of the request. An id that the other end sends back is looked up here. An id
+ * that is not in use has no shadow, so no request completes twice, and nothing
+ * completes that was not requested.
  *
  * Not locked: the owner serialises its calls.
  */
@@ -36,7 +36,7 @@ public:
 	Slots(const Slots &) = delete;
 	Slots &operator=(const Slots &) = delete;
 
-	/* `count` ids, all free; ENOMEM. */
+	/* Create `count` ids, all free; ENOMEM. */
 	[[nodiscard]] static Result<Slots> make(unsigned int count, xpv_allocation how)
 	{
 		Slots slots;
@@ -51,7 +51,7 @@ public:
 	[[nodiscard]] unsigned int free() const { return free_; }
 	[[nodiscard]] unsigned int in_use() const { return count() - free_; }
 
-	/* Take an id into use, with a zeroed shadow. Only when free() is not 0. */
+	/* Allocate an id, with a zeroed shadow. Only when free() is not 0. */
 	[[nodiscard]] unsigned int take()
 	{
 		unsigned int id = first_free_;
@@ -62,16 +62,16 @@ public:
 		slot.used = true;
 		return id;
 	}
-	/* Make an id free. Only one that is in use. */
+	/* Free an id, which must be in use. */
 	void give_back(unsigned int id)
 	{
 		slots_[id].used = false;
 		put_free(id);
 	}
 
-	/* The shadow of an id that is in use. */
+	/* Return the shadow of an id that is in use. */
 	[[nodiscard]] Shadow &operator[](unsigned int id) const { return slots_[id].shadow; }
-	/* The shadow of an id as the other end sent it; null when no such id is in use. */
+	/* Return the shadow of an id from the other end; nullptr when no such id is in use. */
 	[[nodiscard]] Shadow *find(std::uint64_t id) const
 	{
 		if (id >= slots_.size() || !slots_[id].used)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * This CPU's own data for a handful of instructions, without a call: what a
- * data path can pay where IrqsOffGuard and xpv_cpu_this() cost more than all
- * that is done between them. In user space there is neither, and the shim's
- * stand-ins are called.
+ * Access to this CPU's own data in a few instructions, without a function call:
+ * for a data path where IrqsOffGuard and xpv_cpu_this() cost more than the work
+ * between them. User space (tests/host) can neither disable irqs nor read per-CPU
+ * data, and calls the shim instead.
  */
 #pragma once
 
@@ -12,9 +12,9 @@
 namespace xpv {
 
 /*
- * Irqs off. Nothing is called meanwhile, no lock taken: lockdep and the
- * tracers are not told. Only where the vCPU's own interrupt flag counts, that
- * is not in a PV domain.
+ * Disable irqs for the scope, without a call to lockdep or the tracers. Call no
+ * function and take no lock in the scope. Only where the vCPU's own interrupt
+ * flag is effective, which it is not in a PV domain.
  */
 class [[nodiscard]] RawIrqsOffGuard {
 public:
@@ -44,7 +44,7 @@ private:
 };
 
 #ifdef __KERNEL__
-/* A per-CPU pointer that C defines with DEFINE_PER_CPU(), with preemption or irqs off. */
+/* Read a per-CPU pointer that C code defines with DEFINE_PER_CPU(). Preemption or irqs off. */
 template <typename T>
 inline T *this_cpu_read(T *const &variable)
 {

@@ -16,8 +16,9 @@ namespace xpv {
  *	void run();
  *	Thread<&Bus::run> thread_{ *this };
  *
- * The method returns soon after xpv_thread_should_stop(), or a flag of the
- * owner, became true; the owner wakes what the method sleeps on before stop().
+ * The method must return soon after xpv_thread_should_stop(), or a flag of the
+ * owner, became true. The owner must wake what the method sleeps on before
+ * stop().
  */
 template <auto method>
 class Thread;
@@ -26,19 +27,22 @@ template <typename Owner, void (Owner::*method)()>
 class Thread<method> : private xpv_thread_context {
 public:
 	explicit constexpr Thread(Owner &owner) : owner_(owner) {}
-	/* Stops it. */
+	/* Stop the thread. */
 	~Thread() { stop(); }
 	Thread(const Thread &) = delete;
 	Thread &operator=(const Thread &) = delete;
 
-	/* Start it, once; ENOMEM. Sleeping context. */
+	/* Start the thread, once; ENOMEM. Sleeping context. */
 	[[nodiscard]] Status start(const char *name)
 	{
 		thread_ = xpv_thread_run(run, this, name);
 		return thread_ ? Status() : Error(XEN_ENOMEM);
 	}
 	[[nodiscard]] bool started() const { return thread_ != nullptr; }
-	/* Wait until the method has returned; nothing if it was not started. Sleeping context. */
+	/*
+	 * Ask the thread to end, and wait until the method has returned. Do nothing if
+	 * the thread was not started. Sleeping context.
+	 */
 	void stop()
 	{
 		if (xpv_thread *thread = std::exchange(thread_, nullptr))

@@ -2,8 +2,8 @@
 /*
  * Which lock guards what, for clang's thread safety analysis
  * (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html). The host build runs
- * the analysis over all modules (tests/host/CMakeLists.txt); to gcc, which
- * builds them, the macros mean nothing.
+ * the analysis over all modules (tests/host/CMakeLists.txt). The macros expand
+ * to nothing for gcc, which builds the modules.
  */
 #pragma once
 
@@ -29,7 +29,7 @@
 #define XPV_EXCLUDES(...) XPV_THREAD_SAFETY(locks_excluded(__VA_ARGS__))
 /* A function that takes the locks and returns with them held. */
 #define XPV_ACQUIRE(...) XPV_THREAD_SAFETY(acquire_capability(__VA_ARGS__))
-/* A function that is called with the locks held and gives them back. */
+/* A function that is called with the locks held and releases them. */
 #define XPV_RELEASE(...) XPV_THREAD_SAFETY(release_capability(__VA_ARGS__))
 /* A function that returns only if the locks are held. */
 #define XPV_ASSERT_HELD(...) XPV_THREAD_SAFETY(assert_capability(__VA_ARGS__))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the other end wrote. It is copied once into private memory, and the
- * copy gives up its content only to a check: "read once, validate, use the
- * copy" is a rule the compiler keeps.
+ * Data that the other end wrote. It is copied once into private memory, and the
+ * copy is accessible only through a check: the compiler enforces "read once,
+ * validate, use the copy".
  */
 #pragma once
 
@@ -21,7 +21,7 @@ class Untrusted {
 	static_assert(std::is_trivially_copyable_v<T>);
 
 public:
-	/* The one read of memory that the other end may change at any moment. */
+	/* Copy memory that the other end may change at any time. This is the only read of it. */
 	static Untrusted copy_from(const T &shared)
 	{
 		Untrusted result;
@@ -35,7 +35,7 @@ public:
 		return result;
 	}
 
-	/* For a private copy that was made elsewhere (a parsed string, a message). */
+	/* Wrap a private copy that was made elsewhere (a parsed string, a message). */
 	static Untrusted from_copy(const T &copy)
 	{
 		Untrusted result;
@@ -43,7 +43,7 @@ public:
 		return result;
 	}
 
-	/* The content if check(content) says yes, else `error`. */
+	/* Return the content if check(content) is true, else `error`. */
 	template <std::predicate<const T &> Check>
 	[[nodiscard]] Result<T> validate(Check check, int error = XEN_EINVAL) const
 	{
@@ -57,7 +57,10 @@ public:
 		return validate([=](const T &value) { return value >= least && value <= most; }, XEN_ERANGE);
 	}
 
-	/* For a limit that the other end offers: anything above `most` means `most`. */
+	/*
+	 * Return the value, clamped: for a limit that the other end offers, where
+	 * anything above `most` means `most`.
+	 */
 	[[nodiscard]] T clamped(T least, T most) const requires std::integral<T>
 	{
 		return value_ < least ? least : value_ > most ? most : value_;

@@ -23,7 +23,7 @@ public:
 
 	void init(LockClass lock_class) { xpv_wait_queue_init(&queue_, lock_class.name, lock_class.object); }
 
-	/* Let all waiting tasks evaluate their conditions. Any context. */
+	/* Wake all waiting tasks, which then test their conditions. Any context. */
 	void wake_all() { xpv_wake_up_all(&queue_); }
 
 	/*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A method of an object, called later in a work queue's task. */
+/* A deferred call of an object's method, in a work queue's task. */
 #pragma once
 
 #include "lib/lock_class.hh"
@@ -11,14 +11,14 @@ struct xpv_work_context {};
 namespace xpv {
 
 /*
- * A member of its owner, behind all members that the method uses:
+ * A member of its owner, declared after all members that the method uses:
  *
  *	void retry();
  *	Work<&Parking::retry> work_{ *this, XPV_WORK_SYSTEM, "xpv_gnttab_parking"_lock };
  *
- * The method runs at most once at a time, and may schedule its work again.
- * Its destructor cancels; an owner that its own work frees, or that has more to
- * tear down before its last members, calls cancel() itself.
+ * The method never runs twice at once, and may schedule its work again. The
+ * destructor cancels the work. An owner that is freed by its own work, or that
+ * has to stop the work before other teardown, calls cancel() itself.
  */
 template <auto method>
 class Work;
@@ -35,18 +35,22 @@ public:
 	Work(const Work &) = delete;
 	Work &operator=(const Work &) = delete;
 
-	/* Call the method once, in `delay_ms` or later; a call that is pending keeps its time. Any context. */
+	/* Call the method once, `delay_ms` from now or later. A pending call keeps its time. Any context. */
 	void schedule(unsigned int delay_ms = 0) { xpv_work_schedule(&work_, delay_ms); }
-	/* As schedule(), but a call that is pending moves to `delay_ms` from now. Any context. */
+	/* As schedule(), but move a pending call to `delay_ms` from now. Any context. */
 	void reschedule(unsigned int delay_ms = 0) { xpv_work_reschedule(&work_, delay_ms); }
-	/* When it returns, the method does not run and no call is pending, unless scheduled again meanwhile. Sleeping context. */
+	/*
+	 * Cancel a pending call, and wait for one in progress. On return the method
+	 * does not run and no call is pending, unless it was scheduled again. Sleeping
+	 * context.
+	 */
 	void cancel() { xpv_work_cancel(&work_); }
 
 private:
 	static void run(xpv_work_context *context)
 	{
 		Owner &owner = static_cast<Work *>(context)->owner_;
-		/* Nothing of the work is used after the call: the method may free its owner. */
+		/* Do not use the work after the call: the method may free its owner. */
 		(owner.*method)();
 	}
 

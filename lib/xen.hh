@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Xen's public headers expect the fixed-width types to be there, and give a
- * guest that names no interface version the oldest. Include this before any
- * other <xen/...> header.
+ * Xen's public headers need the fixed-width types, and select the oldest
+ * interface version unless the guest names one. Include this before any other
+ * <xen/...> header.
  */
 #pragma once
 
