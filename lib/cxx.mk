@@ -17,7 +17,7 @@ xpv-objects := $(patsubst %.cc,%.o,$(notdir $(wildcard $(xpv-dir)*.cc))) \
 # Outside the kernel tree there is no .config for these options. All modules
 # are built; "make CONFIG_XPV_BLKFRONT=n" leaves one out.
 ifneq ($(KBUILD_EXTMOD),)
-# (What Kconfig says of XPV. Without CONFIG_X86_64 no configuration was read.)
+# The same dependency as in Kconfig. Without CONFIG_X86_64 no configuration was read.
 ifeq ($(CONFIG_X86_64)$(CONFIG_SMP),y)
 $(error xpv needs a kernel with CONFIG_SMP: per-CPU data is addressed by %gs)
 endif
@@ -63,10 +63,10 @@ xpv-cxx-warnings := $(shell sed 's/\#.*//' $(xpv-root)/lib/cxx-warnings.txt)
 # Flags.
 #
 # _c_flags and modkern_cflags are what the kernel compiles this object with:
-# code model, mitigations, tracing, sanitizers, KBUILD_CFLAGS_MODULE. Taken
-# from them: the dialect and the warnings (C's), but not the switches that
-# make warnings fatal or pass options to other tools. The kernel's include
-# paths are not in them, and so no Linux header is within reach.
+# code model, mitigations, tracing, sanitizers, KBUILD_CFLAGS_MODULE. C's
+# dialect and warnings are removed from them, but not the switches that make
+# warnings fatal or pass options to other tools. The kernel's include paths
+# are not in them, so C++ cannot include a Linux header.
 xpv-cxx-drop = -std=% $(filter-out -Wa$(comma)% -Wp$(comma)% -Wl$(comma)% -Werror -Wframe-larger-than=%, \
 		$(filter -W%,$(_c_flags) $(modkern_cflags)))
 

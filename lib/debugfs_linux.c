@@ -11,7 +11,7 @@
 
 #include "lib/debugfs.h"
 
-/* More of one file is not for a log. */
+/* The most that is logged of one file, in bytes. */
 #define REPORT_SIZE 16384
 
 static struct dentry *directory;
@@ -125,7 +125,7 @@ EXPORT_SYMBOL_GPL(xpv_debug_report);
 
 void xpv_debugfs_create(void)
 {
-	/* Without debugfs it is an error pointer, which debugfs takes like any other. */
+	/* Without debugfs this is an error pointer, which the debugfs functions accept like any other. */
 	directory = debugfs_create_dir("xpv", NULL);
 }
 

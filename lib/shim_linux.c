@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The shim on Linux: lib/shim.h says what each function promises. */
+/* The shim on Linux; lib/shim.h documents the functions. */
 
 #include <linux/completion.h>
 #include <linux/gfp.h>
@@ -131,7 +131,7 @@ EXPORT_SYMBOL_GPL(xpv_format);
 
 void *xpv_alloc(size_t size, enum xpv_allocation how)
 {
-	/* A size too large is the caller's problem, not a reason to WARN. */
+	/* The caller handles a size that is too large; it is no reason to WARN. */
 	gfp_t gfp = gfp_of(how) | __GFP_NOWARN;
 
 	return how == XPV_ATOMIC ? kzalloc(size, gfp) : kvzalloc(size, gfp);
@@ -287,7 +287,7 @@ EXPORT_SYMBOL_GPL(xpv_wake_up_all);
 bool xpv_wait_event(struct xpv_wait_queue *queue, bool (*condition)(struct xpv_wait_context *context),
 		    struct xpv_wait_context *context, unsigned int milliseconds)
 {
-	/* Idle, not uninterruptible: a thread that waits for work must not count as hung. */
+	/* Idle, not uninterruptible: the hung task detector must ignore a thread that waits for work. */
 	return wait_event_idle_timeout(*wait_queue_of(queue), condition(context), msecs_to_jiffies(milliseconds));
 }
 EXPORT_SYMBOL_GPL(xpv_wait_event);

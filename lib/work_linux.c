@@ -77,7 +77,7 @@ void xpv_work_init(struct xpv_work *work, enum xpv_work_queue queue, void (*func
 {
 	INIT_DELAYED_WORK(delayed_work_of(work), run_work);
 #ifdef CONFIG_LOCKDEP
-	/* One class for all work would make lockdep see a deadlock where one kind cancels another. */
+	/* One class for all work would make lockdep report a deadlock where one kind of work cancels another. */
 	lockdep_init_map(&delayed_work_of(work)->work.lockdep_map, name, (struct lock_class_key *)lock_class->storage, 0);
 #endif
 	work->function = function;
@@ -115,7 +115,7 @@ static int run_thread(void *argument)
 	struct xpv_thread *thread = argument;
 
 	thread->function(thread->context);
-	/* xpv_thread_stop() expects a thread, not what is left of one. */
+	/* kthread_stop() needs a thread that has not exited: wait for it here. */
 	while (!kthread_should_stop())
 		schedule_timeout_interruptible(HZ);
 	return 0;
