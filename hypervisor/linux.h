@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between this module's C++ and its Linux side; nobody else includes it. */
+/* Interface between this module's C++ and its Linux side; no other module includes it. */
 #ifndef XPV_HYPERVISOR_LINUX_H
 #define XPV_HYPERVISOR_LINUX_H
 
@@ -13,23 +13,24 @@ extern "C" {
 
 /* ---- Called by hypervisor_linux.c ---- */
 
-/* Find Xen and choose how to call it. 0 or -ENODEV. */
+/* Detect Xen and choose the hypercall instruction. Return 0 or -ENODEV. */
 int xpv_hypervisor_detect(void);
-/* Prepare for parts that register (suspend_part.h). Before any of them, once. */
+/* Initialize the registry of suspend parts (suspend_part.h). Call once, before any part registers. */
 void xpv_suspend_parts_start(void);
-/* Prepare for windows. Before any of them, once. */
+/* Initialize the list of windows. Call once, before any window is created. */
 void xpv_windows_start(void);
-/* All windows and what they show, for debugfs. Sleeping context. */
+/* Print all windows and what they map, for debugfs. Sleeping context. */
 void xpv_windows_show(struct xpv_debug_sink *sink);
-/* Map the shared info page and prepare for the vCPUs; and undo it. Sleeping context. */
+/* Map the shared info page and allocate the per-vCPU tables. Return 0 or a negative errno. Sleeping context. */
 int xpv_hypervisor_start(void);
+/* Undo xpv_hypervisor_start(). Sleeping context. */
 void xpv_hypervisor_stop(void);
-/* What this module does in a suspend. */
+/* This module's suspend part. */
 extern struct xpv_suspend_part xpv_hypervisor_suspend_part;
-/* Make Xen's number and info of the running vCPU known. On that CPU, in a thread bound to it. */
+/* Record Xen's number and info of the running vCPU. Must be called on that CPU, in a thread bound to it. */
 int xpv_hypervisor_vcpu_online(unsigned int cpu);
 
-/* What Xen says of itself and of this domain, for /sys/hypervisor. */
+/* Information from Xen about itself and this domain, for /sys/hypervisor. */
 enum xpv_about {
 	XPV_ABOUT_MAJOR,
 	XPV_ABOUT_MINOR,
@@ -45,35 +46,45 @@ enum xpv_about {
 	XPV_ABOUT_FEATURES,
 	XPV_ABOUT_BUILDID, /* bytes */
 };
-/* A line of text, or bytes, in `text` of a page. Returns their number, or what Xen says. Sleeping context. */
+/*
+ * Write a line of text, or bytes, to `text`, which has one page. Return their
+ * number or a negative errno. Sleeping context.
+ */
 int xpv_hypervisor_about(enum xpv_about what, char *text);
-/* In C: /sys/hypervisor. Sleeping context; stop also when start failed. */
+/* Create /sys/hypervisor. Implemented in C. Sleeping context. */
 int xpv_sysfs_start(void);
+/* Remove /sys/hypervisor; allowed also when xpv_sysfs_start() failed. Sleeping context. */
 void xpv_sysfs_stop(void);
 
 /* ---- Called by the C++ code ---- */
 
-/* Pages that stay allocated, and marked, when the module goes; see xpv_lend_pages(). */
+/*
+ * Allocate 2^order zeroed pages that stay allocated, and marked as lent, when the
+ * module is unloaded; see xpv_lend_pages().
+ */
 void *xpv_loan_pages(unsigned int order);
-/* The kernel address of pages that were loaned in this boot, NULL if these are none. */
+/* Return the kernel address of pages that were lent in this boot; NULL if these pages were not. */
 void *xpv_loan_find(struct xpv_gfn frame, unsigned int order);
+/* Free lent pages. */
 void xpv_loan_free(void *pages, unsigned int order);
 
-/* The PTE (4 KiB level) of a kernel address in a window, NULL if there is none. */
+/* Return the PTE (4 KiB level) of a kernel address in a window; NULL when there is no such PTE. */
 uint64_t *xpv_pte_lookup(const void *address);
-/* PTE bits that this machine and kernel allow. */
+/* Return the PTE bits that this machine and kernel allow. */
 uint64_t xpv_pte_supported_mask(void);
 /*
- * Kernel address space with page tables all present, every page a read-only,
- * not executable placeholder. False when there is none. Sleeping context.
+ * A range of kernel address space with all page tables present. Every page maps a
+ * read-only, not executable placeholder.
  */
 struct xpv_address_range {
 	void *address;
 	void *placeholder;
 };
+/* Allocate a range; return false when that fails. Sleeping context. */
 bool xpv_address_range_make(unsigned int pages, struct xpv_address_range *range);
+/* Free a range. Sleeping context. */
 void xpv_address_range_free(const struct xpv_address_range *range);
-/* No CPU uses a stale translation of kernel memory after this. Sleeping context. */
+/* Flush the TLBs of all CPUs: on return no CPU uses a stale translation of kernel memory. Sleeping context. */
 void xpv_flush_tlb_everywhere(void);
 
 #ifdef __cplusplus

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What each part of xpv does when the domain is suspended, and when it goes
- * on: cancelled (in the same domain, nothing lost) or restored (in a new one:
- * no event channel, no grant frame, no watch is left). Parts register here;
- * xpv_suspend walks the registry and knows none of them.
+ * What each part of xpv does when the domain is suspended and resumed. The
+ * suspend is either cancelled (same domain, nothing is lost) or the domain is
+ * restored (a new domain: all event channels, grant frames and watches are
+ * lost). Parts register here; xpv_suspend walks the registry and
+ * depends on no part.
  *
  * The order of one suspend, layers named from the top (devices) down:
  *
@@ -14,8 +15,8 @@
  *   -- the hypercall --
  *   resume_early    CPU 0, hypervisor first
  *   -- only after a restore: the other CPUs are rebuilt --
- *   resume_cpu      that CPU, all of them at once, hypervisor first; not CPU 0,
- *                   whose share is resume_early's
+ *   resume_cpu      on each of those CPUs in parallel, hypervisor first; not on
+ *                   CPU 0, which has resume_early
  *   -- irqs on everywhere --
  *   resume_late     sleeping, hypervisor first
  *
@@ -23,9 +24,10 @@
  * whose prepare() succeeded, after resume_early(XPV_RESUME_CANCELLED) of each
  * whose suspend_early() was called.
  *
- * resume_early() after a restore finds the other vCPUs down, and not
- * initialised. Xen initialises none whose vcpu_info is not known: for vCPUs
- * beyond those of the shared info page it is CPU 0 that registers it, here.
+ * At resume_early() after a restore the other vCPUs are down and not
+ * initialised. Xen initialises a vCPU only when its vcpu_info is known, so
+ * CPU 0 registers it there for the vCPUs that the shared info page has no
+ * room for.
  */
 #ifndef XPV_HYPERVISOR_SUSPEND_PART_H
 #define XPV_HYPERVISOR_SUSPEND_PART_H
@@ -37,12 +39,12 @@ extern "C" {
 #endif
 
 /*
- * From the bottom up. Parts of one layer go up in the order in which they
- * registered, and down in the opposite one.
+ * The layers from the bottom up. Within one layer, upward steps run in the
+ * order in which the parts registered, and downward steps in the reverse order.
  *
- * CONSOLE is for xencons, which has no user yet: the console must print
- * until after xenstore and the devices have stopped, and again before they
- * start, and needs event channels and grants below it.
+ * CONSOLE is for xencons and has no user yet. The console must print until
+ * after xenstore and the devices have stopped, and again before they start. It
+ * needs event channels and grants below it.
  */
 enum xpv_suspend_layer {
 	XPV_SUSPEND_HYPERVISOR,
@@ -61,54 +63,58 @@ enum xpv_resume_kind {
 /*
  * Static, one for each part. Any function may be NULL. "Early" functions and
  * resume_cpu() run with irqs off while no other CPU runs anything but
- * resume_cpu(): they take no lock that a stopped CPU may hold, allocate
- * nothing, and do not sleep.
+ * resume_cpu(): they must not take a lock that a stopped CPU may hold, allocate
+ * memory, or sleep.
  */
 struct xpv_suspend_part {
 	const char *name;
 	enum xpv_suspend_layer layer;
 	/*
-	 * Stop what must not be in flight, until `deadline_ms` of xpv_now_ms().
-	 * An error refuses the suspend: -ETIMEDOUT if the deadline has passed.
+	 * Quiesce: stop what must not be in flight, until `deadline_ms` of
+	 * xpv_now_ms(). An error refuses the suspend; -ETIMEDOUT when the deadline has
+	 * passed.
 	 */
 	int (*prepare)(uint64_t deadline_ms);
 	/* Undo prepare(); no suspend took place. */
 	void (*abandon)(void);
 	void (*suspend_early)(void);
-	/* An error is logged, with the part's name, and the resume goes on. */
+	/* An error is logged, with the part's name, and the resume continues. */
 	int (*resume_early)(enum xpv_resume_kind kind);
 	int (*resume_cpu)(unsigned int cpu);
 	void (*resume_late)(enum xpv_resume_kind kind);
 
-	/* The registry's. */
+	/* Used by the registry only. */
 	struct xpv_suspend_part *next;
 	bool prepared;
 };
 
 /*
- * Sleeping context; waits for a suspend that is under way. Not from a part's
- * functions. The part is the module's C++ object, declared in its linux.h;
- * the module's C file registers it.
+ * Register a part. The part is the module's C++ object, declared in its linux.h;
+ * the module's C file registers it. Waits for a suspend in progress. Sleeping
+ * context; not from a part's functions.
  */
 void xpv_suspend_part_register(struct xpv_suspend_part *part);
+/* Unregister a part. Contexts as of xpv_suspend_part_register(). */
 void xpv_suspend_part_unregister(struct xpv_suspend_part *part);
 
 /*
- * How often the domain was restored since the hypervisor module was loaded;
- * wraps. It changes before the first resume_early() of a restore, while no
- * other CPU runs: what was obtained from Xen or the toolstack under another
- * count is of an earlier domain. Any context.
+ * Return how often the domain was restored since the hypervisor module was
+ * loaded; wraps. The count changes before the first resume_early() of a restore,
+ * while no other CPU runs: what was obtained from Xen or the toolstack under
+ * another count belongs to an earlier domain. Any context.
  */
 uint32_t xpv_restore_count(void);
 
-/*
- * For xpv_suspend, which calls one step after the other. lock() keeps parts
- * from coming and going until unlock(); sleeping context. prepare() leaves
- * nothing prepared when it fails, and then `refused_by` is the part's name;
- * it asks no further part once `deadline_ms` (xpv_now_ms()) has passed.
- */
+/* ---- For xpv_suspend, which calls one step after the other ---- */
+
+/* Keep parts from registering and unregistering until xpv_suspend_parts_unlock(). Sleeping context. */
 void xpv_suspend_parts_lock(void);
 void xpv_suspend_parts_unlock(void);
+/*
+ * Call prepare() of all parts. Once `deadline_ms` (of xpv_now_ms()) has passed,
+ * call no further part and fail with -ETIMEDOUT. After an error no part stays
+ * prepared, and `*refused_by` is the name of the part that failed.
+ */
 int xpv_suspend_parts_prepare(uint64_t deadline_ms, const char **refused_by);
 void xpv_suspend_parts_abandon(void);
 void xpv_suspend_parts_suspend_early(void);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Contract of windows: ranges of kernel virtual address space whose PTEs xpv
- * owns. Frames that are not Linux's (shared info, grant table frames, the
- * xenstore ring, mapped grants) are seen through them. A PTE changes only by
- * atomic compare-and-swap, and none can carry the user bit.
+ * owns. They map frames that are not Linux's (shared info, grant table frames,
+ * the xenstore ring, mapped grants). A PTE changes only by atomic
+ * compare-and-swap, and never has the user bit.
  *
- * The functions may be called for one window from several CPUs at a time,
- * but not while or after it is destroyed.
+ * Several CPUs may call the functions for one window at a time, but not while or
+ * after it is destroyed.
  */
 #ifndef XPV_HYPERVISOR_WINDOW_H
 #define XPV_HYPERVISOR_WINDOW_H
@@ -25,39 +25,38 @@ enum xpv_window_access {
 };
 
 /*
- * A range of `pages` pages, nothing mapped yet. `name` says what it shows, to
- * people (debugfs); it must last as long as the window. NULL when there is no
- * room. Sleeping context.
+ * Create a window of `pages` pages, with nothing mapped. `name` describes it in
+ * debugfs and must live as long as the window. NULL when there is no room.
+ * Sleeping context.
  */
 XPV_MUST_CHECK struct xpv_window *xpv_window_create(unsigned int pages, const char *name);
-/* Gives the range back; whatever is still mapped is unmapped first. Sleeping context. NULL is fine. */
+/* Destroy a window; unmap first what is still mapped. NULL is allowed. Sleeping context. */
 void xpv_window_destroy(struct xpv_window *window);
-/* Where the range begins. Any context. */
+/* Return the start of the window's address range. Any context. */
 XPV_MUST_CHECK void *xpv_window_address(const struct xpv_window *window);
 
 /*
- * Show `frame` at page `index`, write-back cached, never executable. On
- * return no CPU uses what the page showed before. -EBUSY when the page shows
- * a frame already, -ERANGE for a bad index, -EINVAL for a frame that no PTE
- * can hold, -EIO when the PTE is not as we left it: somebody else interferes,
- * and it stays as it is. Sleeping context.
+ * Map `frame` at page `index`, write-back cached, never executable. On return no
+ * CPU uses the previous mapping of the page. -EBUSY when the page has a mapping,
+ * -ERANGE for a bad index, -EINVAL for a frame that no PTE can hold, -EIO when
+ * somebody else changed the PTE, which then stays as it is. Sleeping context.
  */
 XPV_MUST_CHECK int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame,
 				  enum xpv_window_access access);
 
-/*
- * Make a page, or `count` pages from `first` on, inaccessible again; those
- * that show nothing stay so. On return no CPU uses what was there before: one
- * flush, however many pages. -ERANGE, and nothing done, for bad indexes. -EIO
- * when somebody else interfered with a PTE, which stays as it is; the others
- * are unmapped. Sleeping context.
- */
+/* Unmap a page. As xpv_window_unmap_run() with a count of 1. */
 XPV_MUST_CHECK int xpv_window_unmap(struct xpv_window *window, unsigned int index);
+/*
+ * Unmap `count` pages from `first` on; skip pages that have no mapping. On return
+ * no CPU uses the previous mappings: one TLB flush, however many pages. -ERANGE
+ * for bad indexes, and nothing is done. -EIO when somebody else changed a PTE,
+ * which then stays as it is; the others are unmapped. Sleeping context.
+ */
 XPV_MUST_CHECK int xpv_window_unmap_run(struct xpv_window *window, unsigned int first, unsigned int count);
 
 /* ---- For debugfs and tests ---- */
 
-/* A page that shows a frame: what was asked for, and what its PTE says now. */
+/* A page with a mapping: the mapping that was asked for, and what its PTE contains now. */
 struct xpv_window_page {
 	const void *address;
 	struct xpv_pfn asked_frame;
@@ -78,9 +77,9 @@ struct xpv_windows_visitor {
 };
 
 /*
- * Call window() for each window there is, and after it page() for each of its
- * pages that shows a frame. No window changes meanwhile, so the visitor may
- * not call this file's other functions. Sleeping context.
+ * Call window() for each window, and after it page() for each of its mapped
+ * pages. The windows are locked meanwhile, so the visitor must not call the other
+ * functions of this file. Sleeping context.
  */
 void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_windows_context *context);
 
