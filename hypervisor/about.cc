@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What Xen says of itself (version.h), as /sys/hypervisor shows it. */
+/* Xen's information about itself (version.h), in the format of /sys/hypervisor. */
 #include "hypervisor/hypercall.hh"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/linux.h"
@@ -10,7 +10,7 @@ namespace xpv {
 
 namespace {
 
-/* A string that Xen wrote into an array of its own size. */
+/* Print a string that Xen wrote into an array of fixed size. */
 template <std::size_t size>
 int line(char *text, const char (&from)[size])
 {

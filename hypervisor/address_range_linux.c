@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Kernel address space for windows: Linux gives the range and its page tables, hypervisor/pte.hh fills them. */
+/*
+ * Kernel address space for windows: Linux allocates the range and its page
+ * tables, hypervisor/pte.hh writes the PTEs.
+ */
 
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -28,7 +31,10 @@ bool xpv_address_range_make(unsigned int pages, struct xpv_address_range *range)
 	for (i = 0; i < pages; i++)
 		all[i] = placeholder;
 	range->placeholder = page_address(placeholder);
-	/* VM_IOREMAP: not Linux's RAM. Else /proc/kcore reads the frames through the direct map, where they are not. */
+	/*
+	 * VM_IOREMAP: not Linux's RAM. Otherwise /proc/kcore reads the frames through
+	 * the direct map, which does not have them.
+	 */
 	range->address = vmap(all, pages, VM_IOREMAP, PAGE_KERNEL_RO);
 	kvfree(all);
 	if (!range->address) {
@@ -57,7 +63,7 @@ uint64_t xpv_pte_supported_mask(void)
 	return __supported_pte_mask;
 }
 
-/* All address spaces and global entries: other processes' translations of kernel memory are kept apart by PCID. */
+/* Flush all address spaces and global entries: PCID keeps other processes' translations of kernel memory apart. */
 static void flush_this_cpu(void *unused)
 {
 	__flush_tlb_all();

@@ -38,7 +38,7 @@ Result<XenPresence> detect_xen()
 {
 	if (!(cpuid(1).ecx & hypervisor_bit))
 		return Error(XEN_ENODEV);
-	/* Other hypervisors' leaves may come first: Viridian's do when xl asks for them. */
+	/* Other hypervisors' leaves may come first: Viridian's do when xl enables them. */
 	for (uint32_t base = XEN_CPUID_FIRST_LEAF; base < leaf_end; base += leaf_step) {
 		Registers signature = cpuid(base);
 		if (signature.ebx != XEN_CPUID_SIGNATURE_EBX || signature.ecx != XEN_CPUID_SIGNATURE_ECX ||

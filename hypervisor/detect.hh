@@ -10,19 +10,25 @@ namespace xpv {
 struct XenPresence {
 	uint32_t cpuid_base;
 	uint32_t version; /* (major << 16) | minor */
-	bool vmmcall; /* which instruction makes a hypercall here */
+	bool vmmcall; /* the hypercall instruction is vmmcall, not vmcall */
 };
 
-/* ENODEV where this is no Xen guest. Any context. */
+/* Detect Xen. ENODEV when this is not a Xen guest. Any context. */
 [[nodiscard]] Result<XenPresence> detect_xen();
 
-/* Xen's number of the vCPU that runs this; `fallback` where Xen does not say. Irqs or preemption off. */
+/*
+ * Return Xen's number of the running vCPU; `fallback` when Xen's CPUID leaves do
+ * not have it. Irqs or preemption off.
+ */
 [[nodiscard]] Vcpu this_vcpu(const XenPresence &xen, uint32_t fallback);
 
-/* This domain's number, which changes with a migration. ENOENT where Xen does not say. Any context. */
+/*
+ * Return this domain's id, which changes with a migration. ENOENT when Xen's
+ * CPUID leaves do not have it. Any context.
+ */
 [[nodiscard]] Result<Domid> own_domid(const XenPresence &xen);
 
-/* How xpv_hypercall() is to call Xen. Before the first hypercall. */
+/* Choose the hypercall instruction. Call before the first hypercall. */
 void choose_hypercall(const XenPresence &xen);
 
 } // namespace xpv

@@ -20,10 +20,10 @@ static LIST_HEAD(claims);
 static DEFINE_MUTEX(claims_mutex);
 
 /*
- * Above 4 GiB and not in the platform device's BAR: there the MTRRs say
- * write-back by default, while hvmloader makes everything in the PCI hole
- * uncached, which some processors obey even for Xen's own frames. As low as
- * it goes, because a save walks all frames up to the highest.
+ * Claim frames above 4 GiB, and not in the platform device's BAR. Above 4 GiB the
+ * MTRRs default to write-back, while hvmloader makes everything in the PCI hole
+ * uncached, which some processors apply even to Xen's own frames. Claim as low as
+ * possible, because a save walks all frames up to the highest.
  */
 int xpv_frames_claim(unsigned int count, struct xpv_gfn *first)
 {

@@ -79,7 +79,7 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu, operation);
 }
 
-/* A vCPU's own VIRQ stays on that vCPU; a global one is bound on vCPU 0 and may be moved. */
+/* A VIRQ of each vCPU stays on its vCPU; a global one is bound on vCPU 0 and may be moved. */
 [[nodiscard]] inline Result<Port> evtchn_bind_virq(unsigned int virq, Vcpu vcpu)
 {
 	::evtchn_bind_virq operation = { .virq = virq, .vcpu = vcpu.value, .port = 0 };
@@ -166,7 +166,10 @@ struct GrantTableSize {
 	return GrantTableSize{ operation.nr_frames, operation.max_nr_frames };
 }
 
-/* Of the entries in this domain's table. Refused while entries are in use and the other version is in effect. */
+/*
+ * Set the version of the entries in this domain's table. Xen refuses while
+ * entries are in use and the other version is in effect.
+ */
 [[nodiscard]] inline Status grant_table_set_version(unsigned int version)
 {
 	gnttab_set_version operation = { .version = version };
@@ -182,9 +185,9 @@ struct GrantTableSize {
 }
 
 /*
- * These carry many operations, and Xen writes the outcome of each (GNTST_*)
- * into it. An error is one of the call: operations that Xen did not get to
- * keep the status that they had.
+ * Each of these passes `count` operations; Xen writes the status of each
+ * (GNTST_*) into it. The error returned is that of the call: operations that Xen
+ * did not reach keep the status that they had.
  */
 [[nodiscard]] inline Status grant_table_map(gnttab_map_grant_ref *operations, unsigned int count)
 {
@@ -231,7 +234,7 @@ struct GrantTableSize {
 
 /* ---- vcpu.h ---- */
 
-/* Only for the vCPU that runs this: Xen 4.17 refuses for another that is up. */
+/* Only for the calling vCPU: Xen 4.17 refuses it for another vCPU that is up. */
 [[nodiscard]] inline Status vcpu_register_vcpu_info(Vcpu vcpu, Gfn frame, unsigned int offset)
 {
 	vcpu_register_vcpu_info_t operation = {};
@@ -241,21 +244,19 @@ struct GrantTableSize {
 						     address_of(&operation), 0)));
 }
 
-/*
- * A vCPU that is down does not run, wherever it was; up lets it go on there.
- * The last one that is not down must not go down: that powers the domain off.
- */
+/* Take a vCPU down: it stops where it is. Never take down the last vCPU that is up: that powers the domain off. */
 [[nodiscard]] inline Status vcpu_down(Vcpu vcpu)
 {
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_down, vcpu.value, 0, 0)));
 }
 
+/* Bring up a vCPU: it continues where it stopped. */
 [[nodiscard]] inline Status vcpu_up(Vcpu vcpu)
 {
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_up, vcpu.value, 0, 0)));
 }
 
-/* Registers for a vCPU that has none, which stays down. EEXIST for one that has. */
+/* Set the registers of a vCPU that is not initialised; it stays down. EEXIST when it is initialised. */
 [[nodiscard]] inline Status vcpu_initialise(Vcpu vcpu, vcpu_hvm_context &context)
 {
 	return status(static_cast<int>(xpv_hypercall(__HYPERVISOR_vcpu_op, VCPUOP_initialise, vcpu.value,
@@ -264,7 +265,10 @@ struct GrantTableSize {
 
 /* ---- sched.h ---- */
 
-/* SHUTDOWN_suspend, on vCPU 0. 1: it was cancelled, this is the same domain. 0: this is another. */
+/*
+ * Suspend the domain (SHUTDOWN_suspend); on vCPU 0. Return 1 when cancelled: this
+ * is the same domain. Return 0 when restored: this is another domain.
+ */
 [[nodiscard]] inline Result<int> sched_suspend()
 {
 	sched_shutdown operation = { .reason = SHUTDOWN_suspend };
@@ -279,7 +283,7 @@ struct GrantTableSize {
 static_assert(sizeof(xen_compile_info_t) == 64 + 16 + 32 + 32);
 static_assert(sizeof(xen_feature_info_t) == 8);
 
-/* XENVER_*, with what it writes to; what Xen returned. */
+/* Call XENVER_* with the buffer that Xen writes to. Return Xen's return value. */
 [[nodiscard]] inline long xen_version(unsigned int command, void *argument)
 {
 	return xpv_hypercall(__HYPERVISOR_xen_version, command, address_of(argument), 0, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The shared info page, and what is known of each vCPU. */
+/* The shared info page, and Xen's number and info of each vCPU. */
 #include "hypervisor/hypervisor.h"
 
 #include "hypervisor/detect.hh"
@@ -19,8 +19,8 @@ namespace xpv {
 namespace {
 
 /*
- * For a Xen whose CPUID does not say: the domain to which a port
- * is open, which was given as DOMID_SELF, as Xen tells it back.
+ * Determine this domain's id on a Xen whose CPUID does not have it: open a port
+ * to DOMID_SELF, and read back from Xen to which domain it is open.
  */
 Result<Domid> domid_of_own_port()
 {
@@ -95,7 +95,7 @@ Status start()
 	return {};
 }
 
-/* Runs on the vCPU in question, so that Xen lets it register its own info. */
+/* Must be called on the vCPU itself: Xen lets a vCPU register only its own info. */
 Status vcpu_online(unsigned int cpu)
 {
 	Vcpu vcpu = this_vcpu(presence, cpu);
@@ -109,20 +109,22 @@ Status vcpu_online(unsigned int cpu)
 }
 
 /*
- * A new domain, maybe on another machine: the memory is as it was, Xen knows
- * nothing of what we told it. The window's entry still says the right frame.
+ * Set up Xen's interfaces again after a restore, maybe on another machine. Memory
+ * is unchanged, but Xen has lost all that we registered. The window's PTE still
+ * maps the right frame.
  */
 Status restore()
 {
 	presence = XPV_TRY(detect_xen());
 	choose_hypercall(presence);
-	/* What the toolstack copied to this frame from our last page, Xen drops. */
+	/* The toolstack restored the content of the old shared info page at this frame; Xen drops that page. */
 	XPV_TRY(add_to_physmap(XENMAPSPACE_shared_info, 0, state->shared_info_frame));
 	note_lent_again();
 	state->loaned.forget_registrations();
 	/*
-	 * Xen initialises no vCPU that has no info. One that is down can be
-	 * registered from here; one that runs, or is this one, by itself only.
+	 * Xen initialises a vCPU only when its info is registered. Register it here for
+	 * the vCPUs that are down, and for this one. A vCPU that runs can only register
+	 * itself; Xen refuses it here.
 	 */
 	for (unsigned int cpu = 0; cpu < state->vcpus.size(); cpu++) {
 		if (state->infos[cpu] && state->vcpus[cpu].value >= XEN_LEGACY_MAX_VCPUS)

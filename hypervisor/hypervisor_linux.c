@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The module: whose Xen is it, the platform PCI device, and each CPU as it comes online. */
+/* The module: who owns Xen's interfaces, the platform PCI device, and each CPU as it comes online. */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -62,7 +62,7 @@ static void platform_remove(struct pci_dev *device)
 	pci_disable_device(device);
 }
 
-/* "XS" 0x5853; 2 is the same device as some toolstacks number it. */
+/* Vendor "XS" 0x5853. Id 2 is the same device, as some toolstacks number it. */
 static const struct pci_device_id platform_ids[] = { { PCI_DEVICE(0x5853, 0x0001) }, { PCI_DEVICE(0x5853, 0x0002) }, {} };
 MODULE_DEVICE_TABLE(pci, platform_ids);
 
@@ -72,7 +72,7 @@ static struct pci_driver platform_driver = {
 	.probe = platform_probe,
 	.remove = platform_remove,
 	.driver = {
-		/* Everything of xpv hangs on it; it goes when the module goes. */
+		/* All of xpv depends on this device: do not unbind it before the module is unloaded. */
 		.suppress_bind_attrs = true,
 	},
 };
@@ -85,8 +85,8 @@ static int bring_up(unsigned int cpu)
 /*
  * ---- /sys/kernel/debug/xpv/windows, for root: tests/lab/test_xpv_pte.py reads it ----
  *
- * Addresses as the sysctl kernel.kptr_restrict permits: hashed by default, as
- * they are for a reader with CAP_SYSLOG at 1, zero at 2.
+ * Addresses are printed as the sysctl kernel.kptr_restrict permits: hashed by
+ * default (0), unchanged for a reader with CAP_SYSLOG at 1, zero at 2.
  */
 
 static struct xpv_debug_file windows_file = { .name = "windows", .show = xpv_windows_show, .file_only = true };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where the next load finds what this one leaves with Xen: notes in the
- * unused end of the shared info page, the one place that lives exactly as
- * long as the registrations do.
+ * Records of the pages that this load leaves with Xen, for the next load. They
+ * are in the unused end of the shared info page, the one place that lives exactly
+ * as long as the registrations.
  */
 #include "hypervisor/lent.hh"
 
@@ -34,7 +34,7 @@ constexpr uint64_t magic_of(xpv_remembered what)
 	return 0x656e6f642d767078 + (static_cast<uint64_t>(what) << 56); /* "xpv-done" */
 }
 
-/* From the page's end: what was lent, then what was done. */
+/* The records from the end of the page: lent pages first, then actions that cannot be undone. */
 constexpr std::size_t lent_notes = 2, done_notes = 1;
 
 Note &note_at(std::size_t index)
@@ -62,7 +62,7 @@ void write(Note &note, uint64_t magic, Gfn frame)
 }
 
 constexpr unsigned int purposes = XPV_LENT_EVENT_CHANNELS + 1;
-/* What the notes say that this load wrote or found; 0: no note. */
+/* The frames in the records that this load wrote or found; 0: no record. */
 constinit Gfn noted[purposes] = {};
 
 void write_note(xpv_lent_purpose purpose, Gfn frame)
@@ -100,7 +100,7 @@ void *xpv_lend_pages(xpv_lent_purpose purpose, unsigned int order, bool *found)
 			xpv::noted[purpose] = xpv::Gfn{ note.frame };
 			return pages;
 		}
-		/* Another kernel's, before a kexec: its pages are somebody else's by now. */
+		/* A record of another kernel, before a kexec: its pages are in other use by now. */
 	}
 	void *pages = xpv_loan_pages(order);
 	if (!pages)

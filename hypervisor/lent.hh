@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The notes of what Xen keeps (xpv_lend_pages()), after a restore. */
+/* The records of pages lent to Xen (xpv_lend_pages()), after a restore. */
 #pragma once
 
 namespace xpv {
 
 /*
- * The shared info page is a new one, the pages that are lent are to be used
- * again: write the notes of those that this load asked for. Any context, on
- * the only CPU that runs.
+ * Write the records of the pages that this load lent into the shared info page
+ * again, after a restore: the shared info page is new, and the lent pages are
+ * used again. Any context, on the only CPU that runs.
  */
 void note_lent_again();
-/* At load: this one has asked for nothing yet. */
+/* Forget the lent pages, when the module is loaded: this load has lent no page yet. */
 void forget_lent_notes();
 
 } // namespace xpv

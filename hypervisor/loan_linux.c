@@ -14,7 +14,7 @@ void *xpv_loan_pages(unsigned int order)
 
 	if (!pages)
 		return NULL;
-	/* How the next load tells pages that are still on loan from any others. */
+	/* Mark the pages, so that the next load can distinguish lent pages from other pages. */
 	for (i = 0; i < 1u << order; i++)
 		SetPageReserved(virt_to_page(pages) + i);
 	return pages;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Page table entries of windows: the one place in xpv that builds, compares
- * or writes a PTE. Nobody but hypervisor/window.cc includes it (and tests);
- * tests/build checks that. See docs/pte-windows.md.
+ * Page table entries of windows: the one place in xpv that builds, compares or
+ * writes a PTE. Only hypervisor/window.cc and tests include it; tests/build
+ * checks that. See docs/pte-windows.md.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace xpv {
 
-/* The architecture's bits, and what is neither ours to choose nor a reason to call a PTE another one. */
+/* The architecture's bits, and those that are ignored when PTEs are compared because we do not choose them. */
 namespace pte_bits {
 
 inline constexpr uint64_t present = 1ul << 0;
@@ -29,14 +29,14 @@ inline constexpr uint64_t ignored = accessed | dirty | global | software | user;
 
 } // namespace pte_bits
 
-/* A PTE as it was found in a page table, whoever wrote it. It can be looked at, but not be written anywhere. */
+/* A PTE as it was read from a page table. It can be inspected, but not be written anywhere. */
 class FoundPte {
 public:
 	[[nodiscard]] static FoundPte read(const uint64_t &entry) { return FoundPte(read_once(entry)); }
 
 	[[nodiscard]] constexpr bool present() const { return bits_ & pte_bits::present; }
 	[[nodiscard]] constexpr bool writable() const { return bits_ & pte_bits::writable; }
-	/* In a PV guest's page table: of Xen's making, and only with software bit 52 clear for user space. */
+	/* Set by Xen in a PV guest's page tables; the PTE is for user space only when software bit 52 is clear. */
 	[[nodiscard]] constexpr bool user() const { return bits_ & pte_bits::user; }
 	[[nodiscard]] constexpr bool accessed() const { return bits_ & pte_bits::accessed; }
 	[[nodiscard]] constexpr bool dirty() const { return bits_ & pte_bits::dirty; }
@@ -51,15 +51,18 @@ private:
 };
 
 /*
- * A PTE that we write: nothing, or a frame that only the kernel may read or
- * write and nobody execute. There is no way to set the user bit; nor the
- * global one, which would let a translation outlive a change of page tables.
+ * A PTE that we write: empty, or a frame that only the kernel may read or write
+ * and that is not executable. There is no way to set the user bit, nor the global
+ * bit, which would let a translation outlive a change of page tables.
  */
 class KernelPte {
 public:
-	/* Not present. All zeros, so that no speculation past a fault finds a frame in it. */
+	/* Not present. All zeros, so that speculation past a fault finds no frame in it. */
 	constexpr KernelPte() : bits_(0) {}
-	/* `supported`: the bits this machine has (no NX on a kernel told so). The frame is representable(). */
+	/*
+	 * `supported`: the bits that this machine has (no NX when the kernel disables
+	 * it). The frame must be representable().
+	 */
 	constexpr KernelPte(Pfn frame, xpv_window_access access, uint64_t supported)
 	    : bits_((frame.value << pte_bits::frame_shift & pte_bits::frame) |
 		    ((pte_bits::present | pte_bits::accessed | pte_bits::no_execute |
@@ -80,20 +83,23 @@ public:
 		return bits_ & pte_bits::writable ? XPV_WINDOW_READ_WRITE : XPV_WINDOW_READ_ONLY;
 	}
 
-	/* Whether `found` is this mapping, apart from what the CPU and Xen do to one. */
+	/* Return whether `found` is this mapping, apart from the bits that the CPU and Xen change. */
 	[[nodiscard]] constexpr bool is(FoundPte found) const
 	{
 		return (found.bits_ & ~pte_bits::ignored) == (bits_ & ~pte_bits::ignored);
 	}
 
-	/* One compare-and-swap: true if `entry` was `found` and is now this; else `found` is what there is. */
+	/*
+	 * Do one compare-and-swap. Return true if `entry` was `found` and is now this
+	 * PTE; else set `found` to what was there.
+	 */
 	[[nodiscard]] bool swap_in(uint64_t &entry, FoundPte &found) const
 	{
 		return compare_exchange(entry, found.bits_, bits_);
 	}
 
 private:
-	/* Dirty only with writable: the other way round, CET takes a page for a shadow stack. */
+	/* Dirty only with writable: to CET, dirty without writable is a shadow stack page. */
 	static constexpr uint64_t read_write = pte_bits::writable | pte_bits::dirty;
 
 	uint64_t bits_;
@@ -101,7 +107,10 @@ private:
 
 static_assert(sizeof(KernelPte) == 8 && sizeof(FoundPte) == 8);
 
-/* `entry` from `from` to `to`; false, and nothing changed, when somebody else put a third mapping there. */
+/*
+ * Change `entry` from `from` to `to`. Return false, and change nothing, when
+ * somebody else put a third mapping there.
+ */
 [[nodiscard]] inline bool change_pte(uint64_t &entry, KernelPte from, KernelPte to)
 {
 	FoundPte found = FoundPte::read(entry);

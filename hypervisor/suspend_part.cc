@@ -24,7 +24,7 @@ constinit Registry registry = {};
 
 constinit uint32_t restore_count = 0;
 
-/* From the top down, without a link in that direction: there are few parts. */
+/* Walk from the top down. Recursive, because the list has no links in that direction; there are few parts. */
 template <typename Action>
 void each_down(xpv_suspend_part *part, const Action &action)
 {
@@ -92,7 +92,7 @@ void xpv_suspend_part_unregister(struct xpv_suspend_part *part)
 	xpv_suspend_parts_unlock();
 }
 
-/* Held from one of these calls to the other. */
+/* The mutex stays held until xpv_suspend_parts_unlock(). */
 void xpv_suspend_parts_lock(void) XPV_NO_THREAD_SAFETY_ANALYSIS
 {
 	xpv::registry.mutex.lock();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /sys/hypervisor, as user space knows it from kernels with Xen support of their own. */
+/* /sys/hypervisor, in the format of the kernel's own Xen support. */
 
 #include <linux/kobject.h>
 #include <linux/sysfs.h>
@@ -38,7 +38,7 @@ static ssize_t type_show(struct kobject *object, struct kobj_attribute *attribut
 }
 static struct kobj_attribute type_attribute = __ATTR_RO(type);
 
-/* What xpv owns is an HVM guest; of others the kernel's own support cannot be off. */
+/* xpv runs in HVM guests: in other guests the kernel's own Xen support cannot be disabled. */
 static ssize_t guest_type_show(struct kobject *object, struct kobj_attribute *attribute, char *text)
 {
 	return sysfs_emit(text, "HVM\n");
@@ -80,7 +80,7 @@ static const struct attribute_group *groups[] = {
 	&own_group, &version_group, &compilation_group, &properties_group, NULL,
 };
 
-static struct kobject *directory; /* while the groups are in it */
+static struct kobject *directory; /* set while the groups are in it */
 
 int xpv_sysfs_start(void)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between Linux's frame numbers and those that Xen's interfaces take. In a
- * translated guest (HVM, PVH) they are the same; in a PV guest Linux keeps a
- * table (arch/x86/include/asm/xen/page.h: pfn_to_gfn()). All of xpv that
- * gives frames to Xen, or shows Xen's, translates here.
+ * Translation between Linux's frame numbers and those that Xen's interfaces take.
+ * In a translated guest (HVM, PVH) they are the same; in a PV guest Linux keeps a
+ * table (arch/x86/include/asm/xen/page.h: pfn_to_gfn()). All of xpv that passes
+ * frames to Xen, or maps frames of Xen, translates here.
  */
 #pragma once
 

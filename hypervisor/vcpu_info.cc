@@ -33,16 +33,17 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	Status registered;
 	{
 		/*
-		 * Xen marks an upcall as pending, in case an event was lost; a vCPU
-		 * that was not registered had none. With a callback vector Xen
-		 * would raise it on and on here, where Linux may not serve it yet.
+		 * Xen marks an upcall as pending at registration, in case an event was
+		 * lost; a vCPU that was not registered had no event. Clear it: with a
+		 * callback vector Xen would inject it repeatedly here, where Linux may
+		 * not handle it yet.
 		 */
 		IrqsOffGuard irqs_off;
 		registered = tell_xen(vcpu, slot);
 		if (registered.ok())
 			write_once(base_[slot].evtchn_upcall_pending, 0);
 	}
-	/* EINVAL says that it is registered already: right if at this very place. */
+	/* EINVAL: the vCPU is registered already, which is right if it is at this very place. */
 	bool ours = found_ || test_bit(slot, registered_);
 	if (!registered.ok() && !(registered.error() == XEN_EINVAL && ours)) {
 		XPV_ERR("vCPU %u: Xen refuses its info: error %d", vcpu.value, registered.error().number());

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The info of vCPUs beyond those that the shared info page has room for.
+ * The vcpu_info of vCPUs that the shared info page has no room for.
  *
- * Such a vCPU registers memory of its own (VCPUOP_register_vcpu_info), once
- * and for good: see xpv_lend_pages().
+ * Such a vCPU registers memory of its own (VCPUOP_register_vcpu_info), once and
+ * for good: see xpv_lend_pages().
  */
 #pragma once
 
@@ -15,24 +15,25 @@ namespace xpv {
 class VcpuInfoPages {
 public:
 	/*
-	 * Registers the running vCPU (its number `vcpu` is XEN_LEGACY_MAX_VCPUS
-	 * or more), or finds its registration of an earlier load. Sleeping.
+	 * Register the running vCPU, or find its registration of an earlier load. Its
+	 * number `vcpu` must be XEN_LEGACY_MAX_VCPUS or more. Sleeping context.
 	 */
 	[[nodiscard]] Result<vcpu_info *> register_vcpu(Vcpu vcpu);
 
-	/*
-	 * After a restore Xen knows of no registration. register_again() makes
-	 * that of the running vCPU anew; with irqs off, and side by side.
-	 */
+	/* Forget all registrations: after a restore Xen has lost them. */
 	void forget_registrations();
+	/*
+	 * Register the running vCPU, or one that is down, again after a restore. Irqs
+	 * off; several CPUs may call it in parallel.
+	 */
 	[[nodiscard]] Status register_again(Vcpu vcpu);
 
 private:
 	[[nodiscard]] Status tell_xen(Vcpu vcpu, unsigned int slot) const;
 
-	Mutex mutex_{ "xpv_vcpu_info"_lock }; /* guards the rest while vCPUs come up side by side */
+	Mutex mutex_{ "xpv_vcpu_info"_lock }; /* guards the rest while vCPUs come up in parallel */
 	vcpu_info *base_ = nullptr;
-	bool found_ = false; /* the pages are an earlier load's */
+	bool found_ = false; /* an earlier load lent the pages */
 	unsigned long registered_[2] = {}; /* slots that this load registered */
 };
 

@@ -10,30 +10,31 @@
 
 using namespace xpv;
 
-/* What a visitor is called with. */
+/* The argument of a visitor. */
 struct xpv_windows_context {};
 
 /*
- * The range comes from Linux with its page tables made and a placeholder in
- * every page, which is swapped out at once.
+ * Linux allocates the range with its page tables and a placeholder in every page,
+ * which is replaced at once.
  *
- * The mutex is for what we know of the PTEs, and is held until the flush: in
- * between, a page is free but some CPU may still use what it showed. It keeps
- * nobody else away from the PTEs; the compare-and-swap does.
+ * The mutex guards our record of the PTEs, and is held until the TLB flush:
+ * before that, a page is free but a CPU may still use its previous mapping. The
+ * mutex does not keep others from changing the PTEs; the compare-and-swap detects
+ * that.
  */
 struct xpv_window : xpv::ListLink<> {
 	xpv_address_range range;
 	const char *name;
 	unsigned int pages;
 	xpv::Mutex mutex{ "xpv_window"_lock };
-	xpv::Array<xpv::KernelPte> shown; /* what we put there; guarded by the mutex once others know the window */
+	xpv::Array<xpv::KernelPte> shown; /* what we wrote; guarded by the mutex once published */
 
 	[[nodiscard]] char *page(unsigned int index) const
 	{
 		return static_cast<char *>(range.address) + index * xpv::page_size;
 	}
 	[[nodiscard]] uint64_t *entry(unsigned int index) const { return xpv_pte_lookup(page(index)); }
-	/* With the mutex held, once others know the window. */
+	/* Must be called with the mutex held, once the window is published. */
 	[[nodiscard]] xpv::Status change(unsigned int index, xpv::KernelPte to)
 	{
 		uint64_t *pte = entry(index);
@@ -80,15 +81,15 @@ Status clear_placeholders(xpv_window &window)
 }
 
 /*
- * The range goes back to Linux, which clears its PTEs, unless one is not as
- * we left it: then the range stays with whoever changed it, and unused.
+ * Give the range back to Linux, which clears its PTEs. If somebody else changed a
+ * PTE, leak the range instead: the other writer may still use it.
  */
 void give_back(xpv_window &window)
 {
 	bool untouched = true;
 	{
 		MutexGuard guard(window.mutex);
-		/* Also from nothing to nothing: that tells whether it is nothing. */
+		/* Empty pages too: the compare-and-swap verifies that they are still empty. */
 		for (unsigned int i = 0; i < window.pages; i++)
 			untouched = window.change(i, KernelPte()).ok() && untouched;
 		xpv_flush_tlb_everywhere();
@@ -162,7 +163,7 @@ int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn
 	xpv::MutexGuard guard(window->mutex);
 	if (!window->shown[index].empty())
 		return -XEN_EBUSY;
-	/* From not present, and flushed, to present: no CPU can have cached anything. */
+	/* No flush: the PTE was not present, and flushed, so no CPU can have cached a translation. */
 	return window->change(index, xpv::KernelPte(frame, access, xpv_pte_supported_mask())).code();
 }
 
