@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The part of the contract of xpv_evtchn that only an owner of the upcall can
- * keep. No frontend includes this file: where the kernel has Xen support of
- * its own, modules are not offered IPIs and priorities by port, and VIRQs and
+ * implement. No frontend includes this file: where the kernel has Xen support of
+ * its own, it offers modules no IPIs and no priorities by port, and VIRQs and
  * /dev/xen/evtchn belong to the kernel.
  */
 #ifndef XPV_EVTCHN_OWNED_H
@@ -42,11 +42,11 @@ XPV_MUST_CHECK int xpv_event_channel_set_priority(struct xpv_event_channel *chan
 
 struct xpv_held_port;
 /*
- * Keep such a port open until it is released, whatever its user does. -EINVAL
- * for any other port, the kernel's among them. Sleeping context.
+ * Keep such a port open until it is released, even if its user closes it. -EINVAL
+ * for any other port, including the kernel's ports. Sleeping context.
  */
 XPV_MUST_CHECK int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held);
-/* NULL is allowed. Sleeping context. */
+/* Release a held port; NULL is allowed. Sleeping context. */
 void xpv_event_port_release(struct xpv_held_port *held);
 /* Send an event to the other end (EVTCHNOP_send). -ENOTCONN when the port was lost in a restore. Any context. */
 XPV_MUST_CHECK int xpv_event_port_notify(struct xpv_held_port *held);

@@ -22,7 +22,10 @@ TRACE_EVENT(xpv_event,
 	TP_printk("port=%u irq=%u", __entry->port, __entry->irq)
 );
 
-/* A threaded handler is done, and its port unmasked unless it has another reason to be masked. */
+/*
+ * A threaded handler has returned, or an explicit EOI was given: the port is
+ * unmasked unless it has another mask reason.
+ */
 TRACE_EVENT(xpv_event_eoi,
 	TP_PROTO(unsigned int port),
 	TP_ARGS(port),
@@ -35,7 +38,7 @@ TRACE_EVENT(xpv_event_eoi,
 	TP_printk("port=%u", __entry->port)
 );
 
-/* A port stays masked for this time because its events bring nothing. */
+/* A port stays masked for this time because its events are spurious. */
 TRACE_EVENT(xpv_event_backoff,
 	TP_PROTO(unsigned int port, unsigned int milliseconds),
 	TP_ARGS(port, milliseconds),
