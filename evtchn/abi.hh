@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ABI in use, chosen when the module is loaded. A branch that is always
- * predicted rather than an indirect call.
+ * The ABI in use, chosen when the module is loaded. Calls go through a branch,
+ * which is always predicted, rather than an indirect call.
  */
 #pragma once
 
@@ -23,7 +23,10 @@ struct Abi {
 
 extern constinit Abi abi;
 
-/* What the CPU's vCPU was told of events; the CPU gets none while this runs. */
+/*
+ * Discard the upcalls that Xen raised on the CPU's vCPU; the events stay pending.
+ * The CPU must not get upcalls meanwhile.
+ */
 void forget_upcall(unsigned int cpu);
 
 } // namespace xpv

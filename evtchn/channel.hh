@@ -12,30 +12,33 @@ using xpv::operator""_lock;
 
 namespace xpv {
 
-/* Why a port is masked; it is while there is any reason. */
+/* Mask reasons. A port is masked while it has any. */
 enum class Hidden : unsigned int {
 	Irq = 1 << 0, /* Linux disabled the irq, or has not enabled it yet */
-	Move = 1 << 1, /* it is on its way to another vCPU */
+	Move = 1 << 1, /* it is being moved to another vCPU */
 	Thread = 1 << 2, /* its threaded handler has been woken and is not done */
-	Backoff = 1 << 3, /* it had spurious events and waits */
+	Backoff = 1 << 3, /* its back-off after spurious events has not ended */
 	Offline = 1 << 4, /* it belongs to a vCPU that gets no upcalls now */
-	Eoi = 1 << 5, /* its handler was told of an event that is not done with */
+	Eoi = 1 << 5, /* its handler has run, and the event awaits its explicit EOI */
 };
 
-/* What Xen has to be told to have the port again. */
+/* What is needed to bind the port again after a restore. */
 struct Source {
 	enum Kind : unsigned char { Peer, Virq, Ipi } kind;
 	unsigned int virq;
 };
 
-/* When events bring nothing: 4 ms, doubled with each further one, up to a second. */
+/* The back-off after spurious events: 4 ms, doubled with each further one, up to a second. */
 class Backoff {
 public:
-	/* Two in a row happen to a good other end: it sent them for what an earlier event found. */
+	/*
+	 * A well-behaved other end can cause two in a row: it sent them for work that
+	 * the handler found with an earlier event.
+	 */
 	static constexpr unsigned int tolerated = 2;
 	static constexpr unsigned int first_ms = 4, most_ms = 1000;
 
-	/* After a spurious event, the `events`-th of all: for how long there is to be no further one. */
+	/* Account for a spurious event, the `events`-th of all. Return for how many ms the port must stay masked. */
 	[[nodiscard]] unsigned int after_spurious(uint64_t events)
 	{
 		streak_ = events == last_ + 1 ? streak_ + 1 : 1;
@@ -58,30 +61,30 @@ private:
 /* A port with a handler. Its irq refers to it from xpv_irq_bind() to xpv_irq_unbind(). */
 struct xpv_event_channel : xpv::ListLink<> {
 	/*
-	 * 0 when it is lost in a restore. Xen knows only port numbers, and after
-	 * a restore an old one may be anybody's: whoever looks here and then
-	 * changes something keeps irqs off between, which keeps suspends away.
+	 * 0 when it is lost in a restore. Xen knows only port numbers, and after a
+	 * restore an old number can belong to any other port. So code that reads the
+	 * port and then acts on it keeps irqs off in between, which holds off suspends.
 	 */
 	xpv_port port;
 	bool adopted;
-	bool closing; /* not to be bound again */
+	bool closing; /* do not bind it again in a restore */
 	xpv::Source source;
-	bool had_event; /* when the domain was suspended */
-	bool fixed; /* to its vCPU, by Xen */
+	bool had_event; /* an event was pending when the domain was suspended */
+	bool fixed; /* Xen keeps it on its vCPU */
 	unsigned int irq;
-	unsigned int cpu XPV_GUARDED_BY(lock); /* which serves it; of a fixed one it never changes */
+	unsigned int cpu XPV_GUARDED_BY(lock); /* the CPU that serves it; never changes for a fixed one */
 	unsigned int priority;
 	xpv_event_handler *handler;
 	xpv_event_context *context;
 	char name[32];
 
-	/* Also guards the port's mask. Raw: callbacks of the irq chip take it, with the irq descriptor's lock held. */
+	/* Also guards the port's mask. Raw: irq chip callbacks take it, with the irq descriptor's lock held. */
 	xpv::RawSpinlock lock{ "xpv event channel"_lock };
 	unsigned int hidden XPV_GUARDED_BY(lock);
 
 	/*
-	 * Only in the handler, which never runs twice at once, and between the
-	 * handler and an explicit EOI; the debug file reads them at any time.
+	 * Written only in the handler, which never runs twice at once, and between the
+	 * handler and an explicit EOI. The debug file reads them at any time.
 	 */
 	uint64_t events;
 	uint64_t spurious;
@@ -103,10 +106,13 @@ namespace xpv {
 	return channel.hidden & static_cast<unsigned int>(reason);
 }
 
-/* Each in any context but NMI. */
+/* Add a mask reason; mask the port if it was the first. Any context but NMI. */
 void hide(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
+/* Remove a mask reason; unmask the port if it was the last. Any context but NMI. */
 void show(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
+/* As hide(). Must be called with the channel's lock held. */
 void hide_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
+/* As show(). Must be called with the channel's lock held. */
 void show_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
 
 } // namespace xpv

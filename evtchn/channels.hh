@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* All channels: for the table in debugfs, for CPUs that come and go, and for spreading. */
+/* All channels: for the table in debugfs, for CPU hotplug, and for spreading channels over CPUs. */
 #pragma once
 
 #include "evtchn/channel.hh"
@@ -13,12 +13,12 @@ public:
 	[[nodiscard]] static Result<Owned<Channels>> make();
 
 	/*
-	 * Sleeping context. EBUSY when the port has a channel already; then sees
-	 * to it that the port can have events. EAGAIN when xpv_restore_count()
-	 * is not `restores` any more: the port is no longer the caller's.
+	 * Add a channel, and make room for its port in the ABI. EBUSY when the port has
+	 * a channel already. EAGAIN when xpv_restore_count() is not `restores` any
+	 * more: the port is no longer the caller's. Sleeping context.
 	 */
 	[[nodiscard]] Status add(xpv_event_channel &channel, uint32_t restores);
-	/* The same for a lost channel and a new port. */
+	/* Attach a lost channel to a new port. EISCONN when the channel is not lost. Otherwise as add(). */
 	[[nodiscard]] Status rebind(xpv_event_channel &channel, Port port, bool adopted, uint32_t restores);
 	void remove(xpv_event_channel &channel);
 	template <typename Call>
@@ -29,21 +29,28 @@ public:
 			call(channel);
 	}
 
-	/* How many channels a CPU serves. Any context; a snapshot. */
+	/* Return the number of channels that a CPU serves; a snapshot. Any context. */
 	[[nodiscard]] unsigned int on(unsigned int cpu) const;
 	void count_move(xpv_event_channel &channel, unsigned int cpu) XPV_REQUIRES(channel.lock);
 
-	/* Call with no task inside add() or rebind(): none holds what it found of an ABI before. Sleeping context. */
+	/*
+	 * Call `call` while no task is inside add() or rebind(), so that no task uses
+	 * an ABI that a restore replaced. Sleeping context.
+	 */
 	template <typename Call>
 	void quiesced(Call call)
 	{
 		MutexGuard guard(mutex_);
 		call();
 	}
-	/* The suspend: prepare() in sleeping context. The others run on the only CPU that does, and take no mutex. */
+	/* Preallocate what restore() will need, before a suspend. Sleeping context. */
 	[[nodiscard]] Status prepare();
+	/* Record which channels have a pending event. Runs on the only CPU that runs; takes no mutex. */
 	void remember_events() XPV_NO_THREAD_SAFETY_ANALYSIS;
-	/* Lose all ports; bind those of VIRQs and IPIs again. Return the first error; all are tried. */
+	/*
+	 * Lose all ports, and bind those of VIRQs and IPIs again. Try all, and return
+	 * the first error. Runs on the only CPU that runs; takes no mutex.
+	 */
 	[[nodiscard]] Status restore() XPV_NO_THREAD_SAFETY_ANALYSIS;
 
 private:
@@ -52,8 +59,8 @@ private:
 	[[nodiscard]] Status attach(xpv_event_channel &channel, Port port) XPV_REQUIRES(channel.lock);
 
 	/*
-	 * Guards all_ and the growth of what the ABI knows of ports and CPUs.
-	 * Links change with irqs off, so that a restore finds the list whole.
+	 * Guards all_, and the growth of the ABI's tables of ports and CPUs. Links
+	 * change with irqs off, so that a restore finds the list consistent.
 	 */
 	Mutex mutex_{ "xpv event channels"_lock };
 	List<xpv_event_channel> all_ XPV_GUARDED_BY(mutex_);
@@ -62,7 +69,7 @@ private:
 
 extern constinit Channels *channels;
 
-/* Tell the vCPUs anew of every event that is pending. Sleeping context. */
+/* Raise all pending events again on their vCPUs. Sleeping context. */
 void raise_pending();
 
 } // namespace xpv

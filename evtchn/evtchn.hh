@@ -65,7 +65,10 @@ public:
 	{
 		return status(xpv_event_channel_rebind_adopted(channel_, port));
 	}
-	/* The handler does not run when this returns. Does nothing when closed. Sleeping context; not from the handler. */
+	/*
+	 * Close the channel; do nothing when closed. On return the handler does not
+	 * run. Sleeping context; not from the handler.
+	 */
 	void close()
 	{
 		/* The handler uses channel_ until it is unbound. */

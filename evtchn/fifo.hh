@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The FIFO ABI (event_channel.h): a word a port in the event array, and for
- * each vCPU a control block with the heads of 16 queues, one a priority.
- * Xen links the words of pending ports into the queue of their vCPU; the
- * vCPU unlinks them from its end.
+ * The FIFO ABI (event_channel.h): one word for each port in the event array, and
+ * for each vCPU a control block with the heads of 16 queues, one for each
+ * priority. Xen links the words of pending ports into the queue of their vCPU;
+ * the vCPU unlinks them from its end.
  *
- * Xen takes neither array nor control blocks back, nor does it return to the
- * 2-level ABI, so they are lent (xpv_lend_pages()) and the next load goes on
- * with them.
+ * Xen releases neither the array nor the control blocks, and does not go back to
+ * the 2-level ABI. So they are lent (xpv_lend_pages()), and the next load
+ * continues with them.
  */
 #pragma once
 
@@ -23,35 +23,40 @@ public:
 	static constexpr unsigned int ports = EVTCHN_FIFO_NR_CHANNELS;
 
 	/*
-	 * Switches the domain to this ABI, or goes on with it; masks every port.
-	 * ENOSYS from a Xen without it. On failure active() says whether the
-	 * domain is in it all the same.
+	 * Switch the domain to this ABI, or continue with it, and mask every port.
+	 * ENOSYS when Xen does not have it; ENOENT with `only_if_active` when the
+	 * domain does not use it yet. After a failure active() returns whether the
+	 * domain uses it nevertheless.
 	 */
 	[[nodiscard]] Status start(bool only_if_active);
 	[[nodiscard]] bool active() const;
-	/* Sleeping; callers serialise. The CPU's vCPU can get events, and the array has the port. */
+	/*
+	 * Register a control block for the CPU's vCPU, which can then get events.
+	 * Sleeping context; callers serialise.
+	 */
 	[[nodiscard]] Status add_cpu(unsigned int cpu);
+	/* Extend the array to the port. Sleeping context; callers serialise. */
 	[[nodiscard]] Status add_port(Port port);
 
 	/*
-	 * In a new domain, on the only CPU that runs: tells Xen of all blocks and
-	 * of the array anew, with no event in them. ENOSYS from a Xen without
-	 * this ABI; after another error what could be told is in effect.
+	 * Register all control blocks and the array again in a restored domain, with no
+	 * event in them. On the only CPU that runs. ENOSYS when Xen does not have this
+	 * ABI; after another error, what could be registered is in effect.
 	 */
 	[[nodiscard]] Status restore();
-	/* Free the pages that Xen refused in restore(). Sleeping; callers serialise with add_port(). */
+	/* Free the pages that Xen refused in restore(). Sleeping context; callers serialise with add_port(). */
 	void drop_refused();
-	/* Not used any more, and unknown to Xen: give back what was lent. Sleeping. */
+	/* Free what was lent, when it is not used any more and unknown to Xen. Sleeping context. */
 	void take_back();
 	[[nodiscard]] bool has_room(Port port) const { return has_word(port.value); }
 
 	void mask_all();
-	/* As in TwoLevel, but that a port's priority can be set. */
+	/* The following as in TwoLevel, except that a port's priority can be set. */
 	void mask(Port port);
 	void unmask(Port port);
 	/* Nothing to do: the event is in the queue of the CPU that takes it. */
 	void assign(Port, unsigned int) {}
-	/* What is linked already is still taken by the old CPU. */
+	/* Events that are linked already are still handled by the old CPU. */
 	[[nodiscard]] Status move(Port port, unsigned int cpu);
 	[[nodiscard]] bool pending(Port port) const { return read_once(*word(port)) & pending_bit; }
 	[[nodiscard]] bool masked(Port port) const { return read_once(*word(port)) & masked_bit; }
@@ -74,7 +79,7 @@ private:
 	static constexpr unsigned int block_size = 128;
 	static constexpr unsigned int blocks_per_page = page_size / block_size;
 
-	/* What the next load has to know: lent itself, one page. */
+	/* State for the next load, in a lent page of its own. */
 	struct Record {
 		uint64_t version;
 		uint64_t array[max_pages]; /* frames, in order; 0: none */
@@ -85,10 +90,10 @@ private:
 	static_assert(sizeof(Record) <= page_size);
 	static_assert(sizeof(evtchn_fifo_control_block) <= block_size);
 
-	/* One CPU's end of its queues. Only that CPU, irqs off, or whoever knows it to be dead. */
+	/* One CPU's end of its queues. Used by that CPU with irqs off, or by others while it is dead. */
 	struct Queues {
 		evtchn_fifo_control_block *block;
-		uint32_t head[EVTCHN_FIFO_MAX_QUEUES]; /* 0: look in the control block */
+		uint32_t head[EVTCHN_FIFO_MAX_QUEUES]; /* 0: read the control block */
 	};
 
 	[[nodiscard]] Status find_array();
@@ -100,7 +105,7 @@ private:
 		return &pages_[port.value / words_per_page][port.value % words_per_page];
 	}
 	[[nodiscard]] bool has_word(uint32_t port) const { return port < load_acquire(page_count_) * words_per_page; }
-	/* The port at the head of a queue, 0 when the queue is not to be trusted. */
+	/* Return the port at the head of a queue; 0 when the queue is inconsistent. */
 	[[nodiscard]] uint32_t head_of(Queues &queues, unsigned int priority);
 	void advance(Queues &queues, unsigned int priority, uint32_t next, uint32_t &ready)
 	{
@@ -121,11 +126,14 @@ bool Fifo::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 	Queues &queues = queues_[cpu];
 	bool any = false;
 
-	/* Again until none came while we looked: Xen makes an upcall only when this, and the queue's ready bit, were 0. */
+	/*
+	 * Repeat until no event came during the scan: Xen raises an upcall only when
+	 * this, and the queue's ready bit, were 0.
+	 */
 	while (read_once(info.evtchn_upcall_pending)) {
 		any = true;
 		write_once(info.evtchn_upcall_pending, 0);
-		/* The exchange also orders the write above before the look at the queues. */
+		/* The exchange also orders the write above before the reads of the queues. */
 		uint32_t ready = exchange(queues.block->ready, 0);
 		while (ready) {
 			auto priority = static_cast<unsigned int>(__builtin_ctz(ready));
@@ -134,7 +142,7 @@ bool Fifo::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 				advance(queues, priority, 0, ready);
 				continue;
 			}
-			/* Unlinked and, if it is to be handled, no longer pending, in one step. */
+			/* Unlink the event and, if it is to be handled, clear pending, in one step. */
 			uint32_t &event = *word(Port{ port });
 			uint32_t found = read_once(event), left;
 			do {
@@ -145,7 +153,7 @@ bool Fifo::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 			advance(queues, priority, found & link_mask, ready);
 			if ((found ^ left) & pending_bit)
 				handle(Port{ port });
-			/* One with a higher priority may have come. */
+			/* An event with a higher priority may have come. */
 			if (read_once(queues.block->ready))
 				ready |= exchange(queues.block->ready, 0);
 		}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A page and a port that the toolstack sets up for the domain before it runs,
- * and tells by HVM parameters (hvm/params.h): xenstore's, the console's.
+ * A page and a port that the toolstack sets up for the domain before it runs, and
+ * passes in HVM parameters (hvm/params.h): those of xenstore and of the console.
  */
 #pragma once
 
@@ -16,22 +16,22 @@ namespace xpv {
 
 class ToolstackChannel {
 public:
-	/* The parameters that tell the page's frame and the port. */
+	/* The HVM parameters with the page's frame and the port. */
 	struct Parameters {
 		uint32_t frame;
 		uint32_t port;
 	};
 
-	/* `name` is the window's, for debugfs; it must last as long as this. */
+	/* `name` is that of the window, for debugfs; it must live as long as this object. */
 	constexpr ToolstackChannel(Parameters parameters, const char *name) : parameters_(parameters), name_(name) {}
 	~ToolstackChannel() { close(); }
 	ToolstackChannel(const ToolstackChannel &) = delete;
 	ToolstackChannel &operator=(const ToolstackChannel &) = delete;
 
 	/*
-	 * Map the page and bind the port. ENODEV: the toolstack set up none;
-	 * others as of xpv_window_map() and xpv_event_channel_adopt(). The handler
-	 * may run before this returns. Sleeping context.
+	 * Map the page and bind the port. ENODEV when the toolstack set up no channel;
+	 * other errors as of xpv_window_map() and xpv_event_channel_adopt(). The
+	 * handler may run before this returns. Sleeping context.
 	 */
 	[[nodiscard]] Status open(const xpv_event_channel_args &args)
 	{
@@ -47,9 +47,9 @@ public:
 	}
 
 	/*
-	 * In a restored domain the port is another, and the page may be; nothing
-	 * uses it meanwhile. After an error the page is the old one, and the
-	 * channel lost. Sleeping context.
+	 * Map the page and bind the port again in a restored domain: the port is
+	 * another, and the page may be. Nothing may use the page meanwhile. After an
+	 * error the page is the old one, and the channel is lost. Sleeping context.
 	 */
 	[[nodiscard]] Status find_again()
 	{
@@ -61,18 +61,24 @@ public:
 		return status(xpv_event_channel_rebind_adopted(channel_, place.port));
 	}
 
-	/* No handler runs after this, and nothing may use the page. Sleeping context; not from the handler. */
+	/*
+	 * Unbind the port and unmap the page. On return no handler runs, and the page
+	 * must not be used. Sleeping context; not from the handler.
+	 */
 	void close()
 	{
 		xpv_event_channel_close(std::exchange(channel_, nullptr));
 		xpv_window_destroy(std::exchange(window_, nullptr));
 	}
 
-	/* From open() to close(). */
+	/* Return the page. Valid from open() to close(). */
 	[[nodiscard]] void *page() const { return xpv_window_address(window_); }
-	/* nullptr until open() has returned: the handler may be earlier. Any context. */
+	/*
+	 * Return the channel; nullptr until open() has returned, which may be after the
+	 * first run of the handler. Any context.
+	 */
 	[[nodiscard]] xpv_event_channel *channel() const { return read_once(channel_); }
-	/* ENOTCONN when there is no channel, or it is lost. Any context. */
+	/* Send an event to the other end. ENOTCONN when there is no channel, or it is lost. Any context. */
 	[[nodiscard]] Status notify() const
 	{
 		xpv_event_channel *bound = channel();
@@ -102,7 +108,7 @@ private:
 
 	Parameters parameters_;
 	const char *name_;
-	Pfn frame_ = {}; /* in the window */
+	Pfn frame_ = {}; /* mapped in the window */
 	xpv_window *window_ = nullptr;
 	xpv_event_channel *channel_ = nullptr;
 };

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The 2-level ABI (xen.h: struct shared_info): a bit a port in evtchn_pending
- * and evtchn_mask, and for each vCPU a word that says in which words of
- * evtchn_pending to look.
+ * The 2-level ABI (xen.h: struct shared_info): one bit for each port in
+ * evtchn_pending and evtchn_mask, and for each vCPU a word that selects the words
+ * of evtchn_pending to scan.
  *
- * Any CPU sees all pending bits, so each has a bitmap of the ports that are
- * its own: without it two CPUs could handle one event at the same time.
+ * Every CPU sees all pending bits, so each has a bitmap of its own ports: without
+ * it two CPUs could handle one event at the same time.
  */
 #pragma once
 
@@ -23,38 +23,42 @@ public:
 	static constexpr unsigned int ports = 64 * 64;
 	using Bitmap = unsigned long[ports / 64];
 
-	/* Masks every port. */
+	/* Allocate the bitmaps, and mask every port. ENOMEM. */
 	[[nodiscard]] Status start();
-	/* Sleeping; callers serialise. Nothing to do here: every CPU and port has its place. */
+	/* Sleeping context; callers serialise. Nothing to do: there is room for every CPU and every port. */
 	[[nodiscard]] Status add_cpu(unsigned int) { return {}; }
 	[[nodiscard]] Status add_port(Port) { return {}; }
 
-	/* In a new domain: likewise, and no port is any CPU's. Nothing of it can fail. */
+	/* Mask every port in a restored domain, and assign no port to a CPU. Cannot fail. */
 	void restore();
 	[[nodiscard]] bool has_room(Port port) const { return port.value < ports; }
 
 	void mask_all();
-	/* Each in any context; callers serialise those of one port. */
+	/* Each of the following in any context; callers serialise those of one port. */
 	void mask(Port port);
 	void unmask(Port port);
-	/* From now on this CPU takes the port's events; move() tells Xen so. The port must be masked. */
+	/* Let this CPU handle the port's events from now on. The port must be masked. */
 	void assign(Port port, unsigned int cpu);
+	/* Bind the port to the CPU's vCPU in Xen (EVTCHNOP_bind_vcpu), and assign() it. The port must be masked. */
 	[[nodiscard]] Status move(Port port, unsigned int cpu);
 	[[nodiscard]] bool pending(Port port) const { return test_bit(port.value, shared_->evtchn_pending); }
 	[[nodiscard]] bool masked(Port port) const { return test_bit(port.value, shared_->evtchn_mask); }
 	void set_pending(Port port) { set_bit(port.value, shared_->evtchn_pending); }
-	/* Tell its vCPU, anew, of a port that is pending and not masked. */
+	/* Raise the port again on its vCPU. The port must be pending and not masked. */
 	void raise(Port port);
 	/* This ABI has no priorities. */
 	[[nodiscard]] Status set_priority(Port, unsigned int) { return Error(XEN_ENOSYS); }
 
 	/*
-	 * For a CPU that takes no upcalls, because it does not yet or no longer:
-	 * forget that its vCPU was told of events. They stay pending, to be raised.
+	 * Discard the upcalls that Xen raised on a CPU's vCPU, when the CPU does not
+	 * get upcalls yet or any more. The events stay pending, to be raised.
 	 */
 	void forget(unsigned int cpu);
 
-	/* Calls handle(Port) for each event of this CPU, cleared before; false when there was none. Irqs off. */
+	/*
+	 * Call handle(Port) for each pending event of this CPU, after clearing it.
+	 * Return false when no upcall was pending. Irqs off.
+	 */
 	template <typename Handle>
 	bool scan(unsigned int cpu, vcpu_info &info, Handle handle);
 
@@ -69,11 +73,11 @@ bool TwoLevel::scan(unsigned int cpu, vcpu_info &info, Handle handle)
 	bool any = false;
 	Bitmap &mine = mine_[cpu];
 
-	/* Again until none came while we looked: Xen raises the upcall only when this is 0. */
+	/* Repeat until no event came during the scan: Xen raises the upcall only when this is 0. */
 	while (read_once(info.evtchn_upcall_pending)) {
 		any = true;
 		write_once(info.evtchn_upcall_pending, 0);
-		/* The exchange also orders the write above before the look at what is pending. */
+		/* The exchange also orders the write above before the reads of the pending bits. */
 		unsigned long words = exchange(info.evtchn_pending_sel, 0);
 		while (words) {
 			auto word = static_cast<unsigned int>(__builtin_ctzl(words));
