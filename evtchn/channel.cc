@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The contract: channels opened, closed and used. */
+/* The contract: opening, closing and using channels. */
 #include "evtchn/channel.hh"
 
 #include "evtchn/abi.hh"
@@ -16,7 +16,7 @@ namespace {
 
 void close_port(Port port)
 {
-	/* Can only fail for a port that is not open: nothing is left to undo then. */
+	/* Fails only for a port that is not open: then there is nothing to undo. */
 	if (Status closed = evtchn_close(port); !closed.ok())
 		XPV_ERR_LIMITED("closing port %u: error %d", port.value, closed.error().number());
 }
@@ -31,9 +31,9 @@ struct Binding {
 };
 
 /*
- * Bind the port to the handler. `*opened` is set before the handler can run,
- * and null after an error. Then the port is as before, and the caller's to
- * close if it is our own. EAGAIN: a restore took the port meanwhile.
+ * Bind the port to the handler. `*opened` is set before the handler can run, and
+ * nullptr after an error. After an error the port is unchanged; if it is our own,
+ * the caller closes it. EAGAIN when a restore took the port meanwhile.
  */
 Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t restores, xpv_event_channel **opened)
 {
@@ -55,7 +55,7 @@ Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t
 		channel->hidden = static_cast<unsigned int>(Hidden::Irq);
 	}
 
-	/* Two channels of one port would fight over its mask. */
+	/* Refuse a second channel for one port: both would change its mask. */
 	XPV_TRY(channels->add(*channel, restores));
 	OnExit undo([&] {
 		*opened = nullptr;
@@ -78,7 +78,7 @@ void drop_port(Port port, uint32_t restores)
 }
 
 struct PortNow {
-	Port port; /* 0: none, a restore took it */
+	Port port; /* 0: lost in a restore */
 	uint32_t restores;
 };
 
@@ -109,7 +109,7 @@ bool is_open(Port port)
 	return status.ok() && status.value().status != EVTCHNSTAT_closed;
 }
 
-/* These VIRQs are the domain's, not each vCPU's (xen.h). */
+/* Return whether a VIRQ is global to the domain rather than of each vCPU (xen.h). */
 bool is_global(unsigned int virq)
 {
 	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF && virq != VIRQ_XENPMU;
@@ -215,11 +215,11 @@ void xpv_event_channel_close(struct xpv_event_channel *channel)
 {
 	if (!channel)
 		return;
-	/* First the handler, then the port: a closed port's number may be somebody else's at once. */
+	/* Unbind the handler before closing the port: the number of a closed port can be reused at once. */
 	xpv::write_once(channel->closing, true);
 	xpv_irq_unbind(channel->irq, channel);
 	channel->backoff_end.cancel();
-	/* A restore after remove() does not tell the channel that its port is lost. */
+	/* Read the port before remove(): afterwards a restore does not mark it as lost. */
 	auto [port, restores] = xpv::port_now(*channel);
 	xpv::channels->remove(*channel);
 	if (!channel->adopted && port.value != 0)
@@ -339,11 +339,14 @@ void xpv_event_channel_show(struct xpv_event_channel *channel)
 
 int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
 {
-	/* One section with rebind(), which binds the port to the vCPU of channel->cpu. */
+	/* One critical section: rebind() binds the port to the vCPU of channel->cpu. */
 	xpv::RawSpinGuard guard(channel->lock);
-	/* While masked no CPU takes its events; unmasking raises on the new vCPU what arrived meanwhile. */
+	/*
+	 * While the port is masked no CPU handles its events. Unmasking raises on the
+	 * new vCPU what arrived meanwhile.
+	 */
 	xpv::hide_locked(*channel, Hidden::Move);
-	/* A lost channel goes to that CPU when it has a port again. */
+	/* A lost channel is bound to that CPU when it is rebound. */
 	auto moved = xpv::lost(*channel) ? xpv::Status() :
 					   xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
 	if (moved.ok())

@@ -19,7 +19,7 @@ Result<Owned<Channels>> Channels::make()
 
 Status Channels::make_room_locked(Port port)
 {
-	/* A disk that connects again waits for this mutex. */
+	/* A disk that reconnects waits for this mutex. */
 	NoIoScope no_io;
 	for (const xpv_event_channel &other : all_) {
 		if (other.port == port)
@@ -32,14 +32,17 @@ Status Channels::add(xpv_event_channel &channel, uint32_t restores)
 {
 	MutexGuard guard(mutex_);
 	XPV_TRY(make_room_locked(channel.port));
-	/* Its irqs are off: no suspend comes between. */
+	/* Irqs are off with this lock: no suspend can come in between. */
 	RawSpinGuard channel_guard(channel.lock);
 	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
-	/* Here, so that it is in time for cpu_ready() or late enough to need none. */
+	/* Check under the mutex: if the CPU becomes ready later, cpu_ready() finds this channel and unmasks it. */
 	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))
 		hide_locked(channel, Hidden::Offline);
-	/* Xen binds a port that is not fixed to vCPU 0; its irq may have an affinity that no CPU with upcalls is in. */
+	/*
+	 * Xen binds a port that is not fixed to vCPU 0. Assign it there: if its irq's
+	 * affinity has no CPU with upcalls, the port is not moved.
+	 */
 	unsigned int cpu = channel.cpu;
 	abi([&](auto &ports) { ports.assign(channel.port, cpu); });
 	all_.push_back(channel);
@@ -98,8 +101,8 @@ Kind kind_of(const xpv_event_channel &channel)
 }
 
 /*
- * State: P pending, M masked; why: i irq disabled, m moving, t thread at work,
- * b backoff, o CPU offline, e waits for its EOI.
+ * State: P pending, M masked. Why: i irq disabled, m moving, t thread at work, b
+ * back-off, o CPU offline, e waits for its EOI.
  */
 void print(xpv_debug_sink &sink, xpv_event_channel &channel)
 {
@@ -175,7 +178,10 @@ void xpv_channels_cpu_ready(unsigned int cpu)
 
 void xpv_channels_cpu_dead(unsigned int cpu)
 {
-	/* From here on nothing makes Xen tell the dead vCPU of events: it would meet them where it starts again. */
+	/*
+	 * Mask first, so that Xen raises nothing on the dead vCPU any more: the vCPU
+	 * would find it when it starts again.
+	 */
 	xpv::channels->each([&](xpv_event_channel &channel) {
 		xpv::RawSpinGuard guard(channel.lock);
 		if (channel.fixed && channel.cpu == cpu)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of event channels, /sys/kernel/debug/xpv/evtchn; and the answer
- * to the hypervisor's operator who asks for the state of all (VIRQ_DEBUG).
+ * The table of event channels, /sys/kernel/debug/xpv/evtchn, and the report of
+ * all tables to the log when the hypervisor's operator asks for it (VIRQ_DEBUG).
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -33,7 +33,7 @@ void xpv_evtchn_debug_start(void)
 	int error;
 
 	xpv_debug_file_add(&table);
-	/* Xen raises it on every vCPU; one answers for all. */
+	/* Xen raises it on every vCPU; one handler reports for all. */
 	error = xpv_event_channel_bind_virq(VIRQ_DEBUG, 0, &args, &debug_virq);
 	if (error)
 		pr_notice("no reports on demand: VIRQ_DEBUG: error %d\n", error);

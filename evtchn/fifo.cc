@@ -23,7 +23,7 @@ Status Fifo::start(bool only_if_active)
 	if (only_if_active && !active())
 		return Error(XEN_ENOENT);
 	XPV_TRY(find_array());
-	/* The first control block is what switches the domain over. */
+	/* The first control block switches the domain to this ABI. */
 	XPV_TRY(add_cpu(xpv_cpu_this()));
 	if (page_count_ == 0)
 		XPV_TRY(grow());
@@ -81,7 +81,7 @@ Status Fifo::tell_of_block(Vcpu vcpu)
 	return {};
 }
 
-/* As if nothing had ever been told to Xen, and no event had come. */
+/* Reset all pages and queues to the state without any registration in Xen and without any event. */
 void Fifo::empty()
 {
 	for (unsigned int page = 0; page < page_count_; page++) {
@@ -101,10 +101,10 @@ void Fifo::empty()
 Status Fifo::restore()
 {
 	empty();
-	/* The one that runs this first: it decides whether Xen has this ABI. */
+	/* Register the block of the running CPU first: the result shows whether Xen has this ABI. */
 	XPV_TRY(tell_of_block(xpv_vcpu_of_cpu(xpv_cpu_this())));
 	Status first;
-	/* Those that are offline too: they had one before, and Xen need not ask when they come back. */
+	/* Register the blocks of offline CPUs too, so that Xen need not be called when they come back. */
 	for (unsigned int cpu = 0; cpu < queues_.size(); cpu++) {
 		if (!queues_[cpu].block)
 			continue;
@@ -117,7 +117,7 @@ Status Fifo::restore()
 		if (told.ok())
 			continue;
 		XPV_ERR("event channels from %u on are lost: error %d", page * words_per_page, told.error().number());
-		/* Not in the record any more, or the next load would take them for Xen's. */
+		/* Remove them from the record, or the next load would take them for pages that Xen uses. */
 		for (unsigned int refused = page; refused < page_count_; refused++)
 			record_->array[refused] = 0;
 		page_count_ = page;
@@ -151,7 +151,7 @@ Status Fifo::grow()
 {
 	if (page_count_ == max_pages)
 		return Error(XEN_ENOSPC);
-	/* One that Xen refused before is tried again first. */
+	/* First retry a page that Xen refused before. */
 	auto *page = std::exchange(pages_[page_count_], nullptr);
 	if (!page)
 		page = static_cast<uint32_t *>(xpv_lend_page());
@@ -191,8 +191,9 @@ void Fifo::mask(Port port)
 void Fifo::unmask(Port port)
 {
 	/*
-	 * Xen linked nothing while the port was masked, so what came meanwhile
-	 * needs Xen. What comes after our compare-and-swap finds it unmasked.
+	 * Xen did not link the port while it was masked, so an event that came
+	 * meanwhile needs the hypercall. An event that comes after our compare-and-swap
+	 * finds the port unmasked.
 	 */
 	uint32_t &event = *word(port);
 	uint32_t found = read_once(event);
@@ -221,7 +222,7 @@ uint32_t Fifo::head_of(Queues &queues, unsigned int priority)
 {
 	uint32_t port = queues.head[priority];
 	if (!port) {
-		/* Xen wrote it before it set the ready bit. */
+		/* Xen writes the head before it sets the ready bit. */
 		virt_rmb();
 		port = read_once(queues.block->head[priority]) & link_mask;
 	}
@@ -236,7 +237,7 @@ void Fifo::forget(unsigned int cpu)
 	Queues &queues = queues_[cpu];
 	if (!queues.block)
 		return;
-	/* A scan ends with every queue empty, so there is only what Xen says. */
+	/* A scan ends with every queue empty, so only queues with their ready bit set have events. */
 	uint32_t ready = exchange(queues.block->ready, 0);
 	while (ready) {
 		auto priority = static_cast<unsigned int>(__builtin_ctz(ready));
@@ -256,7 +257,10 @@ void Fifo::forget(unsigned int cpu)
 
 void Fifo::raise(Port port)
 {
-	/* Nothing to unmask, but Xen then links what is pending. An error: the port has just been closed. */
+	/*
+	 * The port is not masked, but Xen then links it if it is pending. An error
+	 * means that the port has just been closed.
+	 */
 	ignore(evtchn_unmask(port));
 }
 

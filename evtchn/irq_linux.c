@@ -19,9 +19,9 @@
 #include "evtchn/trace.h"
 
 /*
- * From port to irq, for delivery: two levels, the second made when first
- * needed and kept. Upcalls read it with irqs off and without a lock; that is
- * what xpv_irq_unbind() waits for.
+ * The map from port to irq, for delivery, with two levels. Pages of the second
+ * level are allocated when first needed, and kept. Upcalls read the map with irqs
+ * off and without a lock; xpv_irq_unbind() waits for them.
  */
 #define MAP_BITS 9
 #define MAP_SIZE (1u << MAP_BITS)
@@ -30,17 +30,17 @@ static struct irq_desc **map[MAP_PAGES];
 static DEFINE_MUTEX(map_mutex);
 
 static struct irq_domain *domain;
-/* Their hwirq is not the port, which changes when the domain is restored; it is never used twice. */
+/* The hwirq is not the port, because the port changes in a restore. A hwirq is never reused. */
 static atomic_long_t last_hwirq = ATOMIC_LONG_INIT(0);
 static struct fwnode_handle *node;
-static bool handlers_forced; /* into threads */
+static bool handlers_forced; /* the kernel forces handlers into threads */
 
 static struct xpv_event_channel *channel_of(struct irq_data *data)
 {
 	return irq_data_get_irq_chip_data(data);
 }
 
-/* The event was cleared when it was found. */
+/* Nothing to do: the upcall cleared the event. */
 static void port_ack(struct irq_data *data)
 {
 }
@@ -61,7 +61,10 @@ static int port_retrigger(struct irq_data *data)
 	return 1;
 }
 
-/* The CPU of the mask that serves the fewest channels, this one left out; nr_cpu_ids when none can. */
+/*
+ * Return the CPU in the mask that serves the fewest channels, not counting this
+ * channel; nr_cpu_ids when no CPU gets upcalls.
+ */
 static unsigned int least_loaded(struct irq_data *data, const struct cpumask *mask)
 {
 	unsigned int own = cpumask_first(irq_data_get_effective_affinity_mask(data));
@@ -100,14 +103,14 @@ static struct irq_chip port_chip = {
 	.irq_unmask = port_unmask,
 	.irq_retrigger = port_retrigger,
 	.irq_set_affinity = port_set_affinity,
-	/* The first bind must come before the first event. */
+	/* Set the affinity first: the port must be bound to its vCPU before the first event. */
 	.flags = IRQCHIP_AFFINITY_PRE_STARTUP | IRQCHIP_SKIP_SET_WAKE,
 };
 
 static int domain_map(struct irq_domain *unused, unsigned int irq, irq_hw_number_t hwirq)
 {
 	irq_set_chip_and_handler_name(irq, &port_chip, handle_edge_irq, "edge");
-	/* Moving needs no help from an interrupt that comes by, and what is disabled is masked at once. */
+	/* The irq can be moved in process context, and must be masked as soon as it is disabled. */
 	irq_modify_status(irq, IRQ_NOREQUEST, IRQ_MOVE_PCNTXT | IRQ_NOPROBE | IRQ_DISABLE_UNLAZY);
 	return 0;
 }
@@ -154,9 +157,9 @@ static irqreturn_t run_threaded(int irq, void *channel)
 }
 
 /*
- * A handler for hard irq context, in a thread: as kernel/irq/manage.c runs one
- * that it forces into a thread, with bottom halves off, and with irqs off but
- * for PREEMPT_RT.
+ * Run a handler for hard irq context in a thread, as kernel/irq/manage.c runs a
+ * handler that it forces into a thread: with bottom halves off, and with irqs off
+ * except on PREEMPT_RT.
  */
 static void run_forced(struct xpv_event_channel *channel, void (*run)(struct xpv_event_channel *channel))
 {
@@ -190,9 +193,9 @@ static irqreturn_t probe_handler(int irq, void *unused)
 
 /*
  * Find out whether this kernel forces handlers into threads (threadirqs,
- * PREEMPT_RT), by an irq that never fires: force_irqthreads_key is not
- * exported. We then thread the handlers ourselves, because a port has to be
- * masked until its thread is done, which the kernel does not do for edges.
+ * PREEMPT_RT), with an irq that never fires, because force_irqthreads_key is not
+ * exported. If so, we thread the handlers ourselves: a port must stay masked
+ * until its thread is done, which the kernel does not do for edge irqs.
  */
 static int handlers_probe(void)
 {
@@ -220,7 +223,7 @@ static struct irq_desc **map_slot(struct xpv_port port)
 
 int xpv_irq_room(struct xpv_port last)
 {
-	/* A disk that connects again waits for this mutex. */
+	/* A disk that reconnects waits for this mutex. */
 	unsigned int flags = memalloc_noio_save();
 	unsigned int i;
 	int error = 0;
@@ -269,7 +272,7 @@ static int map_add(struct xpv_event_channel *channel, unsigned int irq)
 
 	if (error)
 		return error;
-	/* No restore may come between the look at the port and its use. */
+	/* Irqs off: no restore may come between the check of the port and its use. */
 	local_irq_save(flags);
 	if (!xpv_event_channel_lost(channel))
 		error = xpv_irq_set_port(irq, xpv_event_channel_port(channel));
@@ -291,11 +294,14 @@ static void map_remove(struct xpv_event_channel *channel)
 	if (slot)
 		WRITE_ONCE(*slot, NULL);
 	local_irq_restore(flags);
-	/* Upcalls run with irqs off: one that found the irq here has ended when its CPU takes an interrupt. */
+	/* Upcalls run with irqs off: an upcall that found the irq here has ended when its CPU takes this interrupt. */
 	on_each_cpu(nothing, NULL, 1);
 }
 
-/* What runs in hard irq context where there is a thread takes raw locks only, and is never threaded itself. */
+/*
+ * Request the irq. Where there is a thread, the part in hard irq context takes
+ * raw locks only and is never threaded itself.
+ */
 static int request_handler(unsigned int irq, unsigned int flags, const char *name, struct xpv_event_channel *channel)
 {
 	bool until_eoi = flags & XPV_EVENT_EXPLICIT_EOI;
@@ -330,7 +336,7 @@ int xpv_irq_bind(const char *name, unsigned int flags, unsigned int cpu, struct 
 		if (!error)
 			return 0;
 	}
-	/* From here on a restore gives the irq no port. */
+	/* From here on a restore does not map a port to the irq. */
 	WRITE_ONCE(*bound, 0);
 	map_remove(channel);
 	irq_dispose_mapping(irq);

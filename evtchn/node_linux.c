@@ -19,7 +19,7 @@ struct xpv_event_node {
 	struct xpv_event_user *user;
 	wait_queue_head_t changed;
 	struct fasync_struct *fasync;
-	struct mutex read_mutex; /* from a peek to its skip; also what empties the ring */
+	struct mutex read_mutex; /* held from a peek to its skip, and when the ring is reset */
 };
 
 void xpv_event_node_wake(struct xpv_event_node *node)

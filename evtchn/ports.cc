@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ports of this domain under the ABI in use, and the upcalls that say which have events. */
+/* The ports of this domain under the ABI in use, and the handling of upcalls. */
 #include "evtchn/abi.hh"
 #include "evtchn/channels.hh"
 #include "evtchn/linux.h"
@@ -12,15 +12,16 @@ constinit Abi abi = {};
 
 namespace {
 
-/* While a suspend is under way: for a machine without the FIFO ABI; and afterwards the other. */
+/* Allocated for a suspend: used if the restored domain's Xen does not have the FIFO ABI. */
 constinit TwoLevel *spare = nullptr;
+/* The FIFO ABI that a restore replaced by the spare one; freed by xpv_ports_settle(). */
 constinit Fifo *retired = nullptr;
 
 void handle(Port port)
 {
 	if (xpv_irq_handle(port))
 		return;
-	/* Nobody's event: keep it, masked, for whoever binds the port. */
+	/* No handler: keep the event pending, and the port masked, until the port is bound. */
 	abi([&](auto &ports) {
 		ports.mask(port);
 		ports.set_pending(port);
@@ -36,7 +37,7 @@ Status start_two_level()
 	return {};
 }
 
-/* `irrevocable` when the domain is in this ABI, whatever was asked for and whatever failed. */
+/* Set `irrevocable` when the domain uses this ABI, even if that was not asked for or something failed. */
 Status start_fifo(bool only_if_active, bool &irrevocable)
 {
 	auto made = XPV_TRY(make<Fifo>(XPV_MAY_SLEEP));
@@ -108,7 +109,7 @@ int xpv_ports_prepare(void)
 	auto made = xpv::make<xpv::TwoLevel>(XPV_MAY_SLEEP);
 	if (!made.ok())
 		return made.code();
-	/* Masks the ports of the other ABI, which Xen does not look at under this one. */
+	/* start() masks the ports of the 2-level ABI, which Xen ignores under the FIFO ABI. */
 	if (xpv::Status started = made.value()->start(); !started.ok())
 		return started.code();
 	xpv::spare = made.value().release();
@@ -123,7 +124,7 @@ int xpv_ports_restore(void)
 void xpv_ports_settle(void)
 {
 	xpv::destroy(std::exchange(xpv::spare, nullptr));
-	/* A task that opens a channel may have been stopped in the middle of the retired ABI. */
+	/* The suspend may have stopped a task that opens a channel while it used the retired ABI. */
 	xpv::channels->quiesced([] {
 		if (xpv::Fifo *old = std::exchange(xpv::retired, nullptr)) {
 			old->take_back();

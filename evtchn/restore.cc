@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Channels across a suspend that ends in another domain. */
+/* Channels across a suspend that ends in a restore. */
 #include "evtchn/abi.hh"
 #include "evtchn/channels.hh"
 #include "evtchn/linux.h"
@@ -9,8 +9,9 @@
 namespace xpv {
 
 /*
- * A new domain gives the lowest numbers first, after a few of its own: room
- * for as many ports as there are channels is room for those bound again.
+ * Preallocate the map from port to irq. A restored domain allocates the lowest
+ * port numbers first, after a few of its own. So room for as many ports as there
+ * are channels is enough for those that are bound again.
  */
 Status Channels::prepare()
 {
@@ -68,22 +69,25 @@ Status Channels::bind_again(xpv_event_channel &channel)
 	return {};
 }
 
-/* The port, masked and with room made for it, is the channel's. Irqs off, nobody else looks at the channel's port. */
+/*
+ * Attach the port to the channel. The port must be masked, and have room. Irqs
+ * off; no other code may use the channel's port.
+ */
 Status Channels::attach(xpv_event_channel &channel, Port port)
 {
 	if (!abi([&](auto &ports) { return ports.has_room(port); }))
 		return Error(XEN_ERANGE);
-	/* One that is not fixed begins on vCPU 0, and Xen need not be told that. */
+	/* A port that is not fixed starts on vCPU 0; that needs no hypercall. */
 	unsigned int cpu = channel.cpu;
 	if (channel.fixed || cpu == 0)
 		abi([&](auto &ports) { ports.assign(port, cpu); });
 	else
 		XPV_TRY(abi([&](auto &ports) { return ports.move(port, cpu); }));
-	/* No irq: it is just being bound, and its owner will say which. */
+	/* Without an irq the channel is just being bound; xpv_irq_bind() maps the port then. */
 	if (channel.irq)
 		XPV_TRY(status(xpv_irq_set_port(channel.irq, port)));
 	if (channel.priority != EVTCHN_FIFO_PRIORITY_DEFAULT) {
-		/* Only the order in which it is handled. */
+		/* Not an error: the priority is only the order in which events are handled. */
 		if (!abi([&](auto &ports) { return ports.set_priority(port, channel.priority); }).ok())
 			channel.priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
 	}

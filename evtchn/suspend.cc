@@ -19,7 +19,7 @@ void suspend_early()
 	channels->remember_events();
 }
 
-/* Each of these as far as it goes, and the first error. */
+/* Try all three steps; return the first error. */
 int resume_early(xpv_resume_kind kind)
 {
 	if (kind != XPV_RESUME_RESTORED)
@@ -38,7 +38,7 @@ int resume_cpu(unsigned int cpu)
 void resume_late(xpv_resume_kind kind)
 {
 	xpv_ports_settle();
-	/* Xen was told of every vCPU's vector with its events pending; this is for those of one that failed. */
+	/* Setting the vector of a vCPU raises its pending events. Raise them here for a vCPU where that failed. */
 	if (kind == XPV_RESUME_RESTORED)
 		raise_pending();
 }

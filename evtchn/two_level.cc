@@ -38,10 +38,10 @@ void TwoLevel::mask(Port port)
 void TwoLevel::unmask(Port port)
 {
 	/*
-	 * Clearing the bit is enough unless an event came while it was set:
-	 * Xen told nobody of that one. Then Xen must do the unmasking. It came
-	 * either before our locked clear, so that we see it now, or after, and
-	 * then Xen found the port unmasked.
+	 * Clearing the bit is enough unless an event came while it was set: Xen raised
+	 * no upcall for that one, so Xen must do the unmasking. The event came either
+	 * before our locked clear, and we see it now, or after it, and Xen found the
+	 * port unmasked.
 	 */
 	clear_bit(port.value, shared_->evtchn_mask);
 	if (!test_bit(port.value, shared_->evtchn_pending))
@@ -69,7 +69,10 @@ Status TwoLevel::move(Port port, unsigned int cpu)
 
 void TwoLevel::raise(Port port)
 {
-	/* Xen tells of what it unmasks, if it was masked. An error: the port has just been closed. */
+	/*
+	 * Mask the port: EVTCHNOP_unmask raises only a port that was masked. An error
+	 * means that the port has just been closed.
+	 */
 	set_bit(port.value, shared_->evtchn_mask);
 	ignore(evtchn_unmask(port));
 }

@@ -39,9 +39,8 @@ MODULE_PARM_DESC(
 	"How events arrive: callback (one vector for all vCPUs), vector (one for each vCPU), intx (platform PCI interrupt, vCPU 0 only) or auto (default)");
 
 /*
- * Any value that is not 0 tells the toolstack that this guest has drivers
- * which suspend through the store. Xen raises no interrupt for it on a vCPU
- * that has a vector.
+ * Any value but 0 tells the toolstack that this guest has drivers that suspend
+ * through xenstore. Xen raises no interrupt for it on a vCPU that has a vector.
  */
 #define VIA_VECTORS 1
 /* hvm/params.h: "direct vector". */
@@ -51,13 +50,13 @@ static struct irq_domain *vector_domain;
 static struct fwnode_handle *node;
 static DEFINE_PER_CPU(unsigned int, vector_irq_of);
 static int online_state, dead_state;
-static bool callback; /* one vector for all... */
+static bool callback; /* one vector for all vCPUs... */
 static bool callback_agreed; /* ...which has been chosen */
 static struct cpumask ready; /* CPUs that can get upcalls, if they are online */
 static unsigned int intx_irq; /* 0: vectors are in use */
 static uint64_t intx_via;
 
-/* Irqs whose vectors were not the ones wanted; held so that the next are others. */
+/* Irqs that got another vector than the one wanted. They are kept so that the next irq gets another vector. */
 struct spare {
 	struct spare *next;
 	unsigned int cpu, irq;
@@ -88,12 +87,12 @@ static struct irq_chip vector_chip = {
 	.flags = IRQCHIP_SKIP_SET_WAKE,
 };
 
-/* The local APIC knows nothing of it: an end of interrupt would be another interrupt's. */
+/* The local APIC does not know about the vector: an end of interrupt would end another interrupt. */
 static void callback_ack(struct irq_data *data)
 {
 }
 
-/* Not through the local APIC either. Xen goes on until the upcall has been taken. */
+/* Do not use the local APIC here either. Xen injects the vector until the upcall has been handled. */
 static int callback_retrigger(struct irq_data *data)
 {
 	return 1;
@@ -130,7 +129,7 @@ static void vector_free(unsigned int irq)
 	irq_dispose_mapping(irq);
 }
 
-/* 0 when it has none. */
+/* Return the CPU's vector; 0 when it has no irq or no vector. */
 static unsigned int vector_of(unsigned int cpu)
 {
 	unsigned int irq = per_cpu(vector_irq_of, cpu);
@@ -140,9 +139,9 @@ static unsigned int vector_of(unsigned int cpu)
 }
 
 /*
- * A managed irq: bound to the CPU for good, shut down and started with it by
- * Linux. Shutting down here, when the CPU begins to go, would be too early:
- * its ports have not been moved away yet.
+ * Create a managed irq: Linux binds it to the CPU for good, and shuts it down and
+ * starts it with the CPU. Our hotplug callback, when the CPU begins to go
+ * offline, would shut it down too early: its ports have not been moved away yet.
  */
 static int vector_make(unsigned int cpu)
 {
@@ -206,8 +205,8 @@ static void nothing(struct work_struct *unused)
 static DECLARE_WORK(visit, nothing);
 
 /*
- * Every interrupt that is on its way to a CPU has arrived when the CPU ran a
- * task. Called with CPU hotplug held off.
+ * Wait for interrupts already sent to a CPU: once a CPU has run a task, they have
+ * been delivered. Must be called with CPU hotplug held off.
  */
 static void wait_for_interrupts(void)
 {
@@ -220,10 +219,10 @@ static void wait_for_interrupts(void)
 }
 
 /*
- * Give all CPUs that are online the same vector, the lowest that is free on
- * all of them (each gives its lowest first), and tell Xen. Another one than
- * before, if that is not free on a CPU that came. Called with CPU hotplug held
- * off.
+ * Give all online CPUs the same vector, the lowest that is free on all of them
+ * (each CPU allocates its lowest first), and set it in Xen. The vector changes
+ * when the previous one is not free on a CPU that came online. Must be called
+ * with CPU hotplug held off.
  */
 static int callback_agree(void)
 {
@@ -270,7 +269,7 @@ static int bring_up(unsigned int cpu)
 	return 0;
 }
 
-/* Its ports have been moved away, but Xen may have told it of events before. */
+/* Clean up after a dead CPU: its ports have been moved away, but Xen may have raised events on it before. */
 static int bury(unsigned int cpu)
 {
 	cpumask_clear_cpu(cpu, &ready);
@@ -316,7 +315,7 @@ static void silence(void)
 		xpv_upcall_silence(cpu, callback);
 }
 
-/* How Xen is told once the irqs are there. */
+/* Set the callback in Xen, once the irqs exist. */
 static int vectors_tell(void)
 {
 	int error;
@@ -333,7 +332,7 @@ static int vectors_start(bool one_for_all)
 {
 	int error;
 
-	/* Xen would still raise the vectors that an earlier load set, too. */
+	/* Xen would also still raise the vectors that an earlier load set. */
 	if (one_for_all && xpv_upcall_vectors_were_set())
 		return -EBUSY;
 	callback = one_for_all;
@@ -419,8 +418,8 @@ int xpv_upcalls_start(void)
 }
 
 /*
- * No event is on its way to a vCPU that cannot take it yet: each has its irqs
- * off, or its info says that none is pending.
+ * Set up upcalls after a restore. No event reaches a vCPU that cannot handle it
+ * yet: each vCPU has irqs off, or its info has no upcall pending.
  */
 int xpv_upcalls_restore(void)
 {

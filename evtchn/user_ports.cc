@@ -11,14 +11,17 @@ namespace {
 /* EFBIG, which xen/errno.h does not have. */
 constexpr int efbig = 27;
 
-/* Every port that user space opened and somebody still holds. */
+/* All ports that user space opened and that still have a holder. */
 struct AllPorts {
 	Mutex mutex{ "xpv user ports"_lock };
 	List<HeldPort, PortsOfAll> ports XPV_GUARDED_BY(mutex);
 };
 constinit AllPorts *all;
 
-/* Whether Xen knows it by this number: after a restore a number can be another port's, or none. */
+/*
+ * Return whether the port has this number in Xen now: after a restore the number
+ * can belong to another port, or to no port.
+ */
 bool is_current(const HeldPort &held, Port port)
 {
 	return held.port == port && xpv_event_channel_port(held.channel) == port;
@@ -137,7 +140,7 @@ void xpv_event_user::finish(const uint32_t *ports, unsigned int count)
 
 /* ---- Ports ---- */
 
-/* A place in the ring for one port more than there are. */
+/* Make room in the ring for one more port. */
 Status xpv_event_user::make_room()
 {
 	if (count_ < ring_.size())
@@ -202,10 +205,13 @@ Result<Port> xpv_event_user::bind(const xpv_event_user_binding &binding)
 	return held.port;
 }
 
-/* With mutex_ held, or when nobody else knows of the user any more. */
+/*
+ * Remove a port from the user and release it. Must be called with mutex_ held, or
+ * when no other code can use the user any more.
+ */
 void xpv_event_user::let_go(HeldPort &held)
 {
-	/* Others may keep the port open, but no event comes here any more. */
+	/* Other holders may keep the port open, but this user gets no more events. */
 	xpv_event_channel_mask(held.channel);
 	xpv_event_channel_synchronize(held.channel);
 	static_cast<ListLink<PortsOfUser> &>(held).unlink();
@@ -231,7 +237,7 @@ Status xpv_event_user::notify(Port port)
 	HeldPort *held = find(port);
 	if (!held)
 		return Error(XEN_ENOTCONN);
-	/* An other end that has gone is no error of the user's. */
+	/* It is not the user's error when the other end is gone. */
 	ignore(status(xpv_event_channel_notify(held->channel)));
 	return {};
 }
