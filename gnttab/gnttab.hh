@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Owners for what gnttab.h gives. */
+/* RAII owners for the objects of gnttab.h. */
 #pragma once
 
 #include <utility>
@@ -10,7 +10,7 @@
 
 namespace xpv {
 
-/* Sole owner of one zeroed page that `remote` may use, read and write. */
+/* Sole owner of one zeroed page that is granted to `remote`, read and write. */
 class GrantedPage {
 public:
 	GrantedPage() = default;
@@ -40,7 +40,10 @@ public:
 	[[nodiscard]] void *get() const { return data_; }
 	[[nodiscard]] Gref reference() const { return reference_; }
 	explicit operator bool() const { return data_ != nullptr; }
-	/* Revoke and free the page; EBUSY: the other end still maps it, and it stays granted. Any context but NMI. */
+	/*
+	 * Revoke the grant and free the page. EBUSY: the other end still maps
+	 * it, and it stays granted. Any context but NMI.
+	 */
 	[[nodiscard]] Status try_reset()
 	{
 		if (!data_)
@@ -49,7 +52,7 @@ public:
 		xpv_pages_free(std::exchange(data_, nullptr), 0);
 		return {};
 	}
-	/* The other end loses its access; the page is freed when it has let go. */
+	/* Revoke the grant and free the page; while the other end still maps it, both are parked instead. */
 	void reset()
 	{
 		if (void *old = std::exchange(data_, nullptr))
@@ -62,9 +65,10 @@ private:
 };
 
 /*
- * Sole owner of the right that another domain has on one page, whose owner
- * lets go of it last: the page is ordinary memory of no slab. When the right
- * goes while the other end still maps the page, both are parked.
+ * Sole owner of the grant of one page to another domain. The page belongs to
+ * the caller, must be freed after the grant is dropped, and must not be slab
+ * memory. If the other end still maps the page when the grant is dropped, both
+ * are parked.
  */
 class [[nodiscard]] Grant {
 public:
@@ -93,7 +97,10 @@ public:
 
 	[[nodiscard]] Gref reference() const { return reference_; }
 	explicit operator bool() const { return granted_; }
-	/* EBUSY: still mapped, and still granted. For who needs to know that the other end has let go. */
+	/*
+	 * Revoke the grant. EBUSY: still mapped, and still granted. For callers
+	 * that must know whether the other end has unmapped it.
+	 */
 	[[nodiscard]] Status try_revoke()
 	{
 		if (!granted_)
@@ -130,7 +137,7 @@ public:
 	ForeignWindow &operator=(const ForeignWindow &) = delete;
 	~ForeignWindow() { reset(); }
 
-	/* Sleeping context, as all here but get(). */
+	/* Map the grants. Sleeping context, as for all functions of this class but get(). */
 	[[nodiscard]] static Result<ForeignWindow> make(Domid domain, const Gref *references, unsigned int count,
 							xpv_grant_access access)
 	{
@@ -139,7 +146,10 @@ public:
 		return window;
 	}
 
-	/* What is there may change at any moment: read it through Untrusted. */
+	/*
+	 * Return the address of the first page. The contents may change at any
+	 * moment: read them through Untrusted.
+	 */
 	[[nodiscard]] void *get() const { return window_ ? xpv_grant_window_address(window_) : nullptr; }
 	explicit operator bool() const { return window_ != nullptr; }
 	void reset() { xpv_grant_unmap_window(std::exchange(window_, nullptr)); }
@@ -165,7 +175,7 @@ public:
 	GrantPool &operator=(const GrantPool &) = delete;
 	~GrantPool() { xpv_grant_pool_destroy(pool_); }
 
-	/* `name`: whose it is, for debugfs. */
+	/* Create a pool; `name` names the owner in debugfs. */
 	[[nodiscard]] static Result<GrantPool> make(const char *name, unsigned int capacity)
 	{
 		GrantPool pool;
@@ -179,7 +189,7 @@ public:
 	{
 		return status(xpv_grant_pool_issue(pool_, remote, access, frames, count, references));
 	}
-	/* How many, now first in `references`, must be parked. */
+	/* Revoke `count` references. Return how many must be parked; they are now first in `references`. */
 	[[nodiscard]] unsigned int revoke(Gref *references, unsigned int count)
 	{
 		return xpv_grant_pool_revoke(pool_, references, count);
