@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Many grant table operations, a bounded number in each hypercall, and patience for those that must be tried again. */
+/* Run many grant table operations, a bounded number per hypercall, and retry those that Xen cannot do yet. */
 #pragma once
 
 #include "hypervisor/hypercall.hh"
@@ -7,10 +7,10 @@
 
 namespace xpv {
 
-/* How much of a call's operations go to Xen at once: the most that a stack has room for. */
+/* Operations per hypercall: as many as there is room for on the stack. */
 inline constexpr unsigned int batch_size = 32;
 
-/* From an operation's GNTST_*; negative errno. */
+/* Convert the GNTST_* of an operation to a negative errno. */
 [[nodiscard]] constexpr int grant_errno(int grant_status)
 {
 	switch (grant_status) {
@@ -36,12 +36,12 @@ inline constexpr unsigned int batch_size = 32;
 	case GNTST_no_device_space:
 	case GNTST_no_space:
 		return -XEN_ENOSPC;
-	default: /* GNTST_general_error and GNTST_bad_page, and what is not known yet */
+	default: /* GNTST_general_error, GNTST_bad_page and unknown values */
 		return -XEN_EIO;
 	}
 }
 
-/* The other way round, as far as that goes. */
+/* Convert a negative errno to GNTST_*; GNTST_general_error if it has no counterpart. */
 [[nodiscard]] constexpr int16_t grant_status(int code)
 {
 	for (int16_t candidate = GNTST_okay; candidate >= GNTST_no_space; candidate--)
@@ -51,13 +51,14 @@ inline constexpr unsigned int batch_size = 32;
 }
 
 /*
- * The other end's frame may be paged out or being moved; Xen then says
- * "again" (GNTST_eagain), and nobody tells us when. One budget for a whole
- * call, however many operations need it: the other end cannot hold us longer.
+ * The retry budget for GNTST_eagain: the other end's frame is paged out or
+ * being moved, and Xen does not notify us when it is back. One budget for a
+ * whole call, however many operations need it, so that the other end cannot
+ * hold us longer.
  */
 class Patience {
 public:
-	/* Sleeps, longer each time; false when it is used up. Sleeping context. */
+	/* Sleep, longer each time; return false when the budget is used up. Sleeping context. */
 	[[nodiscard]] bool wait()
 	{
 		if (next_ms_ > longest_ms)
@@ -73,14 +74,14 @@ private:
 };
 
 /*
- * For each i below `count` that build(i, operation) says true to, do the
- * operation that it built, and then finish(i, operation, code) with 0 or a
- * negative errno. An operation that must be tried again is built again.
+ * For each i below `count` for which build(i, operation) returns true, do the
+ * operation that it built, and then call finish(i, operation, code) with 0 or a
+ * negative errno. An operation that must be retried is built again.
  */
 template <typename Operation, typename Build, typename Finish>
 void run_in_batches(unsigned int count, Status (*hypercall)(Operation *, unsigned int), Build build, Finish finish)
 {
-	/* No GNTST_*: Xen did not get to it. */
+	/* Not a GNTST_* value: Xen did not reach the operation. */
 	constexpr int16_t untouched = 1;
 
 	Patience patience;
@@ -110,7 +111,7 @@ void run_in_batches(unsigned int count, Status (*hypercall)(Operation *, unsigne
 		pending = again;
 		bool give_up = again != 0 && !patience.wait();
 		for (unsigned int k = 0; k < again; k++) {
-			static_cast<void>(build(whose[k], operations[k])); /* true before, and so now */
+			static_cast<void>(build(whose[k], operations[k])); /* true again, as before */
 			if (give_up)
 				finish(whose[k], operations[k], -XEN_EAGAIN);
 		}

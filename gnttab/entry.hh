@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The entries of the grant table, in the version that is in effect. Xen reads
- * an entry whenever the other end maps or copies, and sets GTF_reading and
+ * The entries of the grant table, in the version that is in use. Xen reads an
+ * entry whenever the other end maps or copies, and sets GTF_reading and
  * GTF_writing for as long as the frame is in use: in version 1 in the entry's
- * flags, in version 2 in a word of its own. All else is ours. While the type
- * in the flags is GTF_invalid the entry means nothing to Xen, whatever its
+ * flags, in version 2 in a separate status word. It writes nothing else. While
+ * the type in the flags is GTF_invalid Xen ignores the entry, whatever its
  * other fields hold.
  */
 #pragma once
@@ -28,10 +28,10 @@ enum class Revocation {
 	Done,
 	StillMapped,
 	NothingGranted,
-	NoEntry, /* lost with its frame in a restore: revoked, but of no use any more */
+	NoEntry, /* its frame was lost in a restore: revoked, but cannot be reused */
 };
 
-/* What is set in an entry that permits access, but for Xen's bits. */
+/* Return the flags of an entry that permits access, without Xen's bits. */
 [[nodiscard]] constexpr uint16_t permission(xpv_grant_access access)
 {
 	return access == XPV_GRANT_READ_ONLY ? GTF_permit_access | GTF_readonly : GTF_permit_access;
@@ -39,18 +39,18 @@ enum class Revocation {
 
 /* ---- Version 1 ---- */
 
-/* Only for an entry that is not in use. */
+/* Fill in the entry and permit access. The entry must be idle. */
 inline void permit_access(grant_entry_v1 &entry, Domid remote, Gfn frame, xpv_grant_access access)
 {
 	write_once(entry.domid, remote.value);
 	write_once(entry.frame, static_cast<uint32_t>(frame.value));
-	/* Xen must not see the permission before it sees for whom and what. */
+	/* Xen must not see the permission before the domain and the frame. */
 	store_release(entry.flags, permission(access));
 }
 
 /*
- * The one locked operation decides: either Xen had marked the entry as in use
- * before it, or finds no permission after it.
+ * Revoke the permission. The compare-and-exchange decides: either Xen had
+ * marked the entry as in use before it, or Xen finds no permission after it.
  */
 [[nodiscard]] inline Revocation revoke(grant_entry_v1 &entry)
 {
@@ -74,15 +74,16 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 }
 
 /*
- * Unlike in version 1, no one operation can decide: the permission goes first,
- * and only then does `status` tell whether the frame is in use. So a frame
- * that is still mapped has lost its permission already, which is remembered
- * where Xen does not look; the next attempt only asks again. Of two that
- * revoke the same entry at once both may succeed: the caller's to prevent.
+ * Revoke the permission. Unlike in version 1, no single operation can decide:
+ * first the permission is cleared, and only then does `status` tell whether the
+ * frame is in use. So a frame that is still mapped has lost its permission
+ * already. This is recorded in a field that Xen ignores, and the next attempt
+ * only checks the status again. If two callers revoke the same entry at once
+ * both may succeed: the caller must prevent that.
  *
- * The read-only flag outlives the permission: to a domain that has the frame
- * mapped Xen gives further mappings without a look at the type, and refuses
- * writable ones for this flag alone.
+ * The read-only flag is kept after the permission is cleared: to a domain that
+ * has the frame mapped Xen gives further mappings without checking the type,
+ * and only this flag makes it refuse writable ones.
  */
 [[nodiscard]] inline Revocation revoke(grant_entry_v2 &entry, const grant_status_t &status)
 {
@@ -92,7 +93,7 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 	if ((flags & GTF_type_mask) != GTF_invalid) {
 		write_once(entry.full_page.pad0, withdrawn);
 		write_once(entry.hdr.flags, static_cast<uint16_t>(GTF_invalid | (flags & GTF_readonly)));
-		/* Xen sets its bits, then looks at the flags again; we, the other way round. */
+		/* Xen sets its bits, then rereads the flags; we clear the flags, then read its bits. */
 		virt_mb();
 	} else if (read_once(entry.full_page.pad0) != withdrawn) {
 		return Revocation::NothingGranted;
@@ -109,9 +110,9 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 struct EntriesV1 {
 	grant_entry_v1 *first;
 
-	/* Whether the entries can name all frames up to this one. */
+	/* Return whether the entries can express all frame numbers up to this one. */
 	[[nodiscard]] static bool grantable(Gfn frame) { return frame.value <= UINT32_MAX; }
-	/* Only for an entry that is not in use, and a grantable() frame. */
+	/* Permit access to the frame. The entry must be idle, and the frame grantable(). */
 	void permit(Gref reference, Domid remote, Gfn frame, xpv_grant_access access) const
 	{
 		permit_access(first[reference.value], remote, frame, access);
@@ -134,7 +135,7 @@ struct EntriesV2 {
 	}
 };
 
-/* Where the entries are, and in which version; chosen at load and the same from then on. */
+/* Address and version of the entries; set at load and constant from then on. */
 class Entries {
 public:
 	Entries() = default;
@@ -146,7 +147,7 @@ public:
 		return 4096 / (version == 1 ? sizeof(grant_entry_v1) : sizeof(grant_entry_v2));
 	}
 
-	/* What `call` does with the entries of the version in effect, so that a loop asks for it once. */
+	/* Call `call` with the entries of the version in use, so that a loop checks the version only once. */
 	template <typename Call>
 	decltype(auto) visit(Call call) const
 	{
@@ -155,7 +156,7 @@ public:
 		return call(EntriesV2{ v2_, status_ });
 	}
 
-	/* What was granted, until the reference is free. */
+	/* Return the frame that was granted; valid until the reference is free. */
 	[[nodiscard]] Gfn frame(Gref reference) const
 	{
 		if (v1_)
@@ -163,7 +164,7 @@ public:
 		return Gfn{ read_once(v2_[reference.value].full_page.frame) };
 	}
 
-	/* Nothing is granted, and nothing still in use. */
+	/* Return whether nothing is granted and nothing is still in use. */
 	[[nodiscard]] bool idle(uint32_t index) const
 	{
 		if (v1_)
@@ -171,7 +172,7 @@ public:
 		return read_once(v2_[index].hdr.flags) == 0 && !(read_once(status_[index]) & (GTF_reading | GTF_writing));
 	}
 
-	/* Of an idle entry: a number that Xen has no eyes for. */
+	/* Free-list link of an idle entry, in a field that Xen ignores. */
 	[[nodiscard]] uint32_t link(uint32_t index) const
 	{
 		return v1_ ? v1_[index].frame : static_cast<uint32_t>(v2_[index].full_page.frame);
@@ -185,23 +186,25 @@ public:
 	}
 
 	/*
-	 * In a new domain's entry: it was granted in the one before. Xen has no
-	 * eyes for it, and no domain this number, should it ever be permitted.
+	 * Mark an idle entry in a new domain as granted in the domain before.
+	 * Xen ignores the domid of an idle entry, and no domain has this one,
+	 * should the entry ever be permitted.
 	 */
 	void set_withdrawn(uint32_t index) const { write_once(domain(index), DOMID_INVALID); }
+	/* Clear the mark, if it is set. */
 	void clear_withdrawn(uint32_t index) const
 	{
 		if (read_once(domain(index)) == DOMID_INVALID)
 			write_once(domain(index), 0);
 	}
-	/* True once for each set_withdrawn(), of an idle entry. */
+	/* Clear the mark of an idle entry; return true once for each set_withdrawn(). */
 	[[nodiscard]] bool take_withdrawn(uint32_t index) const
 	{
 		domid_t withdrawn = DOMID_INVALID;
 		return compare_exchange(domain(index), withdrawn, 0);
 	}
 
-	/* Leave an idle entry as a new domain finds it. */
+	/* Reset an idle entry to what it is in a new domain. */
 	void clean(uint32_t index) const
 	{
 		if (v1_) {

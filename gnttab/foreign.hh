@@ -9,13 +9,15 @@
 
 namespace xpv {
 
-/* How many pages are mapped, and how many of them Xen would not unmap. Any context. */
+/* Return how many foreign pages are mapped. Any context. */
 [[nodiscard]] unsigned int foreign_mapped();
+/* Return how many of those pages Xen would not unmap. Any context. */
 [[nodiscard]] unsigned int foreign_stuck();
-/* In a new domain, on the only CPU that runs: nothing is mapped any more. */
+/* Reset the count of mapped pages: a new domain starts without mappings. On the only CPU that runs. */
 void foreign_restore();
-/* A handle that Xen gave when xpv_restore_count() was `restores`; whether it is of this domain. */
+/* Return our handle for the `handle` that Xen returned when xpv_restore_count() was `restores`. */
 [[nodiscard]] xpv_grant_handle foreign_handle(grant_handle_t handle, uint32_t restores);
+/* Return whether the mapping is this domain's, and not from before a restore. */
 [[nodiscard]] bool foreign_exists(xpv_grant_handle handle);
 
 /* A machine address: only PV guests have them. */
@@ -23,15 +25,15 @@ struct MachineAddress {
 	uint64_t value;
 };
 
-/* Where a foreign frame is to appear, as Xen wants to be told. */
+/* Where a foreign frame is to be mapped, in the form that Xen expects. */
 class MapTarget {
 public:
-	/* HVM and PVH: at a guest frame that has no RAM of its own. */
+	/* HVM and PVH: at a guest frame without RAM. */
 	[[nodiscard]] static MapTarget frame(Gfn frame) { return MapTarget(frame.value << 12, GNTMAP_host_map); }
 	/*
-	 * PV: in the page table entry at a machine address (which must be empty
-	 * and is from then on Xen's to write). Xen refuses it to other guests. For
-	 * windows of the hosted mode in a PV domain.
+	 * PV: in the page table entry at a machine address. The entry must be
+	 * empty, and from then on only Xen may write it. Xen refuses this for
+	 * other guests. For windows of the hosted mode in a PV domain.
 	 */
 	[[nodiscard]] static MapTarget page_table_entry(MachineAddress entry)
 	{
@@ -52,9 +54,9 @@ private:
 };
 
 /*
- * One mapping that exists. Only Mapping::make() makes them and only
- * unmap() ends them, once: what was not mapped cannot be unmapped, and a
- * handle cannot be mistyped. One that is dropped is unmapped.
+ * One mapping that exists. Only Mapping::make() creates it and only unmap()
+ * ends it, once: what was not mapped cannot be unmapped, and a handle cannot be
+ * mistyped. The destructor unmaps it.
  */
 class [[nodiscard]] Mapping {
 public:
@@ -64,9 +66,12 @@ public:
 	Mapping &operator=(Mapping &&) = delete;
 	~Mapping();
 
-	/* Sleeping context. Errors as xpv_grant_map(). */
+	/* Map one grant. Errors as xpv_grant_map(). Sleeping context. */
 	[[nodiscard]] static Result<Mapping> make(Domid domain, Gref reference, xpv_grant_access access, MapTarget target);
-	/* An error: it is still there, counted as stuck, and its target must not be used again. Sleeping context. */
+	/*
+	 * Unmap it. On an error it is still mapped, counted as stuck, and its
+	 * target must not be reused. Sleeping context.
+	 */
 	[[nodiscard]] Status unmap() &&;
 
 private:
@@ -76,11 +81,12 @@ private:
 	xpv_grant_handle handle_;
 };
 
-/* The requests that the C contract's and Mapping's operations become. */
+/* Build the map operation for the C contract and Mapping. */
 [[nodiscard]] gnttab_map_grant_ref map_request(Domid domain, Gref reference, xpv_grant_access access, MapTarget target);
+/* Build the unmap operation for the C contract and Mapping. */
 [[nodiscard]] gnttab_unmap_grant_ref unmap_request(MapTarget target, xpv_grant_handle handle);
 
-/* xpv_grant_unmap() for a caller who will not try again: what fails is stuck. */
+/* Do xpv_grant_unmap() for a caller that will not retry: count what fails as stuck. */
 [[nodiscard]] unsigned int unmap_for_good(xpv_grant_map_op *maps, unsigned int count);
 
 } // namespace xpv

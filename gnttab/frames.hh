@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The table's pages: lent by Xen into guest-physical space, seen through a window. */
+/* The table's frames: mapped by Xen into guest-physical space, and accessed through a window. */
 #pragma once
 
 #include "gnttab/entry.hh"
@@ -10,9 +10,9 @@
 namespace xpv {
 
 /*
- * Room for as many frames as Xen allows, of which the first count() are
- * there. Frames come one at a time and go all together. In version 2 the
- * frames with Xen's status words follow in the same run.
+ * Guest frames for as many table frames as Xen allows; the first count() of
+ * them are present. Frames are added one at a time and removed all together. In
+ * version 2 the frames with Xen's status words follow in the same range.
  */
 class TableFrames {
 public:
@@ -21,14 +21,17 @@ public:
 	TableFrames &operator=(const TableFrames &) = delete;
 	~TableFrames();
 
-	/* Chooses the version, asks Xen how large the table may become and makes room for that. Sleeping context. */
+	/*
+	 * Choose the version, ask Xen for the table's maximum size and claim
+	 * guest frames for that. Sleeping context.
+	 */
 	[[nodiscard]] Status init();
-	/* ENOSPC at the limit. Sleeping context; the caller serialises. */
+	/* Add one frame. ENOSPC at the limit. Sleeping context; the caller serialises. */
 	[[nodiscard]] Status add();
 	/*
-	 * In a new domain, on the only CPU that runs: the frames at the same
-	 * places, empty, as far as there are any there; count() tells. An error
-	 * says why not all.
+	 * Map the frames of a new domain, which are empty, at the same places,
+	 * as many as it allows; count() is then their number. On an error some
+	 * are missing. On the only CPU that runs.
 	 */
 	[[nodiscard]] Status restore();
 
@@ -36,7 +39,10 @@ public:
 	[[nodiscard]] unsigned int count() const { return count_; }
 	[[nodiscard]] unsigned int limit() const { return limit_; }
 	[[nodiscard]] unsigned int entries_per_frame() const { return Entries::per_frame(version_); }
-	/* All entries in one array, of which count() * entries_per_frame() are there; after the first add(). */
+	/*
+	 * Return all entries as one array, which has count() *
+	 * entries_per_frame() of them. Valid after the first add().
+	 */
 	[[nodiscard]] const Entries &entries() const { return entries_; }
 
 private:
@@ -59,11 +65,12 @@ private:
 	Entries entries_;
 	Gfn first_ = {};
 	unsigned int version_ = 1;
-	unsigned int limit_ = 0; /* Xen's, and never more than we have room for: */
+	unsigned int limit_ = 0; /* Xen's maximum, and never more than room_limit_ */
+	/* The number of table frames that the claimed guest frames have room for. */
 	unsigned int room_limit_ = 0;
-	/* Frames that were lost once do not come back: their references may still be somebody's. */
+	/* Frames that a restore lost are not added again: their references may still be issued. */
 	unsigned int allowed_ = 0;
-	unsigned int room_ = 0; /* with the status frames */
+	unsigned int room_ = 0; /* including the status frames */
 	unsigned int count_ = 0;
 	unsigned int status_count_ = 0;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * References that the other end still maps, with the pages behind them. They
- * wait here until it lets go; nothing tells us when, so they are retried.
+ * stay here until it unmaps them; no event reports that, so they are retried.
  */
 #pragma once
 
@@ -16,11 +16,14 @@ namespace xpv {
 
 class Table;
 
-/* What is to be freed when the last reference of a set is revoked. */
+/*
+ * The memory to free when the last reference of a set is revoked: an allocation
+ * of 2^order pages or, if `pages` is null, one get_page() on the frame behind
+ * each reference.
+ */
 struct ParkedPages {
-	void *pages = nullptr; /* an allocation of 2^order pages, */
+	void *pages = nullptr;
 	unsigned int order = 0;
-	/* or, where pages is null, one get_page() on the frame behind each reference. */
 };
 
 class Parking {
@@ -29,20 +32,20 @@ public:
 	Parking(const Parking &) = delete;
 	Parking &operator=(const Parking &) = delete;
 
-	/* Only when nothing is parked. Sleeping context. */
+	/* Stop retrying. Only when nothing is parked. Sleeping context. */
 	void stop() { work_.cancel(); }
 
 	/*
-	 * Without memory for it, references and pages are lost, and counted so.
-	 * With nothing in `pages` the frames get their get_page() here. Any
-	 * context but NMI.
+	 * Park references and pages; without memory to track them, they are
+	 * leaked and counted as lost. If `pages` is empty, the frames get their
+	 * get_page() here. Any context but NMI.
 	 */
 	void park(const Gref *references, unsigned int count, ParkedPages pages);
 
-	/* Look at all of them again, soon. Any context. */
+	/* Retry all of them soon. Any context. */
 	void retry_soon();
 
-	/* References that wait. Any context. */
+	/* Return the number of parked references. Any context. */
 	[[nodiscard]] unsigned int count() const { return read_once(count_); }
 
 private:
@@ -72,10 +75,10 @@ private:
 	Spinlock lock_{ "xpv_gnttab_parking"_lock };
 	List<Set> sets_ XPV_GUARDED_BY(lock_);
 	uint64_t next_retry_ms_ XPV_GUARDED_BY(lock_) = none; /* when the work runs next */
-	/* Somebody's memory depends on us: the module stays loaded. */
+	/* Something is parked, so the module must stay loaded. */
 	bool holds_module_ XPV_GUARDED_BY(lock_) = false;
 	unsigned int count_ = 0;
-	/* A disk that reconnects may wait for what is parked. */
+	/* For recovery, because a reconnecting disk may wait for parked references. */
 	Work<&Parking::retry_all> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_parking_work"_lock };
 };
 

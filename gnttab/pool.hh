@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* References of one user's own. */
+/* References that are reserved for one user. */
 #pragma once
 
 #include "gnttab/linux.h"
@@ -18,22 +18,26 @@ public:
 	[[nodiscard]] xpv::Status issue(xpv::Domid remote, xpv_grant_access access, const xpv::Pfn *frames,
 					unsigned int count, xpv::Gref *references);
 	[[nodiscard]] unsigned int revoke(xpv::Gref *references, unsigned int count);
-	/* One reference where nothing is in the way; if false, nothing was done but what the functions above then do. */
+	/* Issue one reference on the fast path. If false, nothing was done: call issue(). */
 	[[nodiscard, gnu::always_inline]] inline bool issue_one(xpv::Domid remote, xpv_grant_access access,
 								xpv::Pfn frame, xpv::Gref &reference);
+	/*
+	 * Revoke one reference on the fast path. If false, nothing was done
+	 * that revoke() would not do: call revoke().
+	 */
 	[[nodiscard, gnu::always_inline]] inline bool revoke_one(xpv::Gref reference);
 
-	/* In a new domain, on the only CPU that runs: without those whose entries are gone. */
+	/* Drop the free references whose entries are gone in a new domain. On the only CPU that runs. */
 	void restore();
 
-	/* For others than the owner, who meanwhile issues and revokes. */
+	/* Describe the pool for debugfs, while the owner may issue and revoke. */
 	void describe(xpv_gnttab_pool_line &line) const;
 
 private:
 	void shrink(unsigned int count);
 
 	xpv::Table &table_;
-	xpv::Array<xpv::Gref> free_; /* the first available_ */
+	xpv::Array<xpv::Gref> free_; /* the first available_ are free */
 	unsigned int available_ = 0;
 	unsigned int owned_ = 0; /* available or issued */
 	char name_[XPV_GRANT_POOL_NAME] = {};

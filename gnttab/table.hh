@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The grant table's entries and who has them.
+ * The grant table's entries and their owners.
  *
  * A reference is free (on the shared list or in a CPU's magazine), issued
- * singly, in a pool, parked, or lost. The shared list costs no memory: an idle
- * entry's frame field is ours, and there is the next free reference. Magazines
- * spare single grants the list's lock; while somebody waits for references
- * they stay empty.
+ * singly, in a pool, parked, or lost. The shared list needs no memory: Xen
+ * ignores the frame field of an idle entry, and it holds the next free
+ * reference. Magazines keep single grants off the list's lock; while there are
+ * waiters for references they stay empty.
  */
 #pragma once
 
@@ -26,13 +26,10 @@
 
 struct xpv_grant_pool;
 
-/* What a function on each CPU is given; each call derives its own from it. */
+/* Context of a function that runs on each CPU; callers derive their own from it. */
 struct xpv_gnttab_cpu_context {};
 
-/*
- * A CPU's own free references, two cache lines. Touched by that CPU alone,
- * with irqs off.
- */
+/* One CPU's free references, in two cache lines. Accessed by that CPU only, with irqs off. */
 struct alignas(64) xpv_gnttab_magazine {
 	static constexpr unsigned int capacity = 31;
 	static constexpr unsigned int batch = 16;
@@ -45,9 +42,9 @@ namespace xpv {
 
 class Table {
 public:
-	/* Without any use of Xen. Sleeping context. */
+	/* Create the table without using Xen. Sleeping context. */
 	[[nodiscard]] static Result<Owned<Table>> make();
-	/* Begin to use Xen's table; restore() may come at any time from now on. Sleeping context. */
+	/* Start using Xen's table; restore() may be called at any time from now on. Sleeping context. */
 	[[nodiscard]] Status start();
 	Table() = default;
 	~Table();
@@ -56,12 +53,15 @@ public:
 
 	[[nodiscard]] const Entries &entries() const { return frames_.entries(); }
 	[[nodiscard]] unsigned int version() const { return frames_.version(); }
-	/* False for what can be no reference of ours, and for one whose entry a restore did not bring back. Any context. */
+	/*
+	 * Return false for a number that cannot be a reference of ours, and for
+	 * a reference whose entry a restore did not bring back. Any context.
+	 */
 	[[nodiscard]] bool has(Gref reference) const
 	{
 		return reference.value >= GNTTAB_NR_RESERVED_ENTRIES && reference.value < read_once(entry_count_);
 	}
-	/* Of any number. Any context. */
+	/* Revoke a reference, whatever its number. Any context. */
 	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
 		if (!has(reference))
@@ -72,16 +72,19 @@ public:
 		return revoked;
 	}
 
-	/*
-	 * The suspend: prepare() and settle() sleeping; the table does not grow
-	 * between them. The others on the only CPU that runs, with no lock.
-	 */
+	/* Stop the table from growing, until settle(). Sleeping context. */
 	void prepare();
+	/* Record which references are on the shared list. On the only CPU that runs, without locks. */
 	void remember_free() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	/* Map the frames of a new domain and rebuild the free lists. On the only CPU that runs, without locks. */
 	[[nodiscard]] Status restore() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	/* Let the table grow again; retry waiters and parked references. Sleeping context. */
 	void settle();
 
-	/* `count` free references, or none and an error: ENOSPC, as xpv_grant_page() says. Context as `how` says, never NMI. */
+	/*
+	 * Take `count` free references, all or nothing: ENOSPC, as
+	 * xpv_grant_page(). Context as `how` says, never NMI.
+	 */
 	[[nodiscard]] Status take(Gref *references, unsigned int count, xpv_allocation how)
 	{
 		{
@@ -95,7 +98,7 @@ public:
 		}
 		return take_slowly(references, count, how);
 	}
-	/* Back to the free ones: its entry is idle. Any context but NMI. */
+	/* Give a reference back, with its entry idle. Any context but NMI. */
 	void give_back(Gref reference)
 	{
 		{
@@ -109,27 +112,39 @@ public:
 		give_back_slowly(reference);
 	}
 
-	/* The same for a long-term owner: past the magazines, and growing the table at once. Sleeping context. */
+	/*
+	 * Take `count` references for a long-term owner: bypass the magazines,
+	 * and grow the table at once. Sleeping context.
+	 */
 	[[nodiscard]] Status take_many(Gref *references, unsigned int count);
+	/* Give references back to the shared list, bypassing the magazines. Any context but NMI. */
 	void give_back_many(const Gref *references, unsigned int count);
 
-	/* ENOSPC: so many there can never be. EBUSY. Any context but NMI. */
+	/*
+	 * Queue a waiter. ENOSPC: more than the table can ever hold. EBUSY: it
+	 * is already queued. Any context but NMI.
+	 */
 	[[nodiscard]] Status wait(xpv_grant_waiter &waiter, unsigned int wanted);
 	[[nodiscard]] Waiters &waiters() { return waiters_; }
-	/* For the waiters: everything free onto the shared list, more of it, and how much that is. Sleeping context. */
+	/* For the waiters: move the free references of all magazines to the shared list. Sleeping context. */
 	void empty_magazines();
+	/* Grow the table until `wanted` references are on the shared list, or to its maximum. Sleeping context. */
 	void grow_for(unsigned int wanted);
+	/* Return the number of references on the shared list. */
 	[[nodiscard]] unsigned int shared_free();
 
 	[[nodiscard]] Parking &parking() { return parking_; }
 
-	/* Pools that are there. Any context. */
+	/* Add a pool to those that restore() and debugfs walk. Any context. */
 	void add(xpv_grant_pool &pool);
+	/* Remove a pool from them. Any context. */
 	void remove(xpv_grant_pool &pool);
+	/* Describe pool number `index`; return false if there is no such pool. Any context. */
 	[[nodiscard]] bool describe_pool(unsigned int index, xpv_gnttab_pool_line &line);
 
-	/* References set aside in pools, and gone for good. Any context. */
+	/* Add `change` to the number of references in pools. Any context. */
 	void pooled(int change) { fetch_add(pooled_, change); }
+	/* Count references that are leaked. Any context. */
 	void lost(unsigned int count) { fetch_add(lost_, static_cast<int>(count)); }
 
 	[[nodiscard]] xpv_grant_counts counts() const;
@@ -138,11 +153,11 @@ private:
 	using Magazine = xpv_gnttab_magazine;
 
 	static constexpr uint32_t end_of_list = 0; /* a reserved entry */
-	/* So few on the shared list that the table should grow before they are gone. */
+	/* Grow the table ahead of need when the shared list has fewer references than this. */
 	static constexpr unsigned int low_mark = 64;
 
 	[[nodiscard]] Status init();
-	/* With irqs off. */
+	/* Return this CPU's magazine. Irqs off. */
 	[[nodiscard]] Magazine &magazine()
 	{
 #ifdef __KERNEL__
@@ -177,10 +192,10 @@ private:
 	void clean();
 
 	TableFrames frames_;
-	/* frames_.count() for those who do not hold grow_mutex_. */
+	/* The number of entries in the frames, for readers that do not hold grow_mutex_. */
 	uint32_t entry_count_ = 0;
-	uint32_t lost_end_ = 0; /* the most that entry_count_ ever was, once it became less */
-	Array<unsigned long> free_bits_; /* on the shared list when the domain was suspended; a bit for each reference */
+	uint32_t lost_end_ = 0; /* the largest entry_count_ before a restore reduced it */
+	Array<unsigned long> free_bits_; /* one bit per reference: on the shared list when the domain was suspended */
 	bool suspending_ = false; /* written with grow_mutex_ held */
 	WaitQueue settled_{ "xpv_gnttab_settled"_lock };
 	unsigned int cpus_ = 0;
@@ -188,11 +203,11 @@ private:
 	Array<char> magazine_memory_;
 
 	Mutex grow_mutex_{ "xpv_gnttab_grow"_lock }; /* taken before list_lock_ */
-	unsigned int wanted_ = 0; /* the most that somebody asked for and did not get, since the table grew */
+	unsigned int wanted_ = 0; /* the largest request that was refused since the table grew */
 
 	/*
-	 * Innermost; also for the links in the entries. Raw, as it is taken with
-	 * irqs off for the sake of the magazines.
+	 * Innermost lock; also guards the links in the entries. Raw, because
+	 * the magazines require that it is taken with irqs off.
 	 */
 	RawSpinlock list_lock_{ "xpv_gnttab_list"_lock };
 	uint32_t first_free_ XPV_GUARDED_BY(list_lock_) = end_of_list;
@@ -205,11 +220,11 @@ private:
 	int lost_ = 0;
 	Parking parking_{ *this };
 	Waiters waiters_{ *this };
-	/* A disk that reconnects waits for references. */
+	/* For recovery, because a reconnecting disk waits for references. */
 	Work<&Table::grow_ahead> grow_work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_grow_work"_lock };
 };
 
-/* The one table there is; null before load and after unload. */
+/* The only table; null before load and after unload. */
 extern constinit Table *the_table;
 
 } // namespace xpv

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What another domain is told when user space lets go of memory that the two share, or dies with it. */
+/* How another domain is notified when user space unmaps memory that the two share, or exits. */
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,10 @@ public:
 	UnmapNotice &operator=(const UnmapNotice &) = delete;
 	~UnmapNotice() { xpv_event_port_release(held_); }
 
-	/* EINVAL for a port that user space does not own, or an unknown action; then all is as before. Sleeping context. */
+	/*
+	 * Set the notification. EINVAL for a port that user space does not own,
+	 * or an unknown action; then nothing changes. Sleeping context.
+	 */
 	[[nodiscard]] Status set(std::uint64_t offset, const xpv_unmap_notice &notice)
 	{
 		if (notice.action & ~(XPV_UNMAP_CLEAR_BYTE | XPV_UNMAP_SEND_EVENT))
@@ -31,15 +34,15 @@ public:
 		offset_ = offset;
 		return {};
 	}
-	/* The byte to become 0, before the memory goes: once. */
+	/* Return, once, whether the byte at offset() must be cleared before the memory is unmapped. */
 	[[nodiscard]] bool clears() { return std::exchange(clears_, false); }
 	[[nodiscard]] std::uint64_t offset() const { return offset_; }
-	/* After it went: once. Sleeping context. */
+	/* Send the event, once, after the memory was unmapped. Sleeping context. */
 	void send()
 	{
 		if (!held_)
 			return;
-		/* An other end that has gone needs no notice. */
+		/* Ignore errors: the other end may be gone. */
 		ignore(status(xpv_event_port_notify(held_)));
 		xpv_event_port_release(std::exchange(held_, nullptr));
 	}
@@ -47,7 +50,7 @@ public:
 private:
 	xpv_held_port *held_ = nullptr;
 	bool clears_ = false;
-	std::uint64_t offset_ = 0; /* in bytes, from where its owner counts */
+	std::uint64_t offset_ = 0; /* in bytes, in the owner's page or map */
 };
 
 } // namespace xpv

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who waits for free references. As long as nobody does, giving one back
- * costs one plain load here.
+ * The waiters for free references. While there are no waiters, giving a
+ * reference back costs one plain load here.
  *
- * No wake-up is lost without any ordering between that load and the store
- * that gives back: a new waiter first raises the flag, then has each CPU's
- * magazine emptied by that CPU itself. What a CPU gave back before is then on
- * the shared list, and what it gives back later it sees the flag for.
+ * No wake-up is lost, although nothing orders that load and the store that
+ * gives the reference back: a new waiter first increments the count, then has
+ * each CPU empty its own magazine. What a CPU gave back before is then on the
+ * shared list, and for what it gives back later it sees the count.
  */
 #pragma once
 
@@ -27,20 +27,20 @@ public:
 	Waiters(const Waiters &) = delete;
 	Waiters &operator=(const Waiters &) = delete;
 
-	/* Only when nobody waits. Sleeping context. */
+	/* Stop the work. Only when there are no waiters. Sleeping context. */
 	void stop() { work_.cancel(); }
 
-	/* EBUSY when it waits already. Any context but NMI. */
+	/* Queue a waiter. EBUSY if it is queued already. Any context but NMI. */
 	[[nodiscard]] Status add(xpv_grant_waiter &waiter, unsigned int wanted);
-	/* The table can grow again: as if all had just come. Any context but NMI. */
+	/* Treat all waiters as new ones, because the table can grow again. Any context but NMI. */
 	void look_again();
-	/* After this its function does not run. Sleeping context. */
+	/* Cancel the wait; on return its function does not run. Sleeping context. */
 	void cancel(xpv_grant_waiter &waiter);
 
-	/* Whether references must go through the shared list. Any context. */
+	/* Return whether references must go through the shared list. Any context. */
 	[[nodiscard]] bool any() const { return read_once(count_) != 0; }
 	[[nodiscard]] unsigned int count() const { return read_once(count_); }
-	/* The shared list has grown to `free`. Any context. */
+	/* Report that the shared list has grown to `free`. Any context. */
 	void free_now(unsigned int free)
 	{
 		if (any() && free >= read_once(least_))
@@ -56,14 +56,14 @@ private:
 
 	Table &table_;
 
-	Mutex calling_{ "xpv_gnttab_calling"_lock }; /* while a function runs; taken before lock_ */
-	RawSpinlock lock_{ "xpv_gnttab_waiters"_lock }; /* also for the waiters' private parts */
+	Mutex calling_{ "xpv_gnttab_calling"_lock }; /* held while a function runs; taken before lock_ */
+	RawSpinlock lock_{ "xpv_gnttab_waiters"_lock }; /* also guards the waiters' private members */
 	xpv_grant_waiter *first_ XPV_GUARDED_BY(lock_) = nullptr;
 	bool newcomers_ XPV_GUARDED_BY(lock_) = false;
 	/* Written with lock_ held. */
 	unsigned int count_ = 0;
-	unsigned int least_ = 0; /* that any of them wants */
-	/* Data paths wait for references. */
+	unsigned int least_ = 0; /* the smallest number that a waiter wants */
+	/* For recovery, because data paths wait for references. */
 	Work<&Waiters::call_satisfied> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_waiters_work"_lock };
 };
 
