@@ -17,7 +17,10 @@ void add_stuck(unsigned int count)
 	if (count == 0)
 		return;
 	fetch_add(stuck_count, count);
-	/* The claim on the frames, and what we know of them, must last as long as the mapping: for good. */
+	/*
+	 * The mappings stay for good, and so must the claim on the frames and
+	 * our record of them: keep the module loaded.
+	 */
 	xpv_gnttab_hold_module();
 	XPV_ERR_LIMITED("Xen would not unmap %u foreign pages: their guest frames stay unused", count);
 }
@@ -130,7 +133,10 @@ using namespace xpv;
 unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 {
 	unsigned int failed = 0;
-	/* Before the call: one that a restore overtakes is of the old domain, or at worst stays mapped. */
+	/*
+	 * Read the count before the call: a mapping that races with a restore
+	 * then counts as the old domain's; at worst it stays mapped.
+	 */
 	uint32_t restores = xpv_restore_count();
 	run_in_batches<gnttab_map_grant_ref>(
 		count, grant_table_map,

@@ -6,7 +6,7 @@
 #include "hypervisor/window.h"
 #include "lib/memory.hh"
 
-/* Complete, or on its way to be or not to be: the destructor takes back whatever there is. */
+/* May be partly constructed; the destructor undoes whatever was set up. */
 struct xpv_grant_window {
 public:
 	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_window>> make(
@@ -73,10 +73,10 @@ Status xpv_grant_window::show(xpv_grant_access access)
 
 xpv_grant_window::~xpv_grant_window()
 {
-	/* Nobody may see a frame that goes. */
+	/* No kernel mapping may be left of a frame that is unmapped. */
 	xpv_window_destroy(window_);
 	unsigned int stuck = unmap_for_good(maps_.data(), static_cast<unsigned int>(maps_.size()));
-	/* A claim goes as a whole, and space with another's page in it may not be used again. */
+	/* A claim is released as a whole, and guest frames with a foreign page still mapped must not be reused. */
 	if (claimed_ && stuck == 0)
 		xpv_frames_release(first_, static_cast<unsigned int>(maps_.size()));
 }

@@ -15,18 +15,19 @@ namespace {
 constexpr unsigned int most_frames = 2048;
 
 /*
- * Version 1, where revoking is one operation, unless Xen refuses it. Set once,
- * before the table is used: changing it later races with whoever has a grant.
+ * Choose version 1, where revoking is one operation, unless Xen refuses it. Set
+ * once, before the table is used: a later change would race with holders of
+ * grants.
  */
 Result<unsigned int> choose_version()
 {
-	/* EAGAIN: operations on a table of version 2 are just being finished. */
+	/* EAGAIN: operations on a table of version 2 are still being completed. */
 	Status set = grant_table_set_version(1);
 	for (unsigned int delay_ms = 1; delay_ms <= 64 && !set.ok() && set.error() == XEN_EAGAIN; delay_ms *= 2) {
 		xpv_sleep_ms(delay_ms);
 		set = grant_table_set_version(1);
 	}
-	/* ENOSYS: from before there were versions. */
+	/* ENOSYS: a Xen from before table versions. */
 	if (set.ok() || set.error() == XEN_ENOSYS)
 		return 1u;
 	auto current = grant_table_get_version();
@@ -67,14 +68,14 @@ Status TableFrames::init()
 	return {};
 }
 
-/* `index` as Xen numbers the table's frames. */
+/* Map the table's frame `index`, in Xen's numbering, at `place`. */
 Status TableFrames::show(unsigned int place, unsigned long index, xpv_window_access access)
 {
-	/* Makes the table larger when Xen's has not got this frame yet; it may, from before a reload. */
+	/* Grows Xen's table if it does not have this frame yet; it may have it, from before a reload. */
 	XPV_TRY(add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place)));
 	auto mapped = status(xpv_window_map(window_, place, pfn_of(gfn(place)), access));
 	if (!mapped.ok())
-		static_cast<void>(take_out(place)); /* logged there; the error to report is the first */
+		static_cast<void>(take_out(place)); /* logged there; return the first error */
 	return mapped;
 }
 
@@ -106,7 +107,7 @@ Status TableFrames::add()
 		status_count_++;
 	}
 	XPV_TRY(show(count_, count_, XPV_WINDOW_READ_WRITE));
-	/* Where they are does not change, and who uses them does not look twice. */
+	/* The address never changes, so readers may cache it. */
 	if (count_ == 0)
 		entries_ = first_entries();
 	count_++;
@@ -117,19 +118,22 @@ TableFrames::~TableFrames()
 {
 	if (!window_)
 		return;
-	/* No mapping may be left of a frame that goes. */
+	/* No mapping may be left of a frame that is removed. */
 	xpv_window_destroy(window_);
 	bool empty = true;
 	for (unsigned int i = 0; i < count_; i++)
 		empty &= take_out(i);
 	for (unsigned int i = 0; i < status_count_; i++)
 		empty &= take_out(first_status() + i);
-	/* Space with something in it may not be used again. */
+	/* Guest frames with something still mapped must not be reused. */
 	if (empty)
 		xpv_frames_release(first_, room_);
 }
 
-/* What the toolstack copied to this place from the frame before, Xen drops. */
+/*
+ * Map a table frame at its place again. Xen drops the page that the toolstack
+ * put there when it restored the old frame's contents.
+ */
 Status TableFrames::add_again(unsigned int place, unsigned long index)
 {
 	return add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place));
@@ -148,7 +152,10 @@ Status TableFrames::add_all_again()
 {
 	unsigned int wanted = count_, statuses = status_count_;
 	count_ = status_count_ = 0;
-	/* Without the version whose entries we know, there is no table. ENOSYS: from before there were versions. */
+	/*
+	 * The table is unusable in a version other than that of our entries.
+	 * ENOSYS: a Xen from before table versions.
+	 */
 	Status set = grant_table_set_version(version_);
 	if (!set.ok() && !(version_ == 1 && set.error() == XEN_ENOSYS))
 		return set;

@@ -53,7 +53,7 @@ static long allocate(struct xpv_user_pages *user, struct ioctl_gntalloc_alloc_gr
 	if (!references)
 		return -ENOMEM;
 	error = xpv_user_pages_allocate(user, &request, &index, references);
-	/* Who cannot be told of them gets rid of them by closing the file. */
+	/* If copying the result fails, the pages stay allocated until the file is closed. */
 	index <<= PAGE_SHIFT;
 	if (!error && (copy_to_user(&argument->index, &index, sizeof(index)) ||
 		       copy_to_user((char __user *)argument + offsetof(struct ioctl_gntalloc_alloc_gref, gref_ids),
@@ -118,11 +118,11 @@ static int gntalloc_mmap(struct file *file, struct vm_area_struct *vma)
 	error = xpv_page_view_make(file->private_data, vma->vm_pgoff, vma_pages(vma), &view);
 	if (error)
 		return error;
-	/* Ordinary pages, of which Linux holds each that it shows. */
+	/* Ordinary pages: Linux takes a reference on each that it maps. */
 	for (i = 0; i < vma_pages(vma); i++) {
 		error = vm_insert_page(vma, vma->vm_start + i * PAGE_SIZE, virt_to_page(xpv_page_view_page(view, i)));
 		if (error) {
-			/* Linux unmaps what was done; close() is not called. */
+			/* Linux unmaps the pages inserted so far; close() is not called. */
 			xpv_page_view_release(view);
 			return error;
 		}

@@ -95,7 +95,10 @@ static const struct vm_operations_struct map_operations = {
 	.close = map_close,
 };
 
-/* A child would map what its parent's exit does not unmap. And what was mapped read-only in Xen stays so. */
+/*
+ * Keep the vma from a child, which would map what its parent's exit does not
+ * unmap. Keep read-only what is mapped read-only in Xen.
+ */
 static void restrict_vma(struct vm_area_struct *vma)
 {
 	unsigned long cleared = vma->vm_flags & VM_WRITE ? 0 : VM_MAYWRITE;
@@ -121,15 +124,15 @@ static int gntdev_mmap(struct file *file, struct vm_area_struct *vma)
 		return error;
 	restrict_vma(vma);
 	/*
-	 * In one piece, and all of the vma: then Linux keeps an account of the
-	 * frames' memory type, which is write-back as asked because that is what
-	 * the MTRRs say of them. Of frames that are no RAM and have no such
-	 * account (smaller pieces, and page faults) it takes them to be
-	 * uncached. This also keeps the vma from growing and from core dumps.
+	 * Map all of the vma in one piece: then Linux tracks the frames' memory
+	 * type, which is write-back as requested because the MTRRs say so. For
+	 * frames that are not RAM and not tracked (smaller pieces, and page
+	 * faults) it assumes uncached. This also keeps the vma from growing and
+	 * out of core dumps.
 	 */
 	error = remap_pfn_range(vma, vma->vm_start, first.value, vma->vm_end - vma->vm_start, vma->vm_page_prot);
 	if (error) {
-		/* Linux would clear what was done, but only after this. */
+		/* Linux would clear the PTEs too, but only after this function, and so after the release. */
 		zap_vma_ptes(vma, vma->vm_start, vma->vm_end - vma->vm_start);
 		xpv_user_map_release(map);
 		return error;
@@ -163,7 +166,7 @@ static long find_map(struct ioctl_gntdev_get_offset_for_vaddr __user *argument)
 
 /* ---- Copying ---- */
 
-/* A segment's end that is user memory: the page that has its next byte, pinned, and how much of the segment is there. */
+/* Pin the user page that has a segment's next byte; reduce *length to what is in that page. */
 static int pin(const void __user *address, bool written, struct page **page, struct xpv_grant_copy_end *end,
 	       unsigned int *length)
 {
@@ -185,13 +188,13 @@ static struct xpv_grant_copy_end granted(const struct gntdev_grant_copy_segment 
 				foreign.offset + done);
 }
 
-/* In pieces, each of one page at either end. Errors of the copying go to *status. */
+/* Copy a segment in pieces, each within one page at either end. Errors of the copying go to *status. */
 static int copy_segment(const struct gntdev_grant_copy_segment *segment, int *status)
 {
 	bool from_grant = segment->flags & GNTCOPY_source_gref, to_grant = segment->flags & GNTCOPY_dest_gref;
 	unsigned int done = 0, length;
 
-	/* From user memory to user memory is not what Xen is for. */
+	/* Refuse copies from user memory to user memory. */
 	if (!from_grant && !to_grant)
 		return -EINVAL;
 	if ((from_grant && segment->source.foreign.offset + segment->len > PAGE_SIZE) ||
@@ -268,7 +271,7 @@ static long gntdev_ioctl(struct file *file, unsigned int command, unsigned long 
 	case IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR:
 		return find_map(from);
 	case IOCTL_GNTDEV_SET_MAX_GRANTS:
-		/* The only maximum is of one request, and the module's. */
+		/* Ignored: the only limit is for one request, and is a module parameter. */
 		return 0;
 	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
 		if (copy_from_user(&asked, from, sizeof(asked)))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The contract's functions, and the table's life. */
+/* The contract's functions, and creation and destruction of the table. */
 #include "gnttab/gnttab.h"
 
 #include "gnttab/linux.h"
@@ -18,7 +18,7 @@ int xpv_gnttab_load()
 	if (!table.ok())
 		return table.code();
 	the_table = table.value().release();
-	/* A suspend must know of the table before Xen does. */
+	/* Register with suspend before Xen knows of the table. */
 	xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 	Status started = the_table->start();
 	if (!started.ok()) {
@@ -82,7 +82,7 @@ int xpv_grant_try_revoke(xpv_gref reference)
 
 namespace {
 
-/* Says so when nothing was granted. */
+/* Revoke the reference; return whether it is still mapped. Logs an error if nothing was granted. */
 bool still_mapped_after_revoking(xpv_gref reference)
 {
 	int code = xpv_grant_try_revoke(reference);
@@ -106,7 +106,7 @@ unsigned int xpv_grant_revoke_pages(xpv_gref *references, unsigned int count)
 
 void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, void *pages, unsigned int order)
 {
-	/* One set for all that is left, as the pages can only go together. */
+	/* One set for all references that are left, because the pages are freed together. */
 	constexpr unsigned int most = 64;
 	xpv_gref left[most];
 	unsigned int still_mapped = 0;
@@ -122,7 +122,7 @@ void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, v
 		return;
 	}
 	if (still_mapped > most) {
-		/* More pages than a ring can have. Not to be reused is what counts. */
+		/* More pages than a ring can have: leak them, so that they are not reused. */
 		the_table->lost(still_mapped);
 		XPV_ERR_LIMITED("%u references of one allocation are still mapped: lost", still_mapped);
 		return;

@@ -44,7 +44,7 @@ void Parking::park(const Gref *references, unsigned int count, ParkedPages pages
 	retry_by_locked(set->due_ms);
 }
 
-/* Leaves in the set what is still mapped. */
+/* Retry the references of the set; those that are still mapped stay in it. */
 void Parking::retry(Set &set)
 {
 	unsigned int still_mapped = 0;
@@ -55,7 +55,7 @@ void Parking::retry(Set &set)
 			set.entries[still_mapped++] = parked;
 			continue;
 		case Revocation::NothingGranted:
-			/* Somebody revoked it behind our back, and so it is not ours to give back. */
+			/* Other code revoked it, so giving it back is not up to us. */
 			XPV_ERR_LIMITED("parked reference %u was revoked by another", parked.reference.value);
 			break;
 		case Revocation::Done:
@@ -71,7 +71,7 @@ void Parking::retry(Set &set)
 	set.waiting = still_mapped;
 }
 
-/* A retry that is due earlier stays where it is. */
+/* Schedule the retry; one that is due earlier is kept. */
 void Parking::retry_by_locked(uint64_t due_ms)
 {
 	if (due_ms >= next_retry_ms_)
@@ -124,7 +124,7 @@ void Parking::retry_all()
 		if (sets_.empty())
 			release_module = std::exchange(holds_module_, false);
 	}
-	/* Unloading waits for this work to end before the code goes. */
+	/* Module unload waits for this work to finish before the code is freed. */
 	if (release_module)
 		xpv_gnttab_release_module();
 }

@@ -44,7 +44,10 @@ Status xpv_grant_pool::issue(Domid remote, xpv_grant_access access, const Pfn *f
 	return table_.entries().visit([&](auto entries) -> Status {
 		if (!all_grantable(entries, frames, count))
 			return Error(XEN_ERANGE);
-		/* What Xen must see in order is a barrier to the compiler, which would read our own anew after it. */
+		/*
+		 * permit() contains a compiler barrier; keep the free list's
+		 * position in a local so it is not reloaded each time.
+		 */
 		const Gref *free = free_.data() + available_;
 		available_ -= count;
 		for (unsigned int i = 0; i < count; i++) {
@@ -91,7 +94,7 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 			Revocation revocation = table_.has(reference) ? entries.revoke(reference) :
 									Revocation::NothingGranted;
 			if (revocation == Revocation::NothingGranted) [[unlikely]]
-				revocation = table_.revoke(reference); /* which knows of restores */
+				revocation = table_.revoke(reference); /* it handles restores too */
 			if (revocation == Revocation::Done) [[likely]] {
 				*free++ = reference;
 			} else if (revocation == Revocation::StillMapped) {
@@ -99,13 +102,13 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 			} else if (revocation == Revocation::NoEntry) {
 				shrink(1);
 			} else {
-				/* Twice on the free list would be two users of one reference. */
+				/* Putting it on the free list twice would give two users one reference. */
 				XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
 			}
 		}
 		available_ = static_cast<unsigned int>(free - free_.data());
 	});
-	/* Counting is a locked operation: not on the way where all is well. */
+	/* Counting is a locked operation: skip it on the good path. */
 	if (still_mapped != 0)
 		shrink(still_mapped);
 	return still_mapped;

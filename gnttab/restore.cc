@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The table across a suspend that ends in another domain: an empty table, and references that are somebody's. */
+/* The table after a restore in another domain: the table is empty, while references are still issued. */
 #include "gnttab/foreign.hh"
 #include "gnttab/linux.h"
 #include "gnttab/pool.hh"
@@ -9,7 +9,7 @@
 
 namespace xpv {
 
-/* A frame that is just being added would be known to the old domain alone. */
+/* Stop growth: a frame added during the suspend would exist in the old domain only. */
 void Table::prepare()
 {
 	MutexGuard guard(grow_mutex_);
@@ -35,7 +35,7 @@ void Table::wait_until_settled()
 	}
 }
 
-/* The links of the shared list are in the entries, which the new table has not. */
+/* Record the shared list in a bitmap: its links are in the entries, which the new table does not have. */
 void Table::remember_free()
 {
 	for (unsigned long &word : free_bits_)
@@ -60,7 +60,7 @@ Status Table::restore()
 		else
 			entries().set_withdrawn(reference);
 	}
-	/* What is free elsewhere was not granted either. */
+	/* Free references in magazines and pools were not granted either. */
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++) {
 		Magazine &magazine = magazines_[cpu];
 		unsigned int kept = 0;

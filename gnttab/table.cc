@@ -54,7 +54,7 @@ Status Table::start_growing()
 {
 	XPV_TRY(frames_.init());
 	free_bits_ = XPV_TRY(Array<unsigned long>::make((most_entries() + 63) / 64, XPV_MAY_SLEEP));
-	/* Further frames come when they are needed; the first shows that it works. */
+	/* Add the first frame, to check that this works; further frames are added when needed. */
 	return grow();
 }
 
@@ -66,7 +66,7 @@ Table::~Table()
 	clean();
 }
 
-/* Leave the entries as a new domain finds them, for whoever uses the table next. */
+/* Reset the entries to what they are in a new domain, for the next user of the table. */
 void Table::clean()
 {
 	unsigned int granted = 0;
@@ -100,7 +100,7 @@ void Table::push_locked(uint32_t reference)
 Status Table::grow()
 {
 	if (suspending_)
-		return Error(XEN_EAGAIN); /* and again when that is over: settle() */
+		return Error(XEN_EAGAIN); /* retried by settle() */
 	auto added = frames_.add();
 	if (!added.ok()) {
 		XPV_ERR_LIMITED("cannot add frame %u of %u to the grant table: %d", frames_.count(), frames_.limit(),
@@ -115,7 +115,7 @@ Status Table::grow()
 	unsigned int in_use = 0;
 	{
 		RawSpinGuard guard(list_lock_);
-		/* Downwards, so that the lowest is taken first. */
+		/* In descending order, so that the lowest is taken first. */
 		for (uint32_t reference = end; reference-- > begin;) {
 			if (entries().idle(reference))
 				push_locked(reference);
@@ -138,7 +138,7 @@ void Table::grow_ahead()
 	grow_for(wanted < low_mark ? low_mark : wanted);
 }
 
-/* ENOSPC at Xen's maximum. */
+/* Grow until `wanted` references are on the shared list. ENOSPC at Xen's maximum. */
 Status Table::grow_to(unsigned int wanted)
 {
 	while (read_once(free_) < wanted) {
@@ -152,7 +152,7 @@ Status Table::grow_to(unsigned int wanted)
 void Table::grow_for(unsigned int wanted)
 {
 	MutexGuard guard(grow_mutex_);
-	ignore(grow_to(wanted)); /* tried again when the next reference is taken */
+	ignore(grow_to(wanted)); /* retried when the next reference is taken */
 }
 
 void Table::grow_ahead_if_low(unsigned int free)
@@ -161,7 +161,7 @@ void Table::grow_ahead_if_low(unsigned int free)
 		grow_work_.schedule();
 }
 
-/* ---- References in passing ---- */
+/* ---- Single references ---- */
 
 Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation how)
 {
@@ -177,7 +177,7 @@ Status Table::take_slowly(Gref *references, unsigned int count, xpv_allocation h
 	return Error(XEN_ENOSPC);
 }
 
-/* What the magazine has, the rest from the list, and the magazine filled for next time. With irqs off. */
+/* Take what the magazine has, the rest from the list, and refill the magazine for next time. Irqs off. */
 Status Table::take_from_list(Magazine &mine, Gref *references, unsigned int count)
 {
 	RawSpinGuard guard(list_lock_);
@@ -202,7 +202,7 @@ void Table::refused(unsigned int count)
 		return;
 	}
 	if (count > read_once(wanted_))
-		write_once(wanted_, count); /* of two at once one may be forgotten: it asks again */
+		write_once(wanted_, count); /* one of two concurrent updates may be lost; its caller retries */
 	grow_work_.schedule();
 }
 
@@ -271,7 +271,7 @@ Status Table::take_many(Gref *references, unsigned int count)
 
 Status Table::take_many_growing(Gref *references, unsigned int count)
 {
-	/* Others may take what was just made: what ends this is the table's maximum. */
+	/* Others may take the new references first; the table's maximum ends this loop. */
 	for (;;) {
 		Status grown = grow_to(count);
 		if (!grown.ok())
@@ -310,7 +310,7 @@ void Table::give_back_many(const Gref *references, unsigned int count)
 	waiters_.free_now(free);
 }
 
-/* ---- Seeing ---- */
+/* ---- Statistics ---- */
 
 void Table::add(xpv_grant_pool &pool)
 {

@@ -2,10 +2,9 @@
 /*
  * Other domains' pages for user space: /dev/xen/gntdev.
  *
- * Grants are named first (a map), and mapped when user space maps the map:
- * at guest frames without RAM, side by side, which are released when the
- * last user address space that shows them has let go. mutex_ guards
- * everything of one file.
+ * User space first names grants (a map). They are mapped when it mmaps the map,
+ * at contiguous guest frames without RAM, which are released when the last user
+ * address space has unmapped them. mutex_ guards everything of one file.
  */
 #include "gnttab/foreign.hh"
 #include "gnttab/user_notify.hh"
@@ -23,11 +22,11 @@ struct xpv_user_map : xpv::ListLink<> {
 	uint64_t index = 0; /* in pages, in its file */
 	unsigned int views = 0;
 	bool listed = true; /* the file has it */
-	bool writable = false; /* when it has views */
+	bool writable = false; /* valid while it has views */
 	xpv::Array<xpv_grant_map_op> maps;
 	xpv::Gfn first = {};
 	xpv::UnmapNotice notice;
-	xpv::Page zero; /* where the notice copies its byte from */
+	xpv::Page zero; /* source of the byte that the notification clears */
 
 	[[nodiscard]] unsigned int count() const { return static_cast<unsigned int>(maps.size()); }
 	[[nodiscard]] xpv::Status map();
@@ -38,7 +37,7 @@ struct xpv_user_map : xpv::ListLink<> {
 struct xpv_user_maps {
 public:
 	xpv_user_maps() = default;
-	/* There are no views any more. */
+	/* No views may be left. */
 	~xpv_user_maps()
 	{
 		for (xpv_user_map &map : maps_) {
@@ -85,9 +84,9 @@ Status xpv_user_map::map()
 }
 
 /*
- * Through Xen: the frame is in no address space of the kernel's. Only while
- * the page is mapped: after a restore the domain and the reference are
- * somebody else's. An other end that took the page away needs no notice.
+ * Clear the byte through Xen: the kernel has no mapping of the frame. Only
+ * while the page is mapped: after a restore the domain and the reference may be
+ * another's. If the other end revoked the page, it needs no notification.
  */
 void xpv_user_map::clear_byte()
 {
@@ -104,7 +103,10 @@ void xpv_user_map::clear_byte()
 	copy.flags = GNTCOPY_dest_gref;
 	Patience patience;
 	do {
-		/* A suspend stops all CPUs in a task of their own, and so does not come between. */
+		/*
+		 * A suspend stops each CPU from a task, so that with irqs off
+		 * it cannot come between check and copy.
+		 */
 		IrqsOffGuard no_suspend;
 		if (!foreign_exists(map.handle) || !grant_table_copy(&copy, 1).ok())
 			return;
@@ -114,7 +116,7 @@ void xpv_user_map::clear_byte()
 void xpv_user_map::unmap()
 {
 	clear_byte();
-	/* A claim goes as a whole, and space with another's page in it may not be used again. */
+	/* A claim is released as a whole, and guest frames with a foreign page still mapped must not be reused. */
 	if (unmap_for_good(maps.data(), count()) == 0)
 		xpv_frames_release(first, count());
 	notice.send();
@@ -133,7 +135,7 @@ void xpv_user_maps::drop_if_unused(xpv_user_map &map)
 	if (map.listed || map.views != 0)
 		return;
 	map.unlink();
-	/* One that was never mapped, or was given its notice after that. */
+	/* Not sent yet for a map that was never mapped, or got its notification after the unmap. */
 	map.notice.send();
 	destroy(&map);
 }
@@ -186,14 +188,15 @@ Status xpv_user_maps::set_notice(uint64_t offset, const xpv_unmap_notice &notice
 namespace {
 
 /*
- * Xen would take the page away from where it is in this domain, to have it at
- * the target alone, and not bring it back: Linux would lose its memory.
+ * Return whether a grant in the map may be this domain's own. Xen would move
+ * the page from its place in this domain to the target, and not move it back:
+ * Linux would lose its memory.
  */
 bool may_name_own_domain(const xpv_user_map &map)
 {
 	Domid own;
 	if (xpv_own_domid(&own) != 0)
-		return true; /* not known to be another's */
+		return true; /* unknown, so it may be */
 	for (const xpv_grant_map_op &its : map.maps)
 		if (its.domain == own)
 			return true;
@@ -206,7 +209,10 @@ Result<xpv_user_map *> xpv_user_maps::view(uint64_t index, unsigned int count, b
 {
 	MutexGuard guard(mutex_);
 	xpv_user_map *map = find(index, count);
-	/* Xen counts each mapping of a grant, and two views of one would have to agree on when it goes. */
+	/*
+	 * One view only: Xen counts each mapping of a grant, and two views
+	 * would have to agree on when to unmap it.
+	 */
 	if (!map || map->views != 0 || may_name_own_domain(*map))
 		return Error(XEN_EINVAL);
 	map->writable = writable;

@@ -2,8 +2,8 @@
 /*
  * Pages that user space grants to other domains: /dev/xen/gntalloc.
  *
- * A page is there while its file has it or a view (a mapping in a user
- * address space) shows it. mutex_ guards everything of one file.
+ * A page exists while its file lists it or a view (a mapping in a user address
+ * space) shows it. mutex_ guards everything of one file.
  */
 #include "gnttab/gnttab.hh"
 #include "gnttab/user_notify.hh"
@@ -31,10 +31,10 @@ struct UserPage : ListLink<> {
 	unsigned int views = 0;
 	UnmapNotice notice;
 	Page page;
-	Grant grant; /* goes before the page, which is parked if the other end still maps it */
+	Grant grant; /* destroyed before the page, which is parked if the other end still maps it */
 };
 
-/* As many more as the limit permits, or none. */
+/* Account for `count` more pages. Return false, with nothing changed, if the limit does not permit it. */
 bool take_allowance(unsigned int count, unsigned int limit)
 {
 	unsigned int before = fetch_add(allocated, count);
@@ -59,7 +59,7 @@ struct xpv_page_view {
 struct xpv_user_pages {
 public:
 	xpv_user_pages() = default;
-	/* There are no views any more. */
+	/* No views may be left. */
 	~xpv_user_pages()
 	{
 		for (xpv::UserPage &page : pages_) {
@@ -78,12 +78,12 @@ public:
 	void release(xpv_page_view &view);
 
 private:
-	/* Those that the file has, with consecutive indexes from `index` on. */
+	/* Find the `count` pages of the file with consecutive indexes from `index` on; false if one is missing. */
 	[[nodiscard]] bool find(uint64_t index, unsigned int count, xpv::UserPage **found) XPV_REQUIRES(mutex_);
 	void drop_if_unused(xpv::UserPage &page) XPV_REQUIRES(mutex_);
 
 	xpv::Mutex mutex_{ "xpv_gnttab_user_pages"_lock };
-	xpv::List<xpv::UserPage> pages_ XPV_GUARDED_BY(mutex_); /* by index */
+	xpv::List<xpv::UserPage> pages_ XPV_GUARDED_BY(mutex_); /* sorted by index */
 	uint64_t next_index_ XPV_GUARDED_BY(mutex_) = 0;
 };
 
@@ -140,7 +140,7 @@ Status xpv_user_pages::allocate(const xpv_user_pages_request &request, uint64_t 
 
 Status xpv_user_pages::free(uint64_t index, unsigned int count)
 {
-	/* More than there can be would only be memory for nothing. */
+	/* Do not allocate memory for an impossible count. */
 	if (count > read_once(allocated))
 		return Error(XEN_EINVAL);
 	auto found = XPV_TRY(Array<UserPage *>::make(count, XPV_MAY_SLEEP));

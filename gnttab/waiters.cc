@@ -5,7 +5,7 @@
 
 namespace xpv {
 
-/* ---- The list, first come first called ---- */
+/* ---- The list, first come first served ---- */
 
 void Waiters::update_least_locked()
 {
@@ -51,7 +51,7 @@ xpv_grant_waiter *Waiters::pop_satisfied_locked(unsigned int free)
 	return nullptr;
 }
 
-/* ---- Coming and going ---- */
+/* ---- Adding and cancelling ---- */
 
 Status Waiters::add(xpv_grant_waiter &waiter, unsigned int wanted)
 {
@@ -78,7 +78,7 @@ void Waiters::look_again()
 
 void Waiters::cancel(xpv_grant_waiter &waiter)
 {
-	/* No function runs now; and one that ran may have made its waiter wait again. */
+	/* With the mutex no function runs; one that ran before may have queued its waiter again. */
 	MutexGuard calling(calling_);
 	RawSpinGuard guard(lock_);
 	if (waiter.waiting)
@@ -104,7 +104,7 @@ void Waiters::call_satisfied()
 		table_.empty_magazines();
 		table_.grow_for(most);
 	}
-	/* A function that waits again at once has its turn in the next run, and so cannot keep this one. */
+	/* A function that waits again immediately is called in the next run, so that it cannot keep this one busy. */
 	while (turns-- != 0) {
 		unsigned int free = table_.shared_free();
 		xpv_grant_waiter *waiter;
