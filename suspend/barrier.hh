@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where all CPUs but Linux's CPU 0 wait, irqs off, while the domain is
- * suspended. CPU 0 is the master: it alone decides when and how the others
- * go on, and each of them tells it when it is there and when it is back.
+ * The barrier at which all CPUs but Linux's CPU 0 wait, irqs off, while the
+ * domain is suspended. CPU 0 is the master: it alone decides when and how the
+ * others resume. Each of them reports when it has arrived and when it is back.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace xpv {
 
-/* How the CPUs leave; written by the master, once a suspend. */
+/* How the CPUs leave the barrier; written by the master, once per suspend. */
 enum class Verdict : uint32_t {
 	hold,
 	aborted, /* no suspend took place */
@@ -22,33 +22,40 @@ enum class Verdict : uint32_t {
 
 class Barrier {
 public:
-	/* Room for every possible CPU. Sleeping context. */
+	/* Allocate memory for every possible CPU. Sleeping context. */
 	[[nodiscard]] Status make();
+	/* Prepare the barrier for the next suspend. */
 	void reset();
 
-	/* A secondary CPU, from its arrival until it is back: in xpv_stop_machine(). */
+	/* Run a secondary CPU from its arrival until it is back: in xpv_stop_machine(). */
 	void pass(unsigned int cpu);
 
-	/* ---- The master's ---- */
+	/* ---- For the master ---- */
 
-	/* The lowest CPU that is not there after `milliseconds`; none: xpv_cpu_limit(). */
+	/*
+	 * Wait for all CPUs to arrive. Return the lowest that has not after
+	 * `milliseconds`, or else xpv_cpu_limit().
+	 */
 	[[nodiscard]] unsigned int await_arrival(unsigned int milliseconds) const
 	{
 		return await(at_barrier, milliseconds);
 	}
 	void decide(Verdict verdict) { store_release(verdict_, verdict); }
-	/* Likewise, of those that were at the barrier. */
+	/* Wait likewise for those that were at the barrier to be back. */
 	[[nodiscard]] unsigned int await_return(unsigned int milliseconds) const { return await(back, milliseconds); }
 
-	/* When the CPU was back; 0: not in this suspend. */
+	/* Return when the CPU was back; 0: not in this suspend. */
 	[[nodiscard]] uint64_t back_at(unsigned int cpu) const
 	{
 		return cpu < members_.size() ? members_[cpu].back_at : 0;
 	}
-	/* CPUs that came back rebuilt. Once all are back. */
+	/* Return how many CPUs were rebuilt. Once all are back. */
 	[[nodiscard]] unsigned int rebuilt() const;
 
-	/* action(cpu) for each secondary CPU until one gives an error, which is returned with its number. In xpv_stop_machine(). */
+	/*
+	 * Call action(cpu) for each secondary CPU until one returns an error;
+	 * return that, with its CPU in `cpu`. In xpv_stop_machine().
+	 */
 	template <typename Action>
 	[[nodiscard]] static int each_secondary(unsigned int &cpu, const Action &action)
 	{
@@ -64,7 +71,7 @@ public:
 private:
 	enum Place : uint32_t { absent, at_barrier, back };
 
-	/* Written by its CPU alone. */
+	/* Written by its CPU only, but for reset(). */
 	struct Member {
 		Place place;
 		bool rebuilt;

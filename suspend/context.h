@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a CPU was, and enough of the processor's state to get it there on a
- * vCPU that has lost all of it. The assembly knows the offsets; processor_linux.c
- * and vcpus.cc check them.
+ * The execution context of a CPU, with enough processor state to resume it on a
+ * vCPU that has lost its state. The assembly uses the offsets;
+ * processor_linux.c and vcpus.cc check them.
  */
 #ifndef XPV_SUSPEND_CONTEXT_H
 #define XPV_SUSPEND_CONTEXT_H
 
-/* What setjmp saves: the registers that a function keeps for its caller. */
+/* The registers that setjmp saves: those that a function preserves for its caller. */
 #define XPV_CONTEXT_RBX 0
 #define XPV_CONTEXT_RBP 8
 #define XPV_CONTEXT_R12 16
 #define XPV_CONTEXT_R13 24
 #define XPV_CONTEXT_R14 32
 #define XPV_CONTEXT_R15 40
-#define XPV_CONTEXT_RSP 48 /* at the return address */
+#define XPV_CONTEXT_RSP 48 /* points to the return address */
 #define XPV_CONTEXT_RIP 56
 #define XPV_CONTEXT_RFLAGS 64
-/* What must be there before C can run. */
+/* What must be loaded before C code can run. */
 #define XPV_CONTEXT_CR0 72
 #define XPV_CONTEXT_CR3 80
 #define XPV_CONTEXT_CR4 88
@@ -41,7 +41,7 @@
 extern "C" {
 #endif
 
-/* As LGDT and LIDT take it. */
+/* The operand of LGDT and LIDT. */
 struct xpv_descriptor_table {
 	uint16_t limit;
 	uint64_t base;
@@ -57,17 +57,20 @@ struct xpv_context {
 };
 
 /*
- * setjmp: 0 now, and 1 each time that the context is jumped to. Saves rbx to
- * rflags only. As with setjmp, the caller must not have returned meanwhile,
- * and what lies below its frame on the stack is lost. Any context.
+ * Save the context, like setjmp: return 0 now, and 1 each time that the context
+ * is jumped to. Saves rbx to rflags only. As with setjmp, the caller must not
+ * have returned meanwhile; the stack below its frame is lost. Any context.
  */
 int xpv_context_save(struct xpv_context *context) __attribute__((returns_twice));
-/* longjmp, from the same stack or another, and with irqs as they were. Does not return. Any context. */
+/*
+ * Jump to the context, like longjmp, from the same stack or another, with irqs
+ * as they were at the save. Does not return. Any context.
+ */
 void xpv_context_jump(const struct xpv_context *context);
 /*
- * Where a vCPU starts that was initialised with cr0, cr3, cr4 and efer of a
- * context, with its rsp, and its address in rdi; cr3 and cr4 may miss what
- * only a running CPU can set. Irqs off. Loads the rest, and jumps.
+ * The entry point of a vCPU that was initialised with cr0, cr3, cr4, efer and
+ * rsp of a context, and with its address in rdi; cr3 and cr4 may lack what only
+ * a running CPU can set. Loads the rest, and jumps to the context. Irqs off.
  */
 void xpv_context_enter(const struct xpv_context *context);
 

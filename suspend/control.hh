@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Serves control/shutdown and control/sysrq in the store: read, validate,
+ * Serves control/shutdown and control/sysrq in xenstore: read, validate,
  * acknowledge, act.
  *
- * Requests are looked at in the store's watch thread, and acted on there
- * where that is quick. A suspend, a forced shutdown, and looking again, are
- * for a thread of our own: the watch thread must stay free for devices.
+ * Requests are read in xenstore's watch thread, and handled there if that is
+ * quick. A suspend, a forced shutdown and retries run in a thread of our own:
+ * the watch thread must stay free for devices.
  */
 #pragma once
 
@@ -21,22 +21,23 @@ namespace xpv {
 class Control {
 public:
 	Control() = default;
-	/* Stopped, if it was started. */
+	/* Stops, if it was started. */
 	~Control() { stop(); }
 	Control(const Control &) = delete;
 	Control &operator=(const Control &) = delete;
 
-	/* Sleeping context. */
+	/* Start serving requests. Sleeping context. */
 	[[nodiscard]] Status start();
+	/* Stop serving them. Sleeping context. */
 	void stop();
-	/* linux.h: xpv_control_going_down(). */
+	/* See xpv_control_going_down() in linux.h. */
 	void going_down();
 
 private:
 	/* What the thread has to do next. */
 	struct Due {
 		enum { nothing, suspend, power_off, reboot, look } what = nothing;
-		unsigned int wait_ms = idle_ms; /* until then there is nothing to do */
+		unsigned int wait_ms = idle_ms; /* how long there is nothing to do */
 		std::uint64_t suspend_deadline_ms = 0;
 	};
 
@@ -59,20 +60,20 @@ private:
 	void suspend(std::uint64_t deadline_ms);
 	void wake();
 
-	/* Held while the store is asked; not during a suspend, nor while Linux goes down. */
+	/* Held while xenstore is accessed; not during a suspend, nor during a forced shutdown. */
 	Mutex mutex_{ "xpv control"_lock };
 	Activity activity_ XPV_GUARDED_BY(mutex_) = Activity::running;
-	/* When user space's time is over; 0: never. */
+	/* When user space has run out of time; 0: never. */
 	std::uint64_t deadline_ms_ XPV_GUARDED_BY(mutex_) = 0;
-	std::uint64_t suspend_deadline_ms_ XPV_GUARDED_BY(mutex_) = 0; /* while suspending */
+	std::uint64_t suspend_deadline_ms_ XPV_GUARDED_BY(mutex_) = 0; /* valid while suspending */
 	/* When to read the node again, after xenstore failed; 0: no need. */
 	std::uint64_t retry_at_ms_ XPV_GUARDED_BY(mutex_) = 0;
 	unsigned int failures_ XPV_GUARDED_BY(mutex_) = 0; /* of reads, in a row */
 
-	bool down_ = false; /* Linux goes down; without the mutex, which may be held while xenstore answers */
+	bool down_ = false; /* Linux shuts down; set without the mutex, which may be held while waiting for xenstored */
 	bool stopping_ = false;
 	bool woken_ = false;
-	WaitQueue wait_queue_{ "xpv control thread"_lock }; /* the thread's */
+	WaitQueue wait_queue_{ "xpv control thread"_lock }; /* our thread waits here */
 	Thread<&Control::run> thread_{ *this };
 	StoreWatch<&Control::look> shutdown_watch_{ *this };
 	StoreWatch<&Control::look_at_sysrq> sysrq_watch_{ *this };

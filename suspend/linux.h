@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between this module's C++ and its Linux side; nobody else includes it. */
+/* Interface between this module's C++ and its Linux side; private to this module. */
 #ifndef XPV_SUSPEND_LINUX_H
 #define XPV_SUSPEND_LINUX_H
 
@@ -13,65 +13,68 @@ extern "C" {
 
 /* ---- Called by the C++ code ---- */
 
-/* The module's parameters. A suspend goes by what they are when it starts. */
+/* The module's parameters. A suspend uses their values at its start. */
 struct xpv_suspend_choice {
-	bool down; /* the other vCPUs are put down, and rebuilt; otherwise they spin, and Xen saves them */
+	bool down; /* take the other vCPUs down and rebuild them; otherwise they spin, and Xen saves them */
 	unsigned int stop_ms; /* how long a CPU may take to reach the barrier */
 	unsigned int return_ms; /* ... and to come back from it after the hypercall */
 };
 extern struct xpv_suspend_choice xpv_suspend_options;
 
-/*
- * What each CPU's processor held (processor_linux.c). prepare() makes room for
- * it, sleeping context, -ENOMEM; release() gives it back.
- */
+/* Allocate memory for the processor state of each CPU (processor_linux.c). Sleeping context, -ENOMEM. */
 int xpv_processors_prepare(void);
+/* Free that memory. Sleeping context. */
 void xpv_processors_release(void);
-/* The CPU's context; what xpv_processor_save() leaves open, xpv_context_save() fills in. Any context. */
+/* Return the CPU's context; xpv_context_save() fills in what xpv_processor_save() does not. Any context. */
 struct xpv_context *xpv_processor_context(unsigned int cpu);
-/* The state of this CPU, which is `cpu`; and its tasks' FPU registers go to memory. Irqs off. */
+/* Save the state of this CPU, which is `cpu`; the FPU registers of its tasks are saved to memory. Irqs off. */
 void xpv_processor_save(unsigned int cpu);
-/* All that xpv_context_enter() has not loaded. On that CPU, irqs off, before anything else. */
+/* Restore all state that xpv_context_enter() has not loaded. On that CPU, irqs off, before anything else. */
 void xpv_processor_restore(unsigned int cpu);
 /*
- * This CPU goes on after a stop, whichever way: its timer is looked at anew,
- * its watchdogs see that it lives, and after a restore its memory types are
- * made what they were. Irqs off.
+ * Resume this CPU after a stop, whatever the outcome: run its timer handler,
+ * touch its watchdogs, and after a restore correct its memory types. Irqs off.
  */
 void xpv_processor_go_on(unsigned int cpu, bool restored);
 
 /*
- * Whether every online CPU runs what it is asked to, within stop_ms. -EBUSY
- * and one that does not, otherwise. Sleeping context.
+ * Check that every online CPU runs queued work within `milliseconds`. Otherwise
+ * -EBUSY, and `silent_cpu` is one that does not. Sleeping context.
  */
 int xpv_cpus_respond(unsigned int milliseconds, unsigned int *silent_cpu);
-/* Where that CPU is, into the log, if it can be found out. Not on that CPU; irqs may be off. */
+/* Log where that CPU is, if that can be found out. Not on that CPU; irqs may be off. */
 void xpv_cpu_report(unsigned int cpu);
 
-/* Wait for a CPU that comes or goes, and let none do so until enable(). Sleeping context. */
+/* Wait for a CPU hotplug in progress, and block further ones until enable(). Sleeping context. */
 void xpv_cpu_hotplug_disable(void);
+/* Permit CPU hotplug again. Sleeping context. */
 void xpv_cpu_hotplug_enable(void);
 
-/* function(cpu) on all online CPUs at once, irqs off everywhere, nothing else running. Sleeping context. */
+/* Call function(cpu) on all online CPUs at once, irqs off everywhere, nothing else running. Sleeping context. */
 int xpv_stop_machine(void (*function)(unsigned int cpu));
-/* Stable inside xpv_stop_machine(). */
+/* Return whether the CPU is online; stable inside xpv_stop_machine(). */
 bool xpv_cpu_is_online(unsigned int cpu);
-/* Linux's core: timekeeping, this CPU's interrupt controllers ... On CPU 0, all others stopped, irqs off. */
+/* Suspend Linux's core: timekeeping, this CPU's interrupt controllers ... On CPU 0, all others stopped, irqs off. */
 int xpv_core_suspend(void);
+/* Resume Linux's core. On CPU 0, all others stopped, irqs off. */
 void xpv_core_resume(void);
 
 #ifdef CONFIG_XPV_FAKE_HYPERVISOR
-/* The hypervisor of the tests stops a vCPU, or loses it, when its CPU calls this. Any context. */
+/* Let the tests' fake hypervisor stop the vCPU, or lose it, when its CPU calls this. Any context. */
 void xpv_fake_vcpu_runs(struct xpv_vcpu vcpu);
 #endif
 
-/* Nanoseconds by this CPU's TSC: for spans, in any context; it stands still or jumps while the domain is saved. */
+/*
+ * Return nanoseconds by this CPU's TSC, for intervals; it stands still or jumps
+ * while the domain is saved. Any context.
+ */
 uint64_t xpv_suspend_clock(void);
-/* Nothing can save this guest. Does not return. */
+/* Panic, because the guest cannot continue. Does not return. */
 void xpv_suspend_give_up(const char *why, unsigned int cpu, int error);
 
-/* CLOCK_REALTIME in nanoseconds; any context. Setting: sleeping context. */
+/* Return CLOCK_REALTIME in nanoseconds. Any context. */
 int64_t xpv_realtime(void);
+/* Set CLOCK_REALTIME, in nanoseconds. Sleeping context. */
 int xpv_realtime_set(int64_t nanoseconds);
 
 enum xpv_suspend_event {
@@ -80,16 +83,18 @@ enum xpv_suspend_event {
 	XPV_SUSPEND_CANCELLED,
 	XPV_SUSPEND_FAILED,
 };
-/* Tell user space. Sleeping context. */
+/* Notify user space. Sleeping context. */
 void xpv_suspend_tell(enum xpv_suspend_event event);
 
 /* ---- Called by suspend_linux.c ---- */
 
 /*
- * In xpv_cpu_report()'s service, for as long as the module is loaded: to take
- * the handler away is to wait for all CPUs. Sleeping context.
+ * Register the NMI handler of xpv_cpu_report(). It stays registered while the
+ * module is loaded, because unregistering it waits for all CPUs. Sleeping
+ * context.
  */
 void xpv_cpu_reports_start(void);
+/* Unregister the NMI handler. Sleeping context. */
 void xpv_cpu_reports_stop(void);
 
 /* The steps of one suspend, in their order in time. */
@@ -107,44 +112,52 @@ enum xpv_suspend_step {
 };
 struct xpv_suspend_statistics {
 	uint64_t restored, cancelled, failed;
-	uint64_t retries; /* hypercalls that brought a vCPU back only when repeated */
-	uint64_t cpus_rebuilt; /* of the last suspend, as all that follows */
+	uint64_t retries; /* hypercalls repeated to bring vCPUs back */
+	uint64_t cpus_rebuilt; /* of the last suspend, like all that follows */
 	int64_t wall_clock_step; /* ns */
-	uint64_t step[XPV_STEPS]; /* xpv_suspend_clock(); 0: it did not come to that */
+	uint64_t step[XPV_STEPS]; /* xpv_suspend_clock(); 0: not reached */
 };
-/* A copy, not synchronised with a suspend under way. Any context. */
+/* Copy the statistics, not synchronised with a suspend in progress. Any context. */
 void xpv_suspend_get_statistics(struct xpv_suspend_statistics *copy);
-/* When that CPU was back from the last suspend, xpv_suspend_clock(); 0: it was not in it. Any context. */
+/*
+ * Return when that CPU was back from the last suspend, by xpv_suspend_clock();
+ * 0: not in that suspend. Any context.
+ */
 uint64_t xpv_suspend_cpu_back(unsigned int cpu);
 
-/* Before the first suspend, and after the last. Sleeping context. */
+/* Allocate the state, before the first suspend. Sleeping context. */
 int xpv_suspend_start(void);
+/* Free the state, after the last suspend. Sleeping context. */
 void xpv_suspend_stop(void);
 
 /* ---- The toolstack's requests: control.cc and control_linux.c ---- */
 
-/* C++: do what toolstacks ask for, from now on, and say that we do. Sleeping context. */
+/* C++: start serving the toolstack's requests, and advertise that. Sleeping context. */
 int xpv_control_start(void);
+/* C++: stop serving them. Sleeping context. */
 void xpv_control_stop(void);
-/* C++: Linux itself goes down or restarts: nothing can be asked of it any more. Any context. */
+/* C++: refuse all further requests, because Linux itself shuts down or restarts. Any context. */
 void xpv_control_going_down(void);
-/* C: what goes with them. Sleeping context. */
+/* C: start serving requests, and register for Linux's own shutdown. Sleeping context. */
 int xpv_control_linux_start(void);
+/* C: undo that. Sleeping context. */
 void xpv_control_linux_stop(void);
 
-/* Ask user space to power off, or to reboot. Any context; may be said again. */
+/* Ask user space to power off. Any context; may be repeated. */
 void xpv_linux_power_off(void);
+/* Ask user space to reboot. Any context; may be repeated. */
 void xpv_linux_reboot(void);
 /*
- * The same without user space, after an attempt to write out what is in the
- * page cache, which has a bound. Returns only if the machine would not.
- * Sleeping context.
+ * Power off without user space, after an attempt, with a time limit, to write
+ * out the page cache. Returns only if the machine did not power off. Sleeping
+ * context.
  */
 void xpv_linux_force_power_off(void);
+/* Reboot likewise. Sleeping context. */
 void xpv_linux_force_reboot(void);
-/* How long user space has for either, in seconds; 0: for ever. Any context. */
+/* Return how long user space may take for either, in seconds; 0: no limit. Any context. */
 unsigned int xpv_linux_shutdown_timeout(void);
-/* What the key does, where Linux has that and its administrator permits it. Sleeping context. */
+/* Handle the SysRq key, where Linux has SysRq and its administrator permits it. Sleeping context. */
 void xpv_linux_sysrq(unsigned char key);
 
 #ifdef __cplusplus

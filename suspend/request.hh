@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a toolstack can ask of the domain through control/shutdown
+ * The requests that a toolstack can make through control/shutdown
  * (docs/misc/xenstore-paths.pandoc), and one table with the answer to each
  * request in each situation.
  */
@@ -13,51 +13,52 @@
 namespace xpv {
 
 enum class Request : std::uint8_t {
-	none, /* empty, or no such node: nothing is asked, or it was acknowledged */
+	none, /* empty, or no such node: no request, or it was acknowledged */
 	poweroff,
-	halt, /* for us the same as poweroff: nobody could do anything with a halted domain */
+	halt, /* handled as poweroff: a halted domain is of no use */
 	reboot,
 	suspend,
 	unknown,
 };
 inline constexpr unsigned int request_count = 6;
 
-/* What the domain is doing about the requests so far. */
+/* What the domain is doing about earlier requests. */
 enum class Activity : std::uint8_t {
 	running, /* nothing */
 	suspending,
 	powering_off, /* user space was asked to */
 	rebooting, /* user space was asked to */
-	going_down, /* Linux is on its way, whoever asked; there is no way back */
+	going_down, /* Linux shuts down, for whatever reason; this cannot be undone */
 };
 inline constexpr unsigned int activity_count = 5;
 
 enum class Answer : std::uint8_t {
 	nothing,
 	start, /* acknowledge and do it */
-	again, /* acknowledge and ask user space once more; the time it has stays as it was */
+	again, /* acknowledge and ask user space once more; its deadline does not change */
 	instead, /* acknowledge and do this instead of what is going on */
-	later, /* leave it in the store and look again when the suspend is over */
-	refuse, /* leave it in the store for good: the toolstack sees that nobody answers */
-	complain, /* we do not know what is meant: one log line, and leave it in the store */
+	later, /* leave it in xenstore and read it again after the suspend */
+	refuse, /* leave it in xenstore for good: the toolstack sees that it is not acknowledged */
+	complain, /* unknown request: log one line and leave it in xenstore */
 };
 
-/* The content of the node, all of it. */
+/* Parse the whole content of the node. */
 [[nodiscard]] Request parse_request(std::string_view text);
 
 [[nodiscard]] Answer answer_to(Request request, Activity activity);
 
-/* Whether the toolstack is told that the request was taken. */
+/* Return whether the answer acknowledges the request. */
 [[nodiscard]] constexpr bool acknowledges(Answer answer)
 {
 	return answer == Answer::start || answer == Answer::again || answer == Answer::instead;
 }
 
-/* For log lines. */
+/* Return the request's name for log lines. */
 [[nodiscard]] const char *name_of(Request request);
+/* Return the activity's name for log lines. */
 [[nodiscard]] const char *name_of(Activity activity);
 
-/* `text` as it may be logged: cut, and nothing in it but printable ASCII. The result has a NUL. */
+/* Make `text` safe to log: truncate it, and replace all but printable ASCII by '?'. The result has a NUL. */
 template <std::size_t Capacity>
 void make_printable(std::string_view text, char (&printable)[Capacity])
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Contract of xpv_suspend: suspends the domain, as the toolstack asks for
- * when it saves or migrates it. What each part of xpv does then is its own
- * business: hypervisor/suspend_part.h.
+ * Contract of xpv_suspend: suspend the domain, when the toolstack requests it
+ * to save or migrate the domain. Each part of xpv defines what it does during a
+ * suspend: hypervisor/suspend_part.h.
  */
 #ifndef XPV_SUSPEND_H
 #define XPV_SUSPEND_H
@@ -14,11 +14,11 @@ extern "C" {
 #endif
 
 /*
- * Suspend, and come back when the domain was restored, or goes on because the
- * suspend was cancelled: 0. Otherwise the guest goes on as before, and the
+ * Suspend the domain. Return 0 when it was restored, or continues because the
+ * suspend was cancelled. Otherwise the guest continues as before, and the
  * negative errno and the text in `reason` (of `reason_size` bytes, at least 1;
  * empty on success) say why. Once `deadline_ms` (xpv_now_ms()) has passed the
- * suspend is refused, with -ETIMEDOUT. One suspend after the other. Sleeping
+ * suspend is refused, with -ETIMEDOUT. Suspends are serialised. Sleeping
  * context.
  */
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size);
