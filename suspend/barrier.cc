@@ -7,7 +7,7 @@ namespace xpv {
 
 namespace {
 
-/* One turn of a wait; under the fake hypervisor it is here that a vCPU can stop or be lost. */
+/* One iteration of a wait; the fake hypervisor can stop or lose a vCPU here. */
 inline void relax([[maybe_unused]] unsigned int cpu)
 {
 #ifdef CONFIG_XPV_FAKE_HYPERVISOR
@@ -32,8 +32,9 @@ void Barrier::reset()
 }
 
 /*
- * Without a bound: to leave while the master suspends the domain would break
- * the guest. The master bounds all that it does before and after.
+ * Wait for the verdict, without a time limit: a CPU that left while the master
+ * suspends the domain would break the guest. The master limits the time of all
+ * that it does before and after.
  */
 inline Verdict Barrier::wait(unsigned int cpu) const
 {
@@ -45,8 +46,9 @@ inline Verdict Barrier::wait(unsigned int cpu) const
 
 /*
  * A CPU whose vCPU was lost while it waited returns a second time from
- * xpv_context_save(), as if it had never waited. What it called then will not
- * return: so the wait has no frame of its own, and nothing traces this.
+ * xpv_context_save(), as if it had never waited. Functions that it had called
+ * by then do not return: so the wait has no frame of its own, and this function
+ * is not traced.
  */
 [[gnu::no_instrument_function, gnu::no_sanitize_address]] void Barrier::pass(unsigned int cpu)
 {

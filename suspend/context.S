@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * setjmp and longjmp for a CPU, and where a vCPU starts that has lost its
- * processor's state.
+ * setjmp and longjmp for a CPU, and the entry point of a vCPU that has lost its
+ * processor state.
  *
- * To the unwinder all three are plain functions: at each instruction the
- * return address lies where the stack pointer says. That holds across the
- * change of stacks too, because the place that rsp is set to is the one from
- * which xpv_context_save() was to return, filled anew.
+ * To the unwinder all three are plain functions: at each instruction the return
+ * address is where the stack pointer points to. That holds across the change of
+ * stacks too, because rsp is set to the slot from which xpv_context_save() was
+ * to return, and the return address is written to that slot again.
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
@@ -57,13 +57,13 @@ SYM_FUNC_START(xpv_context_enter)
 	lgdt	XPV_CONTEXT_GDT(%rdi)
 	lidt	XPV_CONTEXT_IDT(%rdi)
 
-	/* First CR4: CR4.PCIDE can be set only while CR3 has PCID 0, and CR3 have one only after. */
+	/* CR4 first: CR4.PCIDE can be set only while CR3 has PCID 0, and CR3 can have another only after that. */
 	movq	XPV_CONTEXT_CR4(%rdi), %rax
 	movq	%rax, %cr4
 	movq	XPV_CONTEXT_CR3(%rdi), %rax
 	movq	%rax, %cr3
 
-	/* Selectors before bases: a selector that is loaded changes the base. */
+	/* Selectors before bases: loading a selector changes the base. */
 	lldt	XPV_CONTEXT_LDT(%rdi)
 	movl	$__KERNEL_DS, %eax
 	movl	%eax, %ss
@@ -80,7 +80,7 @@ SYM_FUNC_START(xpv_context_enter)
 	movl	XPV_CONTEXT_FS_BASE(%rdi), %eax
 	movl	XPV_CONTEXT_FS_BASE + 4(%rdi), %edx
 	wrmsr
-	/* From here on per-CPU variables are there, the stack protector's among them. */
+	/* From here on per-CPU variables can be used, including the stack protector's. */
 	movl	$MSR_GS_BASE, %ecx
 	movl	XPV_CONTEXT_GS_BASE(%rdi), %eax
 	movl	XPV_CONTEXT_GS_BASE + 4(%rdi), %edx
@@ -90,7 +90,7 @@ SYM_FUNC_START(xpv_context_enter)
 	movl	XPV_CONTEXT_KERNEL_GS_BASE + 4(%rdi), %edx
 	wrmsr
 
-	/* The first interrupt's return will load CS from its selector. */
+	/* Load CS now: the return from the first interrupt will load it from its selector. */
 	pushq	$__KERNEL_CS
 	leaq	.Lkernel_cs(%rip), %rax
 	pushq	%rax

@@ -14,20 +14,20 @@ namespace {
 
 constexpr const char *shutdown_path = "control/shutdown";
 constexpr const char *sysrq_path = "control/sysrq";
-/* Where devices say what failed, by the same pattern. control/ itself is the toolstack's. */
+/* The error node, named in the same pattern as those of devices. control/ itself belongs to the toolstack. */
 constexpr const char *error_path = "error/control/shutdown/error";
 
-/* Longer than each request that there is. */
+/* Longer than any known request. */
 constexpr std::size_t request_capacity = 24;
 /*
  * libxl gives up 60 s after it sees the acknowledgement (libxl_dom_suspend.c:
  * domain_suspend_common_wait_guest()), and then nothing resumes a domain that
- * suspends later. The rest is for Linux's core to stop, and for Xen to run
- * this domain's vCPU 0 and dom0 under load.
+ * suspends later. The rest of the 60 s is for Linux's core to stop, and for Xen
+ * to run this domain's vCPU 0 and dom0 under load.
  */
 constexpr unsigned int suspend_limit_ms = 45000;
 
-/* The text of a node as it is now; empty when there is no such node. EMSGSIZE: more than any request. */
+/* Read the text of a node; empty if there is no such node. EMSGSIZE: longer than any request. */
 Result<std::string_view> read_node(xpv_store_transaction transaction, const char *path, char *buffer, std::size_t size)
 {
 	int length = xpv_store_read(transaction, path, buffer, size);
@@ -38,7 +38,7 @@ Result<std::string_view> read_node(xpv_store_transaction transaction, const char
 	return std::string_view(buffer, static_cast<std::size_t>(length));
 }
 
-/* What is asked now; its text for the log. */
+/* Read the current request, and its text for the log. */
 Result<Request> read_request(xpv_store_transaction transaction, char (&text)[request_capacity])
 {
 	char buffer[request_capacity];
@@ -53,7 +53,7 @@ Result<Request> read_request(xpv_store_transaction transaction, char (&text)[req
 	return parse_request(node.value());
 }
 
-/* A key, or 0. Linux's keys are printable characters. */
+/* Read the key; 0 if there is no key. EMSGSIZE: not a single printable character, as Linux's keys are. */
 Result<unsigned char> read_key(xpv_store_transaction transaction)
 {
 	char buffer[2];
@@ -66,8 +66,9 @@ Result<unsigned char> read_key(xpv_store_transaction transaction)
 }
 
 /*
- * The nodes are the toolstack's, empty, and only their content is ours: a
- * node that we removed we could not make again.
+ * Advertise the features, or withdraw them. The toolstack creates the nodes,
+ * empty, and only their content is ours: we could not create a node again after
+ * removing it.
  */
 void advertise(bool present)
 {
@@ -78,7 +79,7 @@ void advertise(bool present)
 		{ .path = "control/feature-suspend", .value = can, .result = 0 },
 	};
 	int code = xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, sizeof(items) / sizeof(items[0]));
-	/* A toolstack that offers no such nodes must do without knowing. */
+	/* Not an error: some toolstacks do not create these nodes. */
 	if (code < 0 && code != -XEN_EACCES && code != -XEN_ENOENT)
 		XPV_ERR_LIMITED("cannot write control/feature-* (error %d)", -code);
 }
@@ -88,7 +89,7 @@ void advertise(bool present)
 Status Control::start()
 {
 	XPV_TRY(thread_.start("xpv-control"));
-	/* Each is called at once, and finds what was asked before we came. */
+	/* Each watch fires once at its start, and so finds earlier requests. */
 	XPV_TRY(shutdown_watch_.start(shutdown_path));
 	XPV_TRY(sysrq_watch_.start(sysrq_path));
 	advertise(true);
@@ -107,7 +108,7 @@ void Control::stop()
 		advertise(false);
 }
 
-/* Without the mutex, which may be held for as long as the store takes to answer. */
+/* Without the mutex, which may be held for as long as xenstored takes to answer. */
 void Control::going_down()
 {
 	write_once(down_, true);
@@ -130,7 +131,11 @@ void Control::look()
 		return;
 	}
 	XPV_ERR_LIMITED("cannot serve control/shutdown (error %d)", looked.error().number());
-	/* A store that is broken stays so; a write to the node makes us look in any case. */
+	/*
+	 * Stop retrying after some failures, or on EIO, because a broken
+	 * xenstore stays broken. A write to the node fires the watch in any
+	 * case.
+	 */
 	if (failures_ >= retries || looked.error() == XEN_EIO) {
 		failures_ = 0;
 		return;
@@ -141,7 +146,10 @@ void Control::look()
 
 Status Control::look_locked()
 {
-	/* Without a transaction first: mostly there is nothing to acknowledge, as after each acknowledgement. */
+	/*
+	 * Read without a transaction first: usually there is nothing to
+	 * acknowledge, for example after each acknowledgement.
+	 */
 	char text[request_capacity];
 	Request request = XPV_TRY(read_request(XPV_STORE_NO_TRANSACTION, text));
 	switch (answer_to(request, activity_locked())) {
@@ -162,7 +170,7 @@ Status Control::look_locked()
 	return acknowledge_locked();
 }
 
-/* The request may have been taken back, or replaced, since it was seen. */
+/* Acknowledge in a transaction: the request may have been withdrawn or replaced since it was read. */
 Status Control::acknowledge_locked()
 {
 	Request request = Request::none;
@@ -170,7 +178,10 @@ Status Control::acknowledge_locked()
 	std::uint64_t begun_ms = 0;
 	const Activity activity = activity_locked();
 	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
-		/* Of the last attempt: none before it was committed, so that the toolstack sees none earlier. */
+		/*
+		 * The time of the last attempt. Earlier attempts were not
+		 * committed, so the toolstack sees no earlier acknowledgement.
+		 */
 		begun_ms = xpv_now_ms();
 		char text[request_capacity];
 		request = XPV_TRY(read_request(transaction, text));
@@ -179,7 +190,7 @@ Status Control::acknowledge_locked()
 	});
 	if (!done.ok())
 		return done;
-	/* What replaced it has an event of its own. */
+	/* A request that replaced it fires the watch again. */
 	if (acknowledges(answer))
 		act_locked(request, answer, begun_ms);
 	return {};
@@ -212,8 +223,8 @@ void Control::act_locked(Request request, Answer answer, std::uint64_t begun_ms)
 }
 
 /*
- * Without a limit nobody would ever know that user space did nothing, so then
- * each request is answered as the first one.
+ * Start user space's deadline. Without a limit there is no way to find out that
+ * user space did nothing, so then each request is handled like the first one.
  */
 void Control::give_time_locked(Activity activity)
 {
@@ -260,7 +271,7 @@ void Control::wake()
 
 void Control::run()
 {
-	/* All disks are stopped during a suspend, and it is for this thread to start them again. */
+	/* All disks are stopped during a suspend, and this thread has to restart them: it must not wait for I/O. */
 	NoIoScope no_io;
 	auto woken = [this] { return read_once(woken_) || read_once(stopping_); };
 	while (!read_once(stopping_)) {
@@ -284,7 +295,7 @@ void Control::run()
 		case Due::nothing:
 			break;
 		}
-		/* A time-out is no event: just look again. */
+		/* A timeout needs no handling: check again what is due. */
 		static_cast<void>(wait_queue_.wait_ms(next.wait_ms, woken));
 	}
 }
@@ -312,7 +323,7 @@ Control::Due Control::due()
 
 void Control::suspend(std::uint64_t deadline_ms)
 {
-	/* Of an attempt before; gone or not, it must not keep us. */
+	/* Remove the error of an earlier attempt; a failure to do so must not prevent the suspend. */
 	ignore(status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, error_path)));
 	char reason[128] = {};
 	int code = xpv_suspend(deadline_ms, reason, sizeof(reason));
@@ -321,17 +332,17 @@ void Control::suspend(std::uint64_t deadline_ms)
 		char text[160];
 		XPV_ERR("cannot suspend: %s (error %d)", reason, -code);
 		xpv_format(text, sizeof(text), "%d suspend: %s", -code, reason);
-		/* The log has it. */
+		/* Ignore a failure: the error is in the log. */
 		ignore(status(xpv_store_write(XPV_STORE_NO_TRANSACTION, error_path, text)));
 	} else {
-		/* In a new domain nobody knows of us. */
+		/* Advertise again: a new domain's nodes are empty. */
 		advertise(true);
 	}
 	{
 		MutexGuard guard(mutex_);
 		activity_ = Activity::running;
 	}
-	/* Whatever was asked meanwhile. */
+	/* Handle requests made meanwhile. */
 	look();
 }
 

@@ -29,7 +29,7 @@ unsigned int xpv_linux_shutdown_timeout(void)
 
 void xpv_linux_power_off(void)
 {
-	/* Not forced by Linux when there is no such program: that is for our time-out. */
+	/* Linux must not force it if there is no such program: that is what our timeout is for. */
 	orderly_poweroff(false);
 }
 
@@ -49,7 +49,10 @@ static void sync_work(struct work_struct *work)
 }
 static DECLARE_WORK(sync_request, sync_work);
 
-/* A disk that does not answer, perhaps the reason for all this, must not keep us. */
+/*
+ * Sync with a time limit: a disk that does not respond, perhaps the reason for
+ * the forced shutdown, must not block it.
+ */
 static void try_to_sync(void)
 {
 	reinit_completion(&synced);

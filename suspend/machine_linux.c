@@ -74,9 +74,10 @@ static void probe_start(unsigned int cpu)
 }
 
 /*
- * By the TSC and awake: it may be the CPU that counts jiffies, or sets timers
- * off, that does not respond. Afterwards the work is neither pending nor, as it
- * does not wait for anything, running.
+ * Wait for the probe by polling, with the TSC as clock and without sleeping:
+ * the CPU that does not respond may be the one that counts jiffies or runs
+ * timers. On return the work is neither pending nor, because it does not wait
+ * for anything, running.
  */
 static bool probe_end(unsigned int cpu, u64 deadline)
 {
@@ -110,7 +111,7 @@ int xpv_cpus_respond(unsigned int milliseconds, unsigned int *silent_cpu)
 	return error;
 }
 
-/* ---- Where a CPU is: it is asked by an NMI, which comes through with irqs off ---- */
+/* ---- Where a CPU is: asked by an NMI, which arrives with irqs off too ---- */
 
 #define REPORT_DEPTH 32
 #define REPORT_WAIT_MS 100
@@ -147,7 +148,7 @@ void xpv_cpu_report(unsigned int cpu)
 	apic->send_IPI(cpu, NMI_VECTOR);
 	for (i = 0; i < REPORT_WAIT_MS && smp_load_acquire(&asked_cpu) >= 0; i++)
 		mdelay(1);
-	/* An answer from now on would be nobody's. */
+	/* Withdraw the request: a late reply must not hit the next one. */
 	if (cmpxchg(&asked_cpu, cpu, -1) != -1) {
 		pr_err(KBUILD_MODNAME ": CPU %u does not even answer an NMI: Xen does not run it\n", cpu);
 		return;
@@ -160,10 +161,11 @@ void xpv_cpu_report(unsigned int cpu)
 /* ---- Linux's core ---- */
 
 /*
- * The same that the kernel's own Xen support does. Timekeeping must know: it
- * would take the TSC's standstill or leap for time that has passed, overflow
- * if it were long, and the clock source watchdog would find the TSC unstable.
- * So the monotonic clock stands still while the domain is suspended.
+ * Suspend what the kernel's own Xen support suspends. Timekeeping must be
+ * included: otherwise it would take the TSC's standstill or jump for time that
+ * has passed, overflow if it were long, and the clocksource watchdog would find
+ * the TSC unstable. So the monotonic clock stands still while the domain is
+ * suspended.
  */
 int xpv_core_suspend(void)
 {
@@ -197,9 +199,10 @@ int xpv_realtime_set(int64_t nanoseconds)
 void xpv_suspend_give_up(const char *why, unsigned int cpu, int error)
 {
 	/*
-	 * By a pointer, so that nothing follows from panic()'s never returning:
-	 * objtool checks whole modules with one kernel and single objects with
-	 * the other, and would want the callers to know of it in one case only.
+	 * Call panic() through a pointer, so that the compiler does not
+	 * conclude that this function never returns: objtool checks whole
+	 * modules with one kernel and single objects with the other, and would
+	 * expect the callers to know of it in one case only.
 	 */
 	__printf(1, 2) void (*volatile end)(const char *format, ...) = panic;
 

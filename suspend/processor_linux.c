@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a processor holds that VCPUOP_initialise does not give back. Not here
- * is what Xen saves for every vCPU, also for one that is down: the local APIC
- * with its task priority (CR8), the machine check banks, TSC_ADJUST, and the
- * MTRRs, but for a fault of Xen's (see memory_types_restore()).
+ * The processor state that VCPUOP_initialise does not restore. Not included is
+ * what Xen saves for every vCPU, also for one that is down: the local APIC with
+ * its task priority (CR8), the machine check banks, TSC_ADJUST, and the MTRRs,
+ * except for a bug in Xen (see memory_types_restore()).
  */
 
 #include <linux/build_bug.h>
@@ -49,7 +49,7 @@ CHECK_OFFSET(fs, XPV_CONTEXT_FS);
 CHECK_OFFSET(gs, XPV_CONTEXT_GS);
 static_assert(sizeof(struct xpv_context) == XPV_CONTEXT_SIZE);
 
-/* Numbers of the manufacturers' manuals, for which not both kernels have names. */
+/* From the vendors' manuals; not both kernels define names for them. */
 #define CR4_CET (1UL << 23)
 #define CR4_FRED (1UL << 32)
 #define MSR_S_CET 0x6a2
@@ -58,11 +58,11 @@ static_assert(sizeof(struct xpv_context) == XPV_CONTEXT_SIZE);
 #define MSR_MTRR_VARIABLE(i) (0x200 + (i)) /* base, mask, base, mask ... */
 #define MTRR_VARIABLE_MAX 32
 
-/* Saved where they can be read. In the order in which they are loaded. */
+/* The MSRs that are saved, where they can be read, in the order in which they are loaded. */
 static const struct {
 	u32 number;
 	u16 feature; /* 0: every processor has it */
-	unsigned long cr4; /* only where this is set */
+	unsigned long cr4; /* saved only if this is set */
 } saved_msrs[] = {
 	{ MSR_FRED_FIRST + 0, 0, CR4_FRED },
 	{ MSR_FRED_FIRST + 1, 0, CR4_FRED },
@@ -73,7 +73,7 @@ static const struct {
 	{ MSR_FRED_FIRST + 6, 0, CR4_FRED },
 	{ MSR_FRED_FIRST + 7, 0, CR4_FRED },
 	{ MSR_FRED_LAST, 0, CR4_FRED },
-	/* Branch tracking; Linux has no shadow stacks for itself, and users' are FPU state. */
+	/* Branch tracking; the kernel uses no shadow stacks, and those of user space are FPU state. */
 	{ MSR_S_CET, 0, CR4_CET },
 	{ MSR_STAR },
 	{ MSR_LSTAR },
@@ -90,7 +90,7 @@ static const struct {
 	{ MSR_IA32_XFD, X86_FEATURE_XFD },
 	{ MSR_IA32_UMWAIT_CONTROL, X86_FEATURE_WAITPKG },
 	{ MSR_IA32_DEBUGCTLMSR, 0 },
-	/* Intel's; refused elsewhere, and then left alone. */
+	/* Intel only; other processors refuse them, and then they are skipped. */
 	{ MSR_IA32_MISC_ENABLE, 0 },
 	{ MSR_MISC_FEATURES_ENABLES, 0 },
 	{ MSR_IA32_TSX_CTRL, X86_FEATURE_RTM },
@@ -137,7 +137,7 @@ static void msrs_save(struct processor *processor)
 	}
 }
 
-/* A value that is there already is not written: some of them Xen answers only reads of. */
+/* Skip MSRs that already hold the value: Xen lets us read some that it does not let us write. */
 static void msrs_restore(const struct processor *processor)
 {
 	unsigned int i;
@@ -165,7 +165,7 @@ static void memory_types_save(struct processor *processor)
 		rdmsrl(MSR_MTRR_VARIABLE(i), processor->mtrr[i]);
 }
 
-/* Xen 4.17 saves the first variable range in place of each. */
+/* Restore the variable ranges that differ: Xen 4.17 saves the first one in place of each. */
 static void memory_types_restore(const struct processor *processor)
 {
 	unsigned int i;
@@ -188,7 +188,7 @@ static void debug_registers_save(struct processor *processor)
 	get_debugreg(processor->dr7, 7);
 }
 
-/* The one that enables them last. */
+/* Restore DR7 last, because it enables the breakpoints. */
 static void debug_registers_restore(const struct processor *processor)
 {
 	set_debugreg(processor->dr[0], 0);
@@ -199,7 +199,7 @@ static void debug_registers_restore(const struct processor *processor)
 	set_debugreg(processor->dr7, 7);
 }
 
-/* LTR takes only a TSS that is not busy, and marks it busy: in the writable alias of the descriptor table. */
+/* Load TR. LTR accepts only a TSS that is not busy, and marks it busy: use the writable alias of the GDT. */
 static void task_register_restore(unsigned int cpu)
 {
 	struct desc_struct *table = get_cpu_gdt_rw(cpu);
@@ -215,8 +215,8 @@ void xpv_processor_save(unsigned int cpu)
 
 	/*
 	 * The last user task's FPU registers were saved when it was switched
-	 * away from, but the CPU may remember that they need no reload. This
-	 * makes it forget.
+	 * away from, but the kernel may have recorded that this CPU still holds
+	 * them and that they need no reload. This clears that record.
 	 */
 	kernel_fpu_begin();
 	kernel_fpu_end();
@@ -247,7 +247,7 @@ void xpv_processor_restore(unsigned int cpu)
 	struct processor *processor = &processors[cpu];
 
 	task_register_restore(cpu);
-	/* Which FPU states there are, before the MSRs that say more of them. */
+	/* XCR0 enables FPU states; load it before the MSRs that refine them. */
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
 		xsetbv(XCR_XFEATURE_ENABLED_MASK, processor->xcr0);
 	msrs_restore(processor);
@@ -259,11 +259,11 @@ void xpv_processor_go_on(unsigned int cpu, bool restored)
 	if (restored)
 		memory_types_restore(&processors[cpu]);
 	/*
-	 * The timer's interrupt may be lost: it was pending when its vCPU was
-	 * saved; or it was to come at a TSC value (TSC-deadline) that Xen took
-	 * for one of a TSC that did not run yet. So its handler runs once from
-	 * here, whatever kind of timer it is: it does what is due and sets the
-	 * next time. Nothing being due is no fault.
+	 * The timer interrupt may be lost: it was pending when its vCPU was
+	 * saved; or it was due at a TSC value (TSC-deadline) that Xen took for
+	 * one of a TSC that did not run yet. So raise it once from here,
+	 * whatever kind of timer it is: its handler does what is due and
+	 * programs the next time. It does no harm if nothing is due.
 	 */
 	apic->send_IPI_self(LOCAL_TIMER_VECTOR);
 	touch_nmi_watchdog();

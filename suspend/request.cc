@@ -20,11 +20,11 @@ constexpr Named commands[] = {
 using enum Answer;
 
 /*
- * A request that is acknowledged is one that the toolstack may rely on. So
- * one that cannot be met stays in the store: who asks for a suspend of a
- * domain that is going down learns it by that, and takes the request back.
- * A domain that was told to stop must not come back, so a poweroff overtakes
- * a reboot, and not the other way. Columns in the order of Request.
+ * The toolstack may rely on a request that is acknowledged. So one that cannot
+ * be met stays in xenstore: a toolstack that requests a suspend of a domain
+ * that is going down sees no acknowledgement, and withdraws the request. A
+ * domain that was asked to stop must not come back, so a poweroff overrides a
+ * reboot, and not the reverse. Columns in the order of Request.
  */
 constexpr Answer answers[activity_count][request_count] = {
 	/*                  none     poweroff  halt     reboot  suspend unknown */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The order of a suspend, and what is undone when a step of it fails. */
+/* The steps of a suspend, and how they are undone when one fails. */
 #include "suspend/suspend.h"
 
 #include "hypervisor/hypercall.hh"
@@ -18,8 +18,8 @@ namespace {
 struct State {
 	Barrier barrier;
 	xpv_suspend_choice options;
-	uint64_t deadline_ms; /* of xpv_now_ms() */
-	/* What came of the stop; CPU 0 writes it. */
+	uint64_t deadline_ms; /* by xpv_now_ms() */
+	/* The result of the stop; written by CPU 0. */
 	int error;
 	xpv_resume_kind kind;
 	char *reason;
@@ -27,7 +27,7 @@ struct State {
 	xpv_suspend_statistics statistics;
 };
 
-/* The registry's lock makes suspends one after the other, and guards it. */
+/* Guarded by the lock of the suspend parts' registry, which serialises suspends. */
 constinit State *state = nullptr;
 
 void record(xpv_suspend_step step)
@@ -35,7 +35,7 @@ void record(xpv_suspend_step step)
 	state->statistics.step[step] = xpv_suspend_clock();
 }
 
-/* The error, after its text became the reason. */
+/* Format the text into the reason; the value is the error. */
 #define XPV_REFUSE(error, format, ...)                                                                                 \
 	(xpv_format(state->reason, state->reason_size, format __VA_OPT__(, ) __VA_ARGS__), (error))
 
@@ -46,10 +46,13 @@ int check_deadline()
 
 /* ---- On CPU 0, irqs off, all others at the barrier ---- */
 
-/* The hypercall, with Linux's core at rest around it. */
+/* Do the hypercall, with Linux's core suspended around it. */
 int suspend_domain()
 {
-	/* A domain that suspends after the toolstack gave up stays suspended for ever. Linux's clocks stop next. */
+	/*
+	 * A domain that suspends after the toolstack gave up stays suspended
+	 * for ever. Check now: Linux's clocks stop next.
+	 */
 	if (int error = check_deadline())
 		return error;
 	if (int error = xpv_core_suspend())
@@ -77,7 +80,7 @@ void await_return(unsigned int cpu_limit)
 		xpv_suspend_give_up("a vCPU does not come back", missing, -XEN_ETIMEDOUT);
 }
 
-/* The domain as it is without its other vCPUs. */
+/* Suspend the domain without its other vCPUs: the hypercall, and the parts' steps around it. */
 int suspend_alone()
 {
 	xpv_suspend_parts_suspend_early();
@@ -101,7 +104,7 @@ int suspend_stopped()
 	}
 	record(XPV_STEP_STOPPED);
 
-	/* Before all else: those that wait take processors that this one could use. */
+	/* Take the other vCPUs down first: while they spin, they use processors that this vCPU could use. */
 	if (Status put = down ? put_vcpus_down(cpu) : Status(); !put.ok()) {
 		barrier.decide(Verdict::aborted);
 		await_return(cpu_limit);
@@ -148,7 +151,7 @@ int stop_and_suspend()
 	return state->error;
 }
 
-/* All of it, with the registry locked. */
+/* Run a whole suspend. Must be called with the registry locked. */
 int suspend()
 {
 	state->options = xpv_suspend_options;
@@ -160,13 +163,17 @@ int suspend()
 		return error;
 
 	/*
-	 * Stopping all CPUs waits for a hotplug that is under way, and that for
-	 * memory, which may have to be written to a disk.
+	 * Block hotplug while disks still work: stopping all CPUs waits for a
+	 * hotplug in progress, which may wait for memory, which may have to be
+	 * written to a disk.
 	 */
 	xpv_cpu_hotplug_disable();
 	OnExit enable_hotplug([] { xpv_cpu_hotplug_enable(); });
 
-	/* RCU, which parts use, and stop_machine() wait for ever for a CPU that does not come: not to start with one. */
+	/*
+	 * Refuse to start with a CPU that does not respond: RCU, which parts
+	 * use, and stop_machine() would wait for ever.
+	 */
 	unsigned int cpu;
 	if (int error = xpv_cpus_respond(state->options.stop_ms, &cpu)) {
 		xpv_cpu_report(cpu);
@@ -190,7 +197,7 @@ int suspend()
 	return 0;
 }
 
-/* The outcome into statistics, log and user space. */
+/* Report the outcome in the statistics, the log and to user space. */
 void conclude(int error)
 {
 	record(XPV_STEP_DONE);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The module: its parameters, what user space is told, and the timings of the last suspend. */
+/* The module: its parameters, the notification of user space, and the timings of the last suspend. */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -77,7 +77,7 @@ void xpv_suspend_tell(enum xpv_suspend_event event)
 	};
 	char *environment[] = { (char *)texts[event], NULL };
 
-	/* Nobody may be there to hear it; that is not our affair. */
+	/* Ignore errors: there may be no listener. */
 	kobject_uevent_env(object, KOBJ_CHANGE, environment);
 	if (event == XPV_SUSPEND_RESTORED || event == XPV_SUSPEND_CANCELLED)
 		sysfs_notify(object, NULL, "count");
@@ -197,5 +197,5 @@ MODULE_DESCRIPTION("xpv: suspend, and the toolstack's other requests: shutdown, 
 MODULE_AUTHOR("The xpv authors");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
-/* Nothing is bound to the platform device here, but where it is, there is a toolstack to listen to. */
+/* Load this module where Xen's platform device is: it does not bind to the device, but then there is a toolstack. */
 MODULE_ALIAS("pci:v00005853d00000001sv*sd*bc*sc*i*");

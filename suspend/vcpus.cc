@@ -13,9 +13,9 @@ namespace xpv {
 namespace {
 
 /*
- * Left out at first: CR4 bits that need something else first (PCIDE a CR3
- * without PCID, FRED and CET their MSRs, VMXE what nobody restores), and of
- * CR3 all but the address of the page table.
+ * Left out of the initial state, and loaded later: CR4 bits that need other
+ * state first (PCIDE a CR3 without PCID, FRED and CET their MSRs, VMXE what is
+ * not restored), and of CR3 all but the address of the page table.
  */
 constexpr uint64_t cr4_vmxe = 1ull << 13, cr4_pcide = 1ull << 17, cr4_cet = 1ull << 23, cr4_fred = 1ull << 32;
 constexpr uint64_t cr3_address = 0x000ffffffffff000;
@@ -39,7 +39,7 @@ Status initialise(unsigned int cpu)
 	registers.cr4 = saved->cr4 & ~(cr4_vmxe | cr4_pcide | cr4_cet | cr4_fred);
 	registers.efer = saved->efer;
 	Status done = vcpu_initialise(xpv_vcpu_of_cpu(cpu), context);
-	/* It was not lost after all, and goes on where it was. */
+	/* EEXIST: the vCPU was not lost, and resumes where it was. */
 	if (!done.ok() && done.error() == XEN_EEXIST)
 		return {};
 	return done;
@@ -89,7 +89,7 @@ Status put_vcpus_down(unsigned int &cpu)
 	});
 	if (!error)
 		return {};
-	/* VCPUOP_up of one that is up changes nothing. */
+	/* VCPUOP_up of a vCPU that is up changes nothing. */
 	constexpr unsigned int enough_ms = 1000;
 	static_cast<void>(bring_vcpus_back(false, enough_ms));
 	return Error(error);

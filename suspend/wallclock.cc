@@ -10,10 +10,10 @@ namespace xpv {
 
 namespace {
 
-/* Less is what the clocks' reading costs, and NTP's business. */
+/* In ns. Reading the clocks takes some time, and smaller differences are left to NTP. */
 constexpr int64_t tolerance = 100 * 1000 * 1000;
 constexpr int64_t second = 1000 * 1000 * 1000;
-/* Xen writes in microseconds; that it is always in the middle of it is a fault. */
+/* Xen's update takes microseconds; one that never ends is a fault. */
 constexpr unsigned int attempts = 1000;
 
 inline uint64_t read_tsc()
@@ -23,7 +23,7 @@ inline uint64_t read_tsc()
 	return static_cast<uint64_t>(high) << 32 | low;
 }
 
-/* A copy of what Xen changes under a version that is odd meanwhile. */
+/* Copy what Xen updates under a version that is odd meanwhile. Return false if the version is never stable, or 0. */
 template <typename T, typename Read>
 [[nodiscard]] bool read_stable(const uint32_t &version, T &copy, const Read &read)
 {
@@ -43,7 +43,7 @@ struct SystemTime {
 	int shift;
 };
 
-/* Nanoseconds since Xen's boot. */
+/* Return nanoseconds since Xen's boot. */
 uint64_t now(const SystemTime &time)
 {
 	uint64_t tsc = read_tsc();
