@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The page that the two ends of an xpvecho device share: a stream of bytes in
- * each direction. Indices run freely; what is at index i is in byte
- * i % ECHO_SIZE. Each index is written by one end only, and the other end
- * must not believe it without a check.
+ * each direction. Indices run freely; index i is byte i % ECHO_SIZE. Each index
+ * is written by one end only, and the other end must validate it.
  *
- * The protocol in the store: the frontend publishes ring-ref and
- * event-channel in its own directory, before it is Initialised.
+ * The protocol in xenstore: the frontend publishes ring-ref and event-channel
+ * in its own directory, before it is Initialised.
  */
 #ifndef XPV_EXAMPLES_ECHO_H
 #define XPV_EXAMPLES_ECHO_H
@@ -28,13 +27,13 @@ struct echo_page {
 	uint8_t response[ECHO_SIZE];
 };
 
-/* Bytes to read, or -1 when such indices cannot be. */
+/* Return the number of bytes to read, or -1 if the indices are impossible. */
 static inline int echo_used(uint32_t produced, uint32_t consumed)
 {
 	return produced - consumed > ECHO_SIZE ? -1 : (int)(produced - consumed);
 }
 
-/* As much of `length` as lies in one piece from index `index` on. */
+/* Return how much of `length` is in one piece from `index` on. */
 static inline uint32_t echo_piece(uint32_t index, uint32_t length)
 {
 	uint32_t to_the_end = ECHO_SIZE - index % ECHO_SIZE;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The other end of echofront.c: a backend as a program, for dom0.
+ * The backend for echofront.c: a program for dom0.
  *
  *   echoback DOMID DEVICE [MISBEHAVE]
  *
- * Serves the device until it is taken out of the store. After MISBEHAVE bytes
- * it says that there are more than there can be.
+ * Serves the device until it is removed from xenstore. After MISBEHAVE bytes it
+ * publishes an impossible index.
  */
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* A number from the frontend's directory; -1 when there is none. */
+/* Read a number from the frontend's directory; -1 if there is no valid one. */
 static long read_number(const char *key)
 {
 	char path[96];
@@ -83,7 +83,10 @@ static void disconnect(void)
 	page = NULL;
 }
 
-/* False: the frontend is not to be believed, and nothing is held of it. */
+/*
+ * Map the ring and bind the event channel. False if the frontend's values are
+ * invalid; then nothing is mapped or bound.
+ */
 static bool connect_to_frontend(void)
 {
 	long reference = read_number("ring-ref"), channel = read_number("event-channel");
@@ -105,7 +108,7 @@ static bool connect_to_frontend(void)
 	return true;
 }
 
-/* Returns false when the frontend broke the protocol. */
+/* Echo all requests. Returns false if the frontend broke the protocol. */
 static bool echo(void)
 {
 	int available, taken;
@@ -129,7 +132,7 @@ static bool echo(void)
 	return true;
 }
 
-/* The frontend's state changed, or may have. */
+/* Follow the frontend's state, which may have changed. */
 static void follow(void)
 {
 	switch (read_number("state")) {
@@ -150,7 +153,7 @@ static void follow(void)
 		disconnect();
 		switch_to(CLOSED);
 		break;
-	case -1: /* taken away */
+	case -1: /* removed */
 		disconnect();
 		exit(0);
 	}

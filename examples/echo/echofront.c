@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An example of a frontend on the bus "xpv": /dev/xpvecho, from which one
- * reads what one wrote, by way of a backend in another domain (echoback.c).
- * docs/writing-a-frontend.md goes through it.
+ * An example of a frontend on the bus "xpv": /dev/xpvecho returns what was
+ * written to it, by way of a backend in another domain (echoback.c).
+ * docs/writing-a-frontend.md explains it.
  */
 
 #include <linux/fs.h>
@@ -26,17 +26,17 @@ struct echo {
 	struct xpv_device *device;
 	struct miscdevice misc;
 	wait_queue_head_t wait;
-	unsigned int events; /* counts what may have changed something */
+	unsigned int events; /* counts events that may have changed something */
 
-	struct mutex mutex; /* the rest, but for the event handler, which ends before the page does */
+	struct mutex mutex; /* guards what follows, but for the event handler, which ends before the page is freed */
 	bool connected;
 	struct echo_page *page;
 	struct xpv_gref reference;
 	struct xpv_event_channel *channel;
-	/* Our own indices. The page has copies for the other end, never to be read back. */
+	/* Our own indices. The page has copies for the other end, which are never read back. */
 	u32 produced, consumed;
 
-	u32 seen_produced, seen_consumed; /* the event handler's */
+	u32 seen_produced, seen_consumed; /* used by the event handler */
 };
 
 static struct echo *echo_of(struct xpv_device *device)
@@ -55,7 +55,7 @@ static void wake(struct echo *echo)
 	wake_up_all(&echo->wait);
 }
 
-/* Hard irq context. The channel is closed before the page goes. */
+/* Handle an event. Hard irq context. The channel is closed before the page is freed. */
 static void on_event(struct xpv_event_context *context)
 {
 	struct echo *echo = (struct echo *)context;
@@ -75,7 +75,7 @@ static void on_event(struct xpv_event_context *context)
 
 /* ---- /dev/xpvecho ---- */
 
-/* Take what is there. 0: nothing. */
+/* Read what is available. Return 0 if there is nothing. */
 static ssize_t take(struct echo *echo, char __user *to, size_t length)
 {
 	struct echo_page *page = echo->page;
@@ -86,19 +86,19 @@ static ssize_t take(struct echo *echo, char __user *to, size_t length)
 		xpv_device_fail(echo->device, -EPROTO, "impossible index of responses");
 		return -EIO;
 	}
-	/* The bytes after the index that says they are there. */
+	/* Read the bytes after the index that announces them. */
 	virt_rmb();
 	piece = echo_piece(echo->consumed, min_t(size_t, used, length));
 	if (copy_to_user(to, page->response + echo->consumed % ECHO_SIZE, piece))
 		return -EFAULT;
-	/* And done with them before we say so. */
+	/* Finish reading before publishing the index. */
 	virt_mb();
 	echo->consumed += piece;
 	WRITE_ONCE(page->response_consumed, echo->consumed);
 	return piece;
 }
 
-/* Put what there is room for. 0: none. */
+/* Write what there is room for. Return 0 if the ring is full. */
 static ssize_t put(struct echo *echo, const char __user *from, size_t length)
 {
 	struct echo_page *page = echo->page;
@@ -109,19 +109,19 @@ static ssize_t put(struct echo *echo, const char __user *from, size_t length)
 		xpv_device_fail(echo->device, -EPROTO, "impossible index of requests");
 		return -EIO;
 	}
-	/* The other end has read the bytes before it says so; ours come after that. */
+	/* Write only after reading the index: the other end read those bytes before it published the index. */
 	virt_mb();
 	piece = echo_piece(echo->produced, min_t(size_t, ECHO_SIZE - used, length));
 	if (copy_from_user(page->request + echo->produced % ECHO_SIZE, from, piece))
 		return -EFAULT;
-	/* The bytes before the index that says they are there. */
+	/* Write the bytes before the index that announces them. */
 	virt_wmb();
 	echo->produced += piece;
 	WRITE_ONCE(page->request_produced, echo->produced);
 	return piece;
 }
 
-/* Move some bytes, at least one, in either direction; wait for that unless the file says not to. */
+/* Move at least one byte in either direction; wait for that unless the file is O_NONBLOCK. */
 static ssize_t move(struct file *file, char __user *to, const char __user *from, size_t length)
 {
 	struct echo *echo = file->private_data;
@@ -129,7 +129,7 @@ static ssize_t move(struct file *file, char __user *to, const char __user *from,
 	ssize_t moved;
 
 	while (length) {
-		/* Before we look, so that nothing that comes after is missed. */
+		/* Read this before checking the ring, so that no later event is missed. */
 		events = READ_ONCE(echo->events);
 		if (mutex_lock_interruptible(&echo->mutex))
 			return -ERESTARTSYS;
@@ -159,7 +159,7 @@ static ssize_t echo_write(struct file *file, const char __user *from, size_t len
 
 static int echo_open(struct inode *inode, struct file *file)
 {
-	/* misc_deregister(), and so disconnect(), waits for us here. */
+	/* misc_deregister(), and so disconnect(), waits for this function. */
 	struct echo *echo = container_of(file->private_data, struct echo, misc);
 
 	kref_get(&echo->references);
@@ -183,7 +183,7 @@ static const struct file_operations operations = {
 	.write = echo_write,
 };
 
-/* ---- What the bus calls ---- */
+/* ---- Callbacks from the bus ---- */
 
 static int echo_probe(struct xpv_device *device)
 {
@@ -199,7 +199,7 @@ static int echo_probe(struct xpv_device *device)
 	return 0;
 }
 
-/* Nobody uses the page or the channel any more, at this end. */
+/* Close the channel and revoke the page. At this end they must not be in use any more. */
 static void take_back(struct echo *echo)
 {
 	xpv_event_channel_close(echo->channel);
@@ -226,7 +226,7 @@ static int echo_negotiate(struct xpv_device *device)
 	};
 	int error;
 
-	/* A connection begins with nothing, also when it is not the first. */
+	/* A connection starts with empty rings, also after a reconnect. */
 	echo->produced = echo->consumed = echo->seen_produced = echo->seen_consumed = 0;
 	echo->page = xpv_pages_alloc(0, XPV_MAY_SLEEP);
 	if (!echo->page)
@@ -265,7 +265,7 @@ static int echo_connect(struct xpv_device *device)
 	mutex_unlock(&echo->mutex);
 	error = misc_register(&echo->misc);
 	if (error) {
-		/* Nobody can have opened it. disconnect() follows, and must not deregister it. */
+		/* It was not registered, and so not opened. disconnect() follows, and must not deregister it. */
 		mutex_lock(&echo->mutex);
 		echo->connected = false;
 		mutex_unlock(&echo->mutex);
@@ -273,7 +273,7 @@ static int echo_connect(struct xpv_device *device)
 	return error;
 }
 
-/* After negotiate(), and connect() or not. */
+/* Called after negotiate(), with or without connect(). */
 static void echo_disconnect(struct xpv_device *device)
 {
 	struct echo *echo = echo_of(device);
@@ -283,7 +283,7 @@ static void echo_disconnect(struct xpv_device *device)
 	connected = echo->connected;
 	echo->connected = false;
 	mutex_unlock(&echo->mutex);
-	/* Who waits finds that it is over. */
+	/* Wake the waiters; they find that the device is disconnected. */
 	wake(echo);
 	if (connected)
 		misc_deregister(&echo->misc);
