@@ -201,12 +201,13 @@ void xpv_device::tag_again()
 	OwnKey tag_path;
 	if (!state_path.assign({ path_.view(), "/state" }).ok() || !tag_path.assign({ path_.view(), "/", tag_key }).ok())
 		return;
+	auto published = static_cast<Theirs>(published_);
 	Status written = in_transaction([&](xpv_store_transaction transaction) -> Status {
 		char state[16];
 		int length = xpv_store_read(transaction, state_path.get(), state, sizeof(state));
 		if (length < 0)
 			return Error(length);
-		if (state_from(length, state) != static_cast<Theirs>(published_))
+		if (state_from(length, state) != published)
 			return Error(XEN_ENODEV);
 		return status(xpv_store_write(transaction, tag_path.get(), tag_.get()));
 	});
