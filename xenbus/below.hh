@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Items of the store's batch calls, with paths relative to a directory. */
+/* Items of xpv_store_read_many() and xpv_store_write_many() with paths relative to a directory. */
 #pragma once
 
 #include "lib/memory.hh"
@@ -8,7 +8,7 @@
 
 namespace xpv {
 
-/* The items' paths below `directory`, for as long as this lives; then the caller's again. */
+/* Prefixes the items' paths with a directory in place(); the destructor restores the original paths. */
 template <typename Item>
 class [[nodiscard]] Below {
 public:

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Discovery: the store's directory device/ and the list of devices made
- * from it.
+ * Discovery: xenstore's directory device/, and the list of devices made from it.
  *
- * One thread looks at the directory and is the only one to change the list;
- * mutex_ guards the list for everybody else, and is never held across a
- * request to the store.
+ * Only one thread scans the directory and changes the list. mutex_ guards the
+ * list for all other readers, and is never held across a request to xenstored.
  */
 #pragma once
 
@@ -18,7 +16,7 @@ namespace xpv {
 
 class Bus : private xpv_store_watch_context {
 public:
-	/* More devices than any toolstack gives, and a bound on what we do for it. */
+	/* More devices than any toolstack gives a domain. Bounds memory and requests. */
 	static constexpr unsigned int devices_limit = 1024;
 
 	Bus() = default;
@@ -63,7 +61,7 @@ private:
 	Thread<&Bus::run> thread_{ *this };
 };
 
-/* Whether a change at `path`, below device/, may be the coming or going of a device. */
+/* Return whether a change at `path`, below device/, may mean that a device was added or removed. */
 [[nodiscard]] bool may_be_device_change(const char *path);
 
 } // namespace xpv

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests that are in flight together. */
+/* A list of requests in flight. */
 #pragma once
 
 #include "xenbus/request.hh"
 
 namespace xpv {
 
-/* Calls under way, for a list of items; those that could not be made are empty. */
+/* The calls for a list of items. A call that could not be submitted is empty. */
 class Calls {
 public:
 	Calls() = default;
@@ -29,7 +29,7 @@ public:
 		room_ = count;
 		return {};
 	}
-	/* While there is room. Returns 0 or a negative errno. */
+	/* Append a call, or its error. full() must be false. Returns 0 or the error as a negative errno. */
 	[[nodiscard]] int add(Result<Call> call)
 	{
 		int code = call.code();

@@ -2,10 +2,10 @@
 /*
  * The xenstore client: requests from any number of tasks over one ring.
  *
- * Locks: receive_mutex_ serialises the reading of the response stream, lock_
- * guards the lists, the request half of the ring, the state of the link and
- * each request's. lock_ may be taken with receive_mutex_ held, never the other
- * way round. Whoever changes the ring as a whole holds both.
+ * Locks: receive_mutex_ serialises reads of the response stream. lock_ guards
+ * the lists, the request half of the ring, the link state and the state of each
+ * request. lock_ may be taken with receive_mutex_ held, never the other way
+ * round. Code that changes the whole ring must hold both.
  */
 #pragma once
 
@@ -20,18 +20,18 @@
 
 namespace xpv {
 
-/* How the store is told to look at the ring. Any context. */
+/* How to notify xenstored after a change of the ring. Any context. */
 struct Doorbell {
 	struct Context {};
 	void (*ring)(Context *context);
 	Context *context;
 };
 
-/* Who is told of watch events, one at a time; in a sleeping context. */
+/* The receiver of watch events. Its functions are called one at a time, in a sleeping context. */
 struct WatchEventSink {
 	struct Context {};
 	void (*event)(Context *context, const WatchEvent &event);
-	/* The connection was made anew, and the store has forgotten all watches. */
+	/* The connection was reestablished, and xenstored has dropped all watches. */
 	void (*reconnected)(Context *context);
 	Context *context;
 };
@@ -40,13 +40,13 @@ class Client {
 public:
 	/* C xenstored 4.17 lets a guest have 20 requests outstanding. */
 	static constexpr unsigned int in_flight_limit = 16;
-	/* A waiter looks at the ring itself this often, and so does the watchdog: an event may get lost. */
+	/* Waiters and the watchdog poll the ring at this interval, because an event may be lost. */
 	static constexpr unsigned int poll_interval_ms = 5000;
-	/* No more than this at a time: a store that never stops talking must not keep it from its deadline. */
+	/* Messages per poll. Bounded, so that an endless stream of messages cannot delay a waiter past its deadline. */
 	static constexpr unsigned int poll_limit = 64;
-	/* How long the store may take to start the connection afresh. */
+	/* How long to wait for xenstored to reconnect. */
 	static constexpr unsigned int reconnect_timeout_ms = 10000;
-	/* Starts of transactions whose caller has gone, of which the answer is still awaited. */
+	/* Most XS_TRANSACTION_STARTs without a reply whose caller has given up. */
 	static constexpr unsigned int orphans_limit = 16;
 
 	Client() = default;
@@ -55,71 +55,74 @@ public:
 	Client &operator=(const Client &) = delete;
 
 	/*
-	 * Take over the page. What former users left is dropped: by the store
-	 * where it can reconnect, else by their ids. Sleeping context. ETIMEDOUT
-	 * when the store is at a reconnection and does not end it, EIO when the
-	 * ring makes no sense or the store has given up on it.
+	 * Take over the ring page. Messages to an earlier user are dropped: by a
+	 * reconnect if xenstored supports it, else by their ids. Sleeping context.
+	 * ETIMEDOUT if a reconnect does not complete; EIO if the ring indices are
+	 * inconsistent or xenstored has set the ring's error field.
 	 */
 	[[nodiscard]] Status start(xenstore_domain_interface *shared, Doorbell doorbell, WatchEventSink sink);
 	/*
-	 * Wait, for a bounded time, until nothing is under way; then the page is
-	 * not touched any more. No calls may be made now, nor be under way.
+	 * Wait, for a bounded time, until the ring is idle, then stop using the
+	 * page. No call may be in progress, and no further call may be made.
 	 */
 	void stop();
 
 	/*
-	 * Before a suspend: start no more requests, wait until those in flight
-	 * are answered, and leave the page alone, with both streams between two
-	 * messages. Calls that are made from now on wait. ETIMEDOUT, and all is
-	 * as before, if the answers do not come until the deadline. Sleeping context.
+	 * Quiesce the ring before a suspend: send no more requests, wait for the
+	 * replies to those in flight, and stop using the page, with both streams
+	 * at a message boundary. Calls made after this wait. ETIMEDOUT, with
+	 * nothing changed, if replies are missing at the deadline. Sleeping context.
 	 */
 	[[nodiscard]] Status pause(Deadline deadline);
 	/* Suspend cancelled: resume where pause() left off. */
 	void unpause();
 	/*
-	 * The domain was restored: go on with the store that it has now, over a
-	 * page that may be another. Requests that were not answered are sent
-	 * again with a new deadline where that does no harm (see
-	 * Request::repeatable()), and end with EAGAIN otherwise; transactions
-	 * are lost; the sink is told to register its watches. Sleeping context.
-	 * Errors as start()'s: then all requests end with EIO, and the watchdog
-	 * goes on looking for a sign of life.
+	 * Reconnect after a restore, over a page that may be a new one. Requests
+	 * without a reply are sent again with a new deadline if repeating them is
+	 * harmless (see Request::repeatable()), and end with EAGAIN otherwise.
+	 * Transactions are lost. The sink's reconnected() is called, to register
+	 * the watches again. Sleeping context. Errors as start(): then all requests
+	 * end with EIO, and the watchdog keeps trying to reconnect.
 	 */
 	[[nodiscard]] Status restart(xenstore_domain_interface *shared);
 
-	/* There is no page any more: all requests end with EIO, now and later. */
+	/* Give up the page: fail all requests with EIO, including later ones. */
 	void close();
 
-	/* The store rang. False when it has done nothing since the last time. Sleeping context. */
+	/*
+	 * Handle an event from xenstored. Returns false if the ring has not changed
+	 * since the last event. Sleeping context.
+	 */
 	[[nodiscard]] bool on_event();
 
 	/*
-	 * Send a request made of `parts`. The answer may have `reply_capacity`
-	 * bytes. Sleeping context. E2BIG, ENOMEM, EIO; EAGAIN for a transaction
-	 * that is lost, ENOENT for one that is none.
+	 * Send a request made of `parts`; at most `reply_capacity` bytes of reply
+	 * are kept. Sleeping context. E2BIG, ENOMEM, EIO; EAGAIN for a lost
+	 * transaction, ENOENT for an unknown one.
 	 */
 	Result<Call> submit(std::uint32_t type, xpv_store_transaction transaction,
 			    std::span<const std::string_view> parts, std::size_t reply_capacity);
-	/* The two halves of submit(), for a request that must not fail for want of memory. */
+	/* Allocate a request, to be submitted later without the risk of ENOMEM. E2BIG, ENOMEM, EINVAL. */
 	[[nodiscard]] static Result<Owned<Request>> prepare(std::uint32_t type, xpv_store_transaction transaction,
 							    std::span<const std::string_view> parts,
 							    std::size_t reply_capacity);
+	/* Send a prepared request. Errors as the other submit(), except those of prepare(). */
 	Result<Call> submit(Owned<Request> request);
-	/* submit() and wait(), for those that need no answer but success. */
+	/* Send a request and wait for the reply, and return only its status. */
 	[[nodiscard]] Status perform(std::uint32_t type, xpv_store_transaction transaction,
 				     std::span<const std::string_view> parts);
 
 	void set_timeout(unsigned int milliseconds) { write_once(timeout_ms_, milliseconds); }
-	/* How often the watchdog looks; before start(). */
+	/* Set the interval of the watchdog. Call before start(). */
 	void set_watchdog(unsigned int milliseconds) { watchdog_ms_ = milliseconds; }
-	/* No request has a chance now. */
+	/* Return whether every request would fail now. */
 	[[nodiscard]] bool dead();
 	void counts(xpv_store_counts &counts);
 
-	/* The store was made to forget all transactions of this domain. */
+	/* Mark all transactions as lost, after XS_RESET_WATCHES made xenstored drop them. */
 	void forget_transactions();
 
-	/* What is under way, for debugfs. `show` is called with a spinlock held. */
+	/* Show the requests in progress, for debugfs. `show` is called with a spinlock held. */
 	template <typename Show>
 	void each_request(Show show)
 	{
@@ -129,6 +132,7 @@ public:
 		for (Request &request : queue_)
 			show(request);
 	}
+	/* Show the open transactions, for debugfs. `show` is called with a spinlock held. */
 	template <typename Show>
 	void each_transaction(Show show)
 	{
@@ -144,13 +148,13 @@ private:
 		closed, /* not started, or stopped */
 		up,
 		paused, /* for a suspend: requests wait */
-		lost, /* the store was, or is to be, asked to start afresh: requests wait */
-		dead, /* requests fail; the watchdog looks for a sign of life */
+		lost, /* xenstored was, or will be, asked to reconnect: requests wait */
+		dead, /* requests fail; the watchdog tries to reconnect */
 	};
 
 	/* ---- client.cc, call.cc ---- */
 
-	/* Take at most `limit` messages, and write what can be written. */
+	/* Receive at most `limit` messages, and write as many requests as the ring has room for. */
 	void process(unsigned int limit);
 	[[nodiscard]] bool receive_one(bool &was_full);
 	void handle_message() XPV_REQUIRES(receive_mutex_);
@@ -183,9 +187,9 @@ private:
 	/* ---- keeper.cc ---- */
 
 	void check_server();
-	/* The watchdog and the reconnecting: keeper_'s; never waits for xenstored. */
+	/* Run the watchdog and reconnect. The function of keeper_; never waits for xenstored. */
 	void run_keeper();
-	/* Each returns in how many milliseconds to come again. */
+	/* The next three return the delay in milliseconds until the next run. */
 	[[nodiscard]] unsigned int keep();
 	[[nodiscard]] unsigned int check_progress();
 	[[nodiscard]] unsigned int try_to_reconnect();
@@ -199,31 +203,31 @@ private:
 
 	Mutex receive_mutex_{ "xpv store receive"_lock };
 	MessageReader reader_ XPV_GUARDED_BY(receive_mutex_);
-	bool answered_ XPV_GUARDED_BY(receive_mutex_) = false; /* an answer to one of our requests has come */
+	bool answered_ XPV_GUARDED_BY(receive_mutex_) = false; /* a reply to one of our requests has been received */
 
 	Spinlock lock_{ "xpv store client"_lock };
 	StoreRing ring_; /* requests: lock_; responses: receive_mutex_ */
-	xenstore_domain_interface *shared_ = nullptr; /* changes with both locks */
-	List<Request> queue_ XPV_GUARDED_BY(lock_); /* only its first may be half written */
+	xenstore_domain_interface *shared_ = nullptr; /* written with both locks held */
+	List<Request> queue_ XPV_GUARDED_BY(lock_); /* only the first may be partly written */
 	List<Request> in_flight_ XPV_GUARDED_BY(lock_);
 	List<Request> orphans_ XPV_GUARDED_BY(lock_);
 	List<OpenTransaction> transactions_ XPV_GUARDED_BY(lock_);
-	unsigned int in_flight_count_ XPV_GUARDED_BY(lock_) = 0; /* those in in_flight_ and the one that is half written */
+	unsigned int in_flight_count_ XPV_GUARDED_BY(lock_) = 0; /* in_flight_, plus the one that is partly written */
 	unsigned int orphans_count_ XPV_GUARDED_BY(lock_) = 0;
 	std::uint32_t next_id_ XPV_GUARDED_BY(lock_) = 0;
 	std::uint32_t next_transaction_ XPV_GUARDED_BY(lock_) = 0;
 	Link link_ XPV_GUARDED_BY(lock_) = Link::closed;
 	Link before_pause_ XPV_GUARDED_BY(lock_) = Link::up;
-	bool holding_ XPV_GUARDED_BY(lock_) = false; /* no request is begun */
+	bool holding_ XPV_GUARDED_BY(lock_) = false; /* start no new request */
 	bool asked_ XPV_GUARDED_BY(lock_) = false; /* lost, dead: xenstored was asked to reconnect */
 	bool without_page_ XPV_GUARDED_BY(lock_) = false; /* close() */
-	bool gave_up_ XPV_GUARDED_BY(lock_) = false; /* dead: because of the error field */
+	bool gave_up_ XPV_GUARDED_BY(lock_) = false; /* dead because xenstored set the ring's error field */
 	std::uint64_t lost_ms_ XPV_GUARDED_BY(lock_) = 0;
 	std::uint64_t reconnected_ms_ XPV_GUARDED_BY(lock_) = 0; /* 0: never */
-	std::uint32_t event_progress_ XPV_GUARDED_BY(lock_) = 0; /* on_event(): what xenstored had done at the last event */
-	std::uint32_t watched_progress_ XPV_GUARDED_BY(lock_) = 0; /* ... at the watchdog's last look */
-	std::uint64_t progress_ms_ XPV_GUARDED_BY(lock_) = 0; /* when the watchdog last saw progress, or nothing in flight */
-	unsigned int stalled_looks_ XPV_GUARDED_BY(lock_) = 0; /* how often it has seen none since */
+	std::uint32_t event_progress_ XPV_GUARDED_BY(lock_) = 0; /* StoreRing::progress() at the last event */
+	std::uint32_t watched_progress_ XPV_GUARDED_BY(lock_) = 0; /* the same at the watchdog's last run */
+	std::uint64_t progress_ms_ XPV_GUARDED_BY(lock_) = 0; /* the watchdog last saw progress, or nothing in flight */
+	unsigned int stalled_looks_ XPV_GUARDED_BY(lock_) = 0; /* runs of the watchdog without progress since then */
 	xpv_store_counts counts_ XPV_GUARDED_BY(lock_) = {};
 
 	Doorbell doorbell_ = {};

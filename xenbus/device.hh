@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One device of the bus, and the engine that walks it through the state
- * table. The engine runs in the device's own work item, so that devices
- * overlap; it never sleeps for the backend, but runs again when the watch on
- * the backend's state fires, when its timer expires, or on a request.
+ * One device of the bus, and the engine that drives it through the state table.
+ * The engine runs in the device's own work item, so different devices overlap.
+ * It never sleeps to wait for the backend; it runs again when the watch on the
+ * backend's state fires, when its timer expires, or on a request.
  *
- *   device.cc        life: Linux's device, the driver, suspends
+ *   device.cc        lifetime: Linux's device, the driver, suspends
  *   handshake.cc     the engine
  *   device_store.cc  what the engine reads from and writes to xenstore
  *
- * Locks: mutex_ is held for each run of the engine and each call of the
- * driver but probe(). It may be held across requests to xenstore, which have
- * deadlines. Requests to the engine (unbind, fail, vanish ...) take no mutex:
- * they set a mark and schedule it.
+ * Locks: mutex_ is held for each run of the engine and each call of the driver
+ * except probe(). It may be held across requests to xenstore, which have
+ * deadlines. Requests to the engine (unbind, fail, vanish ...) do not take the
+ * mutex: they set a mark and schedule the engine.
  */
 #pragma once
 
@@ -30,7 +30,7 @@
 
 namespace xpv {
 
-/* What xenstore says a device is. */
+/* A device as described in xenstore. */
 struct DeviceIdentity {
 	static constexpr std::size_t name_capacity = 40;
 
@@ -49,15 +49,15 @@ struct DeviceIdentity {
 	}
 };
 
-/* device/<type>/<id> as a directory name: nothing that could be a path or a surprise in sysfs. */
+/* Return whether a part of device/<type>/<id> is a plain name: no path separator, no character unusual in sysfs. */
 [[nodiscard]] bool acceptable_name(std::string_view name);
-/* The backend's directory lies in its own domain's part of xenstore: /local/domain/<id>/backend/. */
+/* Return whether the path is in the backend domain's own part of xenstore: /local/domain/<id>/backend/. */
 [[nodiscard]] bool acceptable_backend_path(std::string_view path, Domid backend);
 
-/* A key of a device's own directory; small, as several share a stack frame. */
+/* A key of a device's own directory. Small, because several share a stack frame. */
 using OwnKey = FixedText<2 * DeviceIdentity::name_capacity + 32>;
 
-/* The key that tells our directory from one that a toolstack made later in the same place. */
+/* The key that distinguishes our directory from one that a toolstack created later at the same path. */
 inline constexpr const char *tag_key = "xpv-tag";
 inline constexpr std::size_t tag_capacity = 20;
 
@@ -66,28 +66,29 @@ inline constexpr std::size_t tag_capacity = 20;
 struct xpv_device : xpv::ListLink<>, private xpv_store_watch_context {
 public:
 	explicit xpv_device(const xpv::DeviceIdentity &identity);
-	/* By Linux, when nothing refers to the device any more. */
+	/* Called when the last reference to Linux's device is dropped. */
 	~xpv_device();
 
-	/* Linux's device owns this object from then on, if it could be made. */
+	/* Allocate Linux's device. On success it owns this object. */
 	[[nodiscard]] xpv::Status make_linux_device();
-	/* Show it; a driver may be bound before this returns. */
+	/* Add Linux's device; a driver may be bound before this returns. */
 	[[nodiscard]] xpv::Status add();
 	/*
-	 * Nodes vanished or belong to a successor, or add() failed: nothing more
-	 * is written. Unbind the driver, give up Linux's device, and with it this object.
+	 * Unbind the driver and put Linux's device, which owns this object. For a
+	 * device whose nodes vanished or belong to a successor, or if add() failed:
+	 * nothing more is written to xenstore.
 	 */
 	void destroy(bool added);
 
 	[[nodiscard]] int bind(const xpv_frontend_driver &driver);
 	void unbind();
-	/* Start to close, if this is the device's driver. Any context. */
+	/* Start to close, if `driver` is this device's driver. Any context. */
 	void prepare_unbind(const xpv_frontend_driver &driver);
-	/* Any context. */
+	/* As xpv_device_fail(). Any context. */
 	void fail(int error, const char *text);
-	/* The driver's retire() is done. Any context. */
+	/* As xpv_device_retired(). Any context. */
 	void retired();
-	/* The driver left pages parked with the backend. Any context. */
+	/* As xpv_device_parked(). Any context. */
 	void parked(unsigned int pages);
 
 	[[nodiscard]] const xpv::DeviceIdentity &identity() const
@@ -96,50 +97,53 @@ public:
 	}
 	[[nodiscard]] const char *path() const { return path_.get(); }
 
-	/*
-	 * A suspend, in this order: take no step from now on; one may be under way
-	 * still, see busy(). Then, when it is not: stop the driver. Wait for it.
-	 */
+	/* The next functions belong to a suspend, and are called in this order. */
+
+	/* Block new engine runs. A run may still be in progress: see busy(). */
 	void close_gate() { gate_.close(); }
+	/* Return whether a run of the engine is in progress. */
 	[[nodiscard]] bool busy() const { return gate_.occupied(); }
+	/* Call the driver's hold(). busy() must be false. */
 	void hold();
+	/* Call the driver's drain(). */
 	[[nodiscard]] int drain(std::uint64_t deadline_ms);
-	/* Let the driver go on, if it was held; and the engine. */
+	/* Call the driver's go_on(), if it was held. */
 	void release_hold(xpv_resume_kind kind);
+	/* Allow engine runs again, and schedule one. */
 	void open_gate();
 	/*
-	 * The domain was restored: nothing is done for the device until the bus
-	 * has found where its backend is now and calls relocate().
+	 * Mark the device as restored. The engine does nothing for it until the bus
+	 * has found its present backend and calls relocate().
 	 */
 	void restored();
 	[[nodiscard]] bool restoring() const { return xpv::read_once(restore_) != Restore::none; }
 	[[nodiscard]] bool waits_for_bus() const { return xpv::read_once(restore_) == Restore::waits_for_bus; }
-	/* The same device has another backend: give up the connection, make another. */
+	/* Set another backend for the same device: drop the connection, make another. */
 	void relocate(const xpv::DeviceIdentity &identity);
 
-	/* Our directory has our tag, unless it was removed. */
+	/* Return whether we wrote our tag to our directory. It is still there unless the directory was removed. */
 	[[nodiscard]] bool tagged() const { return xpv::read_once(tagged_); }
 	[[nodiscard]] bool is_tag(std::string_view text) const { return text == tag_.view(); }
-	/* The engine found another device's directory, or none: the bus is to look. */
+	/* Return whether the engine found our directory missing or another device's; the bus must then rescan. */
 	[[nodiscard]] bool replaced() const { return xpv::read_once(marks_.replaced); }
-	/* The node is gone, or another device's. */
+	/* Return whether our node is gone or belongs to another device. */
 	[[nodiscard]] bool vanished() const { return xpv::read_once(marks_.vanished); }
 	[[nodiscard]] xenbus_state state() const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
-	/* In what the driver calls from its functions: the engine, which calls those, has the mutex. */
+	/* Assert that a driver callback is running. The engine calls those with mutex_ held. */
 	void assert_in_driver() const XPV_ASSERT_HELD(mutex_) { mutex_.assert_held(); }
-	/* For the driver in its negotiate(): our state node was written. */
+	/* Record that negotiate() wrote our state node; `surely` is false if the write may have failed. */
 	void state_written(xenbus_state state, bool surely) XPV_REQUIRES(mutex_)
 	{
 		published_ = surely ? static_cast<int>(state) : -1;
 	}
-	/* For the driver in its connect(): the values of these keys, if the bus has read all of them with the state. */
+	/* Copy the values of these keys for connect(). False unless the bus has read all of them with the state. */
 	[[nodiscard]] bool known(xpv_store_read_item *items, unsigned int count) const XPV_REQUIRES(mutex_);
 
-	/* For the bus: found in the present scan of xenstore. */
+	/* Set by the bus when the current scan of xenstore found the device. */
 	bool seen = false;
-	/* The driver's. */
+	/* The driver's context. */
 	struct xpv_device_context *context = nullptr;
 
 private:
@@ -151,9 +155,9 @@ private:
 		Theirs theirs;
 		Theirs ours; /* before begun_ */
 		xpv::Online online;
-		bool event; /* the watch on the backend's state has fired since the last look */
+		bool event; /* the watch on the backend's state has fired since the last read */
 	};
-	/* One of the driver's backend_keys, as it was when the backend was Connected. */
+	/* The value of one of the driver's backend_keys, read when the backend was Connected. */
 	struct Known {
 		int result;
 		char value[64];
@@ -199,21 +203,21 @@ private:
 	[[nodiscard]] xpv::Status announce_end(xenbus_state state) XPV_REQUIRES(mutex_);
 	void tag_again() XPV_REQUIRES(mutex_);
 
-	/* The old one stays readable while the new one is made. */
+	/* Two, so that readers can use the current one while relocate() writes the other. */
 	xpv::DeviceIdentity identities_[2];
 	unsigned int current_identity_ = 0;
 	xpv::FixedText<2 * xpv::DeviceIdentity::name_capacity + 8> path_;
 	xpv_linux_device *linux_device_ = nullptr;
 
-	/* Requests to the engine, set without mutex_. Each but the last two stays set until the next bind(). */
+	/* Requests to the engine, set without mutex_. All except the last two stay set until the next bind(). */
 	struct Marks {
-		bool vanished; /* for good: nothing is written any more */
-		bool replaced; /* for good: the bus removes the device */
+		bool vanished; /* permanent: write nothing more to xenstore */
+		bool replaced; /* permanent: the bus removes the device */
 		bool unbind;
-		bool silenced; /* unbind without xenstore, which takes too long */
+		bool silenced; /* unbind without xenstore, which does not respond */
 		bool retired; /* by the driver, after retire() */
-		bool event; /* of the watch on the backend's state */
-		bool quiet; /* by the engine: unbound, and nothing is left to do */
+		bool event; /* the watch on the backend's state has fired */
+		bool quiet; /* by the engine: the driver can be removed, nothing is left to do */
 	} marks_ = {};
 	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;
 	bool failure_pending_ XPV_GUARDED_BY(failure_lock_) = false;
@@ -223,39 +227,39 @@ private:
 
 	/* mutex_: all below */
 	const xpv_frontend_driver *driver_ = nullptr; /* set while bound; prepare_unbind() reads it without the mutex */
-	bool probed_ XPV_GUARDED_BY(mutex_) = false; /* the driver is to be called */
+	bool probed_ XPV_GUARDED_BY(mutex_) = false; /* the driver's functions may be called */
 	bool driver_held_ = false;
 
-	/* Where we are, where we want to be, and what the driver has: xpv::possible() says what goes together. */
+	/* Our phase, the goal, and what the driver holds: xpv::possible() lists the valid combinations. */
 	Phase phase_ = Phase::initialising;
 	Aim aim_ XPV_GUARDED_BY(mutex_) = Aim::connect;
 	Aim postponed_ XPV_GUARDED_BY(mutex_) =
-		Aim::connect; /* what aim_ becomes when the driver has retired; connect: it does not retire */
+		Aim::connect; /* what aim_ becomes when the driver has retired; connect: no retire() in progress */
 	xpv::Held held_ XPV_GUARDED_BY(mutex_) = {};
 	bool failed_ XPV_GUARDED_BY(mutex_) = false;
 
-	/* What xenstore has of us. */
-	bool begun_ XPV_GUARDED_BY(mutex_) = false; /* phase_ is what xenstore had us begin with */
-	int published_ XPV_GUARDED_BY(mutex_) = 0; /* what our state node is known to say; -1: not known */
+	/* What xenstore says about us. */
+	bool begun_ XPV_GUARDED_BY(mutex_) = false; /* begin() has derived the first phase from xenstore */
+	int published_ XPV_GUARDED_BY(mutex_) = 0; /* the value of our state node; -1: not known */
 	bool tagged_ = false;
 	xpv::FixedText<xpv::tag_capacity> tag_;
 
-	/* What xenstore has of the backend. */
+	/* What xenstore says about the backend. */
 	xpv_store_watch *watch_ XPV_GUARDED_BY(mutex_) = nullptr;
-	Look last_ XPV_GUARDED_BY(mutex_) = {}; /* when looked_: in this run, and no event came since */
+	Look last_ XPV_GUARDED_BY(mutex_) = {}; /* valid if looked_ (read in this run) and no event came since */
 	bool looked_ XPV_GUARDED_BY(mutex_) = false;
-	xpv::Array<Known> known_ XPV_GUARDED_BY(mutex_); /* of the driver's backend_keys; no more are read than it has room for */
+	xpv::Array<Known> known_ XPV_GUARDED_BY(mutex_); /* of the driver's backend_keys; limits how many are read */
 	bool is_known_ XPV_GUARDED_BY(mutex_) = false; /* during connect() */
 
 	/* Times. */
-	std::uint64_t limit_at_ms_ XPV_GUARDED_BY(mutex_) = 0; /* of the phase; 0: none */
+	std::uint64_t limit_at_ms_ XPV_GUARDED_BY(mutex_) = 0; /* of the phase; 0: no limit */
 	unsigned int complaint_interval_ms_ XPV_GUARDED_BY(mutex_) = 0;
 	std::uint64_t retire_until_ms_ XPV_GUARDED_BY(mutex_) = 0; /* while postponed_ */
 	std::uint64_t closing_since_ms_ = 0; /* 0: not yet; unbind() reads it without the mutex */
 	unsigned int retry_ms_ XPV_GUARDED_BY(mutex_) =
-		0; /* in this run: run again after this, xenstore or the driver had trouble; 0: no */
-	unsigned int attempts_ XPV_GUARDED_BY(mutex_) = 0; /* of the driver, that failed */
-	unsigned int restarts_ XPV_GUARDED_BY(mutex_) = 0; /* in the window that began then */
+		0; /* delay of the next run, after xenstore or the driver failed in this one; 0: no retry */
+	unsigned int attempts_ XPV_GUARDED_BY(mutex_) = 0; /* failed calls of negotiate() or connect() in a row */
+	unsigned int restarts_ XPV_GUARDED_BY(mutex_) = 0; /* in the window that began at restarts_since_ms_ */
 	std::uint64_t restarts_since_ms_ XPV_GUARDED_BY(mutex_) = 0;
 
 	xpv::Work<&xpv_device::run> work_;

@@ -6,14 +6,14 @@
 #include "lib/result.hh"
 #include "xenbus/xenbus.h"
 
-/* What the bus keeps for a device's driver; a driver's class derives from it. */
+/* The context that the bus stores for a driver; a driver's class derives from it. */
 struct xpv_device_context {};
 
 namespace xpv {
 
 /*
- * The table of C functions that the bus takes, from a class with a method for
- * each of them. xenbus.h says what the methods do and when they are called.
+ * Generates the bus's table of C functions from a class with a method for each
+ * of them. xenbus.h says what the methods do and when they are called.
  *
  *	struct xpv_vif : xpv_device_context {
  *		static Result<Owned<xpv_vif>> probe(xpv_device *device);
@@ -21,7 +21,7 @@ namespace xpv {
  *		Status negotiate();
  *		Status connect();
  *		void disconnect();
- *		// each of these may be absent, the last three only together
+ *		// each of these is optional, the last three only together
  *		void backend_changed();
  *		void connection_lost();
  *		void retire();
@@ -92,7 +92,7 @@ private:
 		xpv_device_set_context(device, nullptr);
 	}
 
-	/* A method that returns a Status is a C function that returns 0 or a negative errno. */
+	/* Call a method. If it returns a Status, return that as 0 or a negative errno. */
 	template <auto method, typename... Arguments>
 	static auto call(xpv_device *device, Arguments... arguments)
 	{

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a suspend waits for, and what waits for it: work of one task at a time
- * that must not be cut in two by a restore, so that its beginning goes to one
- * store and its end to another.
+ * Keeps work from straddling a restore, which would send its first requests to
+ * one xenstored and its last to another: close() admits no more, occupied()
+ * tells the suspend path when the last one has left. The work is done by one
+ * task at a time.
  */
 #pragma once
 
@@ -12,9 +13,9 @@ namespace xpv {
 
 class Gate {
 public:
-	/* Begin no more. What is inside may still be: see occupied(). */
+	/* Admit no more. Work inside may still be in progress: see occupied(). */
 	void close() { static_cast<void>(exchange(closed_, true)); }
-	/* The owner has what it could not do be done now. */
+	/* Admit again. The owner must then schedule the work that was turned away. */
 	void open() { store_release(closed_, false); }
 	[[nodiscard]] bool closed() const { return load_acquire(closed_); }
 	[[nodiscard]] bool occupied() const { return load_acquire(occupied_); }
@@ -22,7 +23,7 @@ public:
 	/* One pass through the gate; false when it is closed. */
 	class [[nodiscard]] Pass {
 	public:
-		/* Either this sees that the gate is closed, or who closed it sees this: both swap first. */
+		/* Either this sees closed_, or the task that closed the gate sees occupied_: both exchange first. */
 		explicit Pass(Gate &gate) : gate_(gate)
 		{
 			static_cast<void>(exchange(gate_.occupied_, true));

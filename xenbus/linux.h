@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Between xenbus_linux.c and the C++ of this module; nobody else's business. */
+/* Internal interface between this module's C and C++ files. */
 #ifndef XPV_XENBUS_LINUX_H
 #define XPV_XENBUS_LINUX_H
 
@@ -18,90 +18,93 @@ struct xpv_store_counts {
 	uint64_t sent; /* requests written to the ring */
 	uint64_t answered;
 	uint64_t timed_out;
-	uint64_t dropped; /* answers nobody waits for, and malformed events */
+	uint64_t dropped; /* replies without a waiting request, and malformed events */
 	uint64_t watch_events;
 	uint64_t losses; /* of the connection */
 	uint64_t reconnections;
 	uint32_t in_flight;
-	uint32_t queued; /* waiting for their turn */
+	uint32_t queued; /* not in the ring yet */
 	uint32_t watches;
-	bool dead; /* the connection is given up */
+	bool dead; /* the connection failed, requests end with -EIO */
 	const char *link; /* "up", "lost" ... */
-	/* The ring page, while it is looked at; else 0. */
+	/* Fields of the ring page; 0 while the page is not in use. */
 	uint32_t request_consumed, request_produced;
 	uint32_t response_consumed, response_produced;
 	uint32_t server_features, connection, error;
 };
 
-/* Connect to the store; -ENODEV where there is none. Sleeping context. */
+/* Connect to xenstored; -ENODEV if the domain has no xenstore ring. Sleeping context. */
 int xpv_store_start(unsigned int timeout_ms);
-/* No calls are under way. Sleeping context. */
+/* Disconnect. No call may be in progress. Sleeping context. */
 void xpv_store_stop(void);
 void xpv_store_get_counts(struct xpv_store_counts *counts);
 
 /*
- * For a suspend, all in a sleeping context. pause() waits until no request is
- * in flight (-ETIMEDOUT if xenstored does not answer until the deadline, and
- * nothing has changed); requests that are made after it wait. Then either unpause(),
- * when there was no suspend or it was cancelled; or, in the restored domain
- * with event channels working, reconnect(), which looks for page and port
- * anew, sends what waits, and has all watches registered in one burst, each
- * followed by the event that the store sends for a new watch. Requests that
- * belong to a transaction end with -EAGAIN. On an error of reconnect() all
- * requests fail with -EIO.
+ * Quiesce the ring before a suspend: wait until no request is in flight; later
+ * requests wait. -ETIMEDOUT, with nothing changed, if xenstored has not replied
+ * by the deadline. xpv_store_unpause() or xpv_store_reconnect() must follow.
+ * Sleeping context.
  */
 int xpv_store_pause(uint64_t deadline_ms);
+/* Resume if the suspend was refused or cancelled. Sleeping context. */
 void xpv_store_unpause(void);
+/*
+ * Reconnect in the restored domain, with event channels working: read page and
+ * port again, send waiting requests, and register all watches in one burst;
+ * xenstored sends one event for each. Requests that belong to a transaction end
+ * with -EAGAIN. On an error all requests fail with -EIO. Sleeping context.
+ */
 int xpv_store_reconnect(void);
 
-/* The link to xenstored and what is under way, for debugfs. Sleeping context. */
+/* Show the connection to xenstored and what is in progress, for debugfs. Sleeping context. */
 void xpv_store_show(struct xpv_debug_sink *sink);
-/* "XS_READ". */
+/* Return the name of a request type, e.g. "XS_READ". */
 const char *xpv_store_operation_name(uint32_t type);
 
-/* Discover devices until stopped. Sleeping context. */
+/* Start to discover devices. Sleeping context. */
 int xpv_bus_start(void);
-/* All devices are gone when this returns. Sleeping context. */
+/* Stop discovery, and remove all devices. Sleeping context. */
 void xpv_bus_stop(void);
 
 /*
- * Before a suspend: admit no scan of xenstore and no step of a device, wait
- * until none is under way, then stop all devices and wait for what is in
- * flight. By `deadline_ms` (xpv_now_ms()); -ETIMEDOUT, or a device's error, and
- * all is as before. Sleeping context.
+ * Quiesce the bus before a suspend: block new scans of xenstore and device
+ * transitions, wait for those in progress, then stop all devices and wait for
+ * their requests in flight, until `deadline_ms` (xpv_now_ms()). -ETIMEDOUT or a
+ * device's error, with everything resumed. Sleeping context.
  */
 int xpv_bus_hold(uint64_t deadline_ms);
 /*
- * After xpv_bus_hold(), and after xpv_bus_restored() where the domain is a new
- * one: let the devices and the bus continue. Sleeping context.
+ * Resume the bus and its devices after xpv_bus_hold(); in a restored domain
+ * call xpv_bus_restored() first. Sleeping context.
  */
 void xpv_bus_go_on(void);
 /*
- * The domain is a new one: every device has lost its connection, and shakes
- * hands with the backend that xenstore names now. Sleeping context.
+ * Mark every device's connection as lost, after a restore. Each device then
+ * connects to the backend that xenstore names now. Sleeping context.
  */
 void xpv_bus_restored(void);
-/* Scan xenstore for devices again, soon. Any context. */
+/* Schedule a scan of xenstore for devices. Any context. */
 void xpv_bus_rescan(void);
-/* What this module does in a suspend; registered after both starts and until before both stops. */
+/* This module's part in a suspend. Register it after both starts, unregister it before both stops. */
 extern struct xpv_suspend_part xpv_xenbus_suspend_part;
 
-/* Nothing refers to Linux's device any more. Any context that may free memory. */
+/* Free the device, after the last reference to Linux's device was dropped. Any context that may free memory. */
 void xpv_device_release(struct xpv_device *device);
-/* Linux matched the device with a driver; or takes it away. Under Linux's lock of the device. */
+/* Bind a driver that Linux matched with the device. Called with Linux's device lock held. */
 int xpv_device_bind(struct xpv_device *device, const struct xpv_frontend_driver *driver);
+/* Unbind the driver. Called with Linux's device lock held. */
 void xpv_device_unbind(struct xpv_device *device);
-/* A driver is going: all its devices may start to close at once, without waiting for one another. */
+/* Start to close all devices of a driver that is being unregistered, so that they close in parallel. */
 void xpv_bus_prepare_unregister(const struct xpv_frontend_driver *driver);
 
-/* As xpv_device_fail(). */
+/* As xpv_device_fail(), without a format. */
 void xpv_device_fail_text(struct xpv_device *device, int error, const char *text);
-/* "vbd". Any context. */
+/* Return the device's type, e.g. "vbd". Any context. */
 const char *xpv_device_type(const struct xpv_device *device);
 
 /* ---- C, called from C++ ---- */
 
-/* Tracepoints (xenbus/trace.h), and the clock of their durations. Any context. Texts need no NUL. */
+/* Tracepoints (xenbus/trace.h), and the clock for their durations. Any context. Texts with a length need no NUL. */
 void xpv_trace_store_request(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length);
 void xpv_trace_store_reply(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length,
 			   int result, uint64_t nanoseconds);
@@ -112,59 +115,64 @@ uint64_t xpv_store_clock_ns(void);
 /* The rest: sleeping context. */
 
 struct xpv_linux_device;
-/* Linux's device, not shown yet. On 0, the last xpv_linux_device_put() leads to xpv_device_release(). */
+/* Allocate Linux's device, without adding it. On 0, the last xpv_linux_device_put() calls xpv_device_release(). */
 int xpv_linux_device_make(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
-/* Show it; a driver may be bound, and more called, before this returns. */
+/* Add the device to Linux. A driver may be bound, and its functions called, before this returns. */
 int xpv_linux_device_add(struct xpv_linux_device *linux_device);
-/* Unbind the driver and hide it. Linux may refer to it, and call xpv_device_type() and the like, until it is released. */
+/*
+ * Unbind the driver and remove the device from Linux. Until its release Linux
+ * may hold references, and may call xpv_device_type() and similar functions.
+ */
 void xpv_linux_device_del(struct xpv_linux_device *linux_device);
 void xpv_linux_device_put(struct xpv_linux_device *linux_device);
 struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
 
-/* ---- /dev/xen/xenbus: one user for each time it is open ---- */
+/* ---- /dev/xen/xenbus: one user for each open file ---- */
 
 struct xpv_store_user; /* C++ */
 struct xpv_store_node; /* C */
 
-/* Between xpv_store_start() and xpv_store_stop(); stop waits until the last user's work is done. Sleeping context. */
+/* Allocate the table of users. Call after xpv_store_start(). Sleeping context. */
 int xpv_store_users_start(void);
+/* Wait until the last user's work is done. Call before xpv_store_stop(). Sleeping context. */
 void xpv_store_users_stop(void);
 
-/* `node` is told of changes until the user is closed. Sleeping context. */
+/* Create a user. xpv_store_node_wake() is called for `node` until the user is closed. Sleeping context. */
 int xpv_store_user_open(struct xpv_store_node *node, struct xpv_store_user **user);
 /*
- * Waits for nobody: what the user has in the store is ended in the
- * background. No other call for the user is under way, nor made later.
+ * Close a user without waiting: its watches and transactions are ended in the
+ * background. No other call for this user may be in progress, or follow.
  */
 void xpv_store_user_close(struct xpv_store_user *user);
 /*
- * Take requests, in whatever pieces they come. Returns how many bytes were
- * taken: fewer, perhaps 0, when enough requests wait for an answer. -E2BIG,
- * -ENOMEM: what was begun is forgotten. Calls are the caller's to serialise.
- * Sleeping context.
+ * Take bytes of requests, split in any way. Returns how many were taken: fewer
+ * than `size`, perhaps 0, if too many requests wait for a reply. -E2BIG, -ENOMEM:
+ * the partial request is dropped. The caller serialises the calls. Sleeping
+ * context.
  */
 long xpv_store_user_write(struct xpv_store_user *user, const void *bytes, size_t size);
-/* Whether the next xpv_store_user_write() takes something. Any context. */
+/* Return whether the next xpv_store_user_write() would take something. Any context. */
 bool xpv_store_user_writable(struct xpv_store_user *user);
 /*
- * The next bytes to read, which stay where they are until they are skipped.
- * Returns how many there are; 0: none yet; -EIO: an answer was lost for want
- * of memory, and nothing more will come. Both are the caller's to serialise.
- * Any context.
+ * Return the next bytes to read, which stay valid until they are skipped, and
+ * their count; 0 if there is nothing to read yet; -EIO if a reply was lost for
+ * lack of memory, and nothing more will follow. The caller serialises this with
+ * xpv_store_user_skip(). Any context.
  */
 long xpv_store_user_peek(struct xpv_store_user *user, const void **bytes);
+/* Consume bytes that xpv_store_user_peek() returned. Any context. */
 void xpv_store_user_skip(struct xpv_store_user *user, size_t size);
 
-/* In C: there may be something to read, or room to write. Any context, a spinlock held. */
+/* Wake readers and writers: data or room may be available. In C. Any context, called with a spinlock held. */
 void xpv_store_node_wake(struct xpv_store_node *node);
 
-/* The misc device. Sleeping context. */
+/* Register and unregister the misc device. Sleeping context. */
 int xpv_store_node_register(void);
 void xpv_store_node_unregister(void);
 
 /* ---- Between the C files. Sleeping context. ---- */
 
-/* The files in debugfs; the store is connected between start and stop. */
+/* Add and remove the files in debugfs. xenstore must be connected in between. */
 void xpv_xenbus_debug_start(void);
 void xpv_xenbus_debug_stop(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* xenstore messages (io/xs_wire.h): taken from the byte stream, checked, and taken apart. */
+/* xenstore messages (io/xs_wire.h): assembled from a byte stream, checked and parsed. */
 #pragma once
 
 #include <span>
@@ -11,19 +11,19 @@
 namespace xpv {
 
 /*
- * Puts messages together from a stream of bytes, in whatever pieces it comes.
- * The message under way is in a private buffer of fixed size, so a length
- * that the other end claims never decides an allocation or an address.
+ * Assembles messages from a stream of bytes that may be split in any way. The
+ * message being assembled is in a private buffer of fixed size, so a length
+ * from the other end never determines an allocation or an address.
  */
 class MessageAssembler {
 public:
 	/*
-	 * Take bytes from the stream until a message is whole (true; it is valid
-	 * until the next call, which begins another) or there are no more
-	 * (false). `take(char *to, std::size_t size)` gives a Result of how many
-	 * bytes it had, at most `size`; its errors are passed on. EBADMSG: the
-	 * header is not acceptable to `check(header)`, or its length is more
-	 * than a message may have; the message is forgotten.
+	 * Take bytes from the stream until a message is complete. Returns true when
+	 * it is; the message stays valid until the next call, which begins another.
+	 * Returns false when the stream has no more bytes. `take(char *to,
+	 * std::size_t size)` returns a Result of how many bytes it copied, at most
+	 * `size`; its errors are passed on. EBADMSG, with the message dropped, if
+	 * `check(header)` fails or the length is above XENSTORE_PAYLOAD_MAX.
 	 */
 	template <typename Take, typename Check>
 	[[nodiscard]] Result<bool> fill(Take take, Check check)
@@ -50,13 +50,13 @@ public:
 	}
 	[[nodiscard]] const xsd_sockmsg &header() const { return header_; }
 	[[nodiscard]] std::string_view payload() const { return { payload_, header_.len }; }
-	/* No message is half read. */
+	/* Return whether the stream is at a message boundary: no message is partly read. */
 	[[nodiscard]] bool at_boundary() const { return received_ == 0 || whole(); }
-	/* Forget a message that is half read: the next byte begins another. */
+	/* Drop a partly read message: the next byte begins another. */
 	void reset() { received_ = 0; }
 
 private:
-	/* Of the header first, then of the payload, whose length it says. */
+	/* Return the missing part of the header, then that of the payload, with the length from the header. */
 	[[nodiscard]] std::span<char> missing()
 	{
 		if (received_ < sizeof(header_))
@@ -74,27 +74,27 @@ private:
 class MessageReader : public MessageAssembler {
 public:
 	/*
-	 * Go on reading, as fill(). EBADMSG: where the next message starts is
-	 * unknown. EIO: the ring is broken. `was_full` is set, never cleared, as
-	 * StoreRing::read() says.
+	 * Read from the ring, as fill(). EBADMSG: the start of the next message is
+	 * unknown. EIO: the ring is broken. `was_full` is set as by
+	 * StoreRing::read(), and never cleared.
 	 */
 	[[nodiscard]] Result<bool> read(StoreRing &ring, bool &was_full);
 };
 
-/* What a message of these parts carries, in bytes. E2BIG for what no message can. */
+/* Return the payload length of a message of these parts, in bytes. E2BIG if they do not fit one message. */
 [[nodiscard]] Result<std::size_t> payload_length(std::span<const std::string_view> parts);
-/* Write a message of that length to `to`; the header's length is set here. */
+/* Write a message to `to`, with payload `length`; this sets the header's length. */
 void write_message(char *to, xsd_sockmsg header, std::span<const std::string_view> parts, std::size_t length);
 
-/* "XS_READ"; for diagnosis. */
+/* Return the name of a request type, e.g. "XS_READ", for diagnostics. */
 [[nodiscard]] const char *operation_name(std::uint32_t type);
 
-/* What an XS_ERROR says; EIO for anything unknown. */
+/* Parse the payload of an XS_ERROR. EIO for an unknown name. */
 [[nodiscard]] Error store_error(std::string_view payload);
-/* The other way round: an XS_ERROR's payload. EIO for what the protocol has no name for. */
+/* Return an XS_ERROR's payload for an error: "EIO" if the protocol has no name for it. */
 [[nodiscard]] std::string_view store_error_name(Error error);
 
-/* XS_WATCH_EVENT: exactly two strings. */
+/* The payload of an XS_WATCH_EVENT: exactly two strings. */
 struct WatchEvent {
 	std::string_view path;
 	std::string_view token;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One request to the store and its answer: the message, and whose it is.
+ * One request to xenstored and its reply.
  *
- * A request's Call owns it until the Call gives up on a message that is
- * queued or half written: then the client does, until it is written.
+ * The Call owns the request. If the Call gives up on a message that is queued
+ * or partly written, the client owns the request until it is written.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ namespace xpv {
 class Client;
 struct OpenTransaction;
 
-/* The message, and room for the answer behind it, are in the same allocation. */
+/* The message, followed by room for the reply, is in the same allocation. */
 struct Request : ListLink<> {
 	enum class State : std::uint8_t { queued, writing, in_flight, finished };
 
@@ -32,47 +32,48 @@ struct Request : ListLink<> {
 
 	State state = State::queued;
 	bool abandoned = false;
-	/* The caller wants the store's answer as it is, an XS_ERROR too. */
+	/* Pass xenstored's reply to the caller unchanged, even an XS_ERROR. */
 	bool raw = false;
 	std::uint32_t type = 0;
 	std::uint32_t id = 0;
-	/* The client's number for it; in the message is the store's. */
+	/* The client's number for the transaction; the message has xenstored's. */
 	xpv_store_transaction transaction = {};
 	std::uint64_t deadline_ms = 0;
-	std::uint64_t since_ns = 0; /* when it was handed in */
+	std::uint64_t since_ns = 0; /* when it was submitted */
 	int error = 0; /* an errno once finished, or 0 */
 	std::uint32_t reply_type = 0;
 	std::size_t message_size = 0;
 	std::size_t message_written = 0;
 	std::size_t reply_capacity = 0;
-	std::size_t reply_size = 0; /* as the store gave it; no more than reply_capacity of it is kept */
-	/* XS_TRANSACTION_START: what is kept of the transaction once there is one. */
+	std::size_t reply_size = 0; /* as xenstored sent it; at most reply_capacity bytes are kept */
+	/* XS_TRANSACTION_START: the record for the new transaction, allocated in advance. */
 	Owned<OpenTransaction> opens = {};
 	xpv_completion done;
 
 	[[nodiscard]] char *message() { return bytes_behind(*this); }
 	[[nodiscard]] char *reply() { return message() + message_size; }
-	/* Its first string: the path, if the operation has one. For diagnosis. */
+	/* Return the first string of the payload: the path, if the operation has one. For diagnostics. */
 	[[nodiscard]] std::string_view path();
-	/* Doing it once more, in a store that may have done it, does no harm. */
+	/* Return whether the request can safely be repeated after xenstored may have executed it. */
 	[[nodiscard]] bool repeatable() const;
 };
 
 /* A transaction that was started and not ended. */
 struct OpenTransaction : ListLink<> {
 	/*
-	 * What callers know it by: a store that starts afresh counts from 1 again,
-	 * and a request of a transaction that is lost must not get into another.
+	 * The number that callers use. It differs from xenstored's, because after a
+	 * reconnect xenstored counts from 1 again, and a request of a lost
+	 * transaction must not get into another one.
 	 */
 	std::uint32_t handle = 0;
-	std::uint32_t id = 0; /* the store's */
-	bool lost = false; /* the connection it was started over is gone */
+	std::uint32_t id = 0; /* xenstored's number */
+	bool lost = false; /* the connection it was started over is lost */
 	std::uint64_t since_ms = 0;
-	/* XS_TRANSACTION_END that drops it, for when nobody takes the answer to its start. */
+	/* XS_TRANSACTION_END that drops the transaction, in case the caller of its start has given up. */
 	Owned<Request> drop = {};
 };
 
-/* A request under way. Going out of scope gives up on the answer. */
+/* A request in progress. The destructor gives up on the reply. */
 class [[nodiscard]] Call {
 public:
 	Call() = default;
@@ -89,16 +90,16 @@ public:
 	~Call() { give_up(); }
 
 	/*
-	 * The answer's payload, NUL-terminated, for as long as this Call lives.
-	 * Sleeping context. ETIMEDOUT after the client's timeout; EIO when the
-	 * connection is dead; EAGAIN when it was made anew meanwhile and the
-	 * request cannot be repeated; EMSGSIZE when the answer is larger than it
-	 * was allowed to be; else what the store says.
+	 * Wait for the reply, and return its payload, NUL-terminated and valid
+	 * while this Call lives. Sleeping context. ETIMEDOUT after the client's
+	 * timeout; EIO if the connection is dead; EAGAIN if it was reestablished
+	 * meanwhile and the request cannot be repeated; EMSGSIZE if the reply is
+	 * larger than reply_capacity; else xenstored's error.
 	 */
 	[[nodiscard]] Result<std::string_view> wait();
-	/* After wait(): the type of the answer; another than the request's only for a raw one. */
+	/* Return the type of the reply, after wait(). It differs from the request's only for a raw request. */
 	[[nodiscard]] std::uint32_t reply_type() const { return request_->reply_type; }
-	/* Let it happen, but without anybody to take the answer. */
+	/* Let the request complete without waiting for its reply. */
 	void forget();
 
 private:

@@ -2,10 +2,9 @@
 /*
  * The xenstore ring page (io/xs_wire.h): two byte streams and their indices.
  *
- * The indices that belong to this end (req_prod, rsp_cons) live in private
- * copies; the page's are only written. The other end's are checked at each
- * look. Writing and reading are independent of each other; each is
- * serialised by the owner.
+ * Our own indices (req_prod, rsp_cons) are kept in private copies; in the page
+ * they are only written. xenstored's indices are checked at each access.
+ * Writing and reading are independent of each other; the owner serialises each.
  */
 #pragma once
 
@@ -24,29 +23,29 @@ static_assert(sizeof(xsd_sockmsg) == 16);
 class StoreRing {
 public:
 	/*
-	 * Goes on where the last user of the page stopped: indices need not be
-	 * 0. EIO when they make no sense.
+	 * Continue where the last user of the page stopped: indices need not be 0.
+	 * EIO if they are inconsistent.
 	 */
 	[[nodiscard]] Status attach(xenstore_domain_interface *shared);
-	/* Requests that the store has not read yet, or responses nobody has read. */
+	/* Return whether xenstored has read all requests and all responses have been read. */
 	[[nodiscard]] bool quiescent() const;
-	/* The store has read all requests. */
+	/* Return whether xenstored has read all requests. */
 	[[nodiscard]] bool requests_taken() const;
-	/* Drop all responses that are there now. */
+	/* Drop all responses in the ring. */
 	void discard_responses();
 
-	/* As much as there is room for; how much that was. EIO when the store's index makes no sense. */
+	/* Write as much as there is room for, and return how much. EIO if xenstored's index is inconsistent. */
 	[[nodiscard]] Result<std::size_t> write(const void *bytes, std::size_t size);
 
 	struct Taken {
 		std::size_t size;
-		/* The store had filled the ring and may sleep until it is told that there is room. */
+		/* xenstored had filled the ring, and may sleep until it is notified that there is room. */
 		bool was_full;
 	};
-	/* As much as there is, up to `size`. EIO when the store's index makes no sense. */
+	/* Read as much as there is, up to `size`. EIO if xenstored's index is inconsistent. */
 	[[nodiscard]] Result<Taken> read(void *bytes, std::size_t size);
 
-	/* What is in the page, for diagnosis. */
+	/* The fields of the page, for diagnostics. */
 	struct Snapshot {
 		std::uint32_t request_consumed, request_produced;
 		std::uint32_t response_consumed, response_produced;
@@ -54,16 +53,16 @@ public:
 	};
 	[[nodiscard]] Snapshot snapshot() const;
 
-	/* Changes whenever the store has read or written something. */
+	/* Return a number that changes whenever xenstored has read or written something. */
 	[[nodiscard]] std::uint32_t progress() const;
 
-	/* The store gave up on this connection: one of XENSTORE_ERROR_*, or 0. */
+	/* Return the page's error field: XENSTORE_ERROR_* if xenstored gave up on this connection, or 0. */
 	[[nodiscard]] std::uint32_t error() const;
-	/* The store can start the connection afresh. */
+	/* Return whether xenstored supports reconnection. */
 	[[nodiscard]] bool can_reconnect() const;
-	/* Ask for that; ignore everything else in the page until reconnecting() says no. */
+	/* Ask xenstored to reconnect. Ignore everything else in the page until reconnecting() is false. */
 	void request_reconnect();
-	/* Also true when the toolstack made the page for a store that is not there yet. */
+	/* Return whether a reconnection is pending; also true if xenstored has not connected to a new page yet. */
 	[[nodiscard]] bool reconnecting() const;
 
 private:

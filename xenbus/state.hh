@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The handshake of a frontend as a table: for each pair of where we are and
- * what the other end's state node says, what to do. No code here, so that
- * the answers can be read, and tested, one by one.
+ * The handshake of a frontend as a table: for each pair of our phase and the
+ * backend's state, the action to take. The table contains no code, so that each
+ * entry can be read and tested separately.
  */
 #pragma once
 
@@ -13,22 +13,23 @@
 namespace xpv {
 
 /*
- * Where we are. Finer than the state we publish: Closed has two halves, for
- * the driver keeps its ring and grants until the other end has let go.
+ * Our phase of the handshake. Finer than the state we publish: Closed has two
+ * phases, because the driver keeps its ring and grants until the backend has
+ * unmapped them.
  */
 enum class Phase : unsigned char {
 	initialising, /* nothing is shared yet */
 	initialised, /* our details are published */
 	connected,
-	closing, /* the end was announced; waiting for the other end to notice */
-	draining, /* Closed was announced; waiting for the other end to unmap */
+	closing, /* Closing is published; waiting for the backend to respond */
+	draining, /* Closed is published; waiting for the backend to unmap */
 	closed, /* nothing is shared any more */
 };
 inline constexpr unsigned int phase_count = 6;
 
-/* What the other end's state node says. */
+/* The backend's state, as its state node says. */
 enum class Theirs : unsigned char {
-	missing, /* no node, not ours to read, or 0 (Unknown) */
+	missing, /* no node, no permission to read it, or 0 (Unknown) */
 	initialising,
 	init_wait,
 	initialised,
@@ -41,29 +42,29 @@ enum class Theirs : unsigned char {
 };
 inline constexpr unsigned int theirs_count = 10;
 
-/* What the toolstack says of the backend's directory. Not every backend has the node. */
+/* The "online" node of the backend's directory, which the toolstack writes. Not every backend has it. */
 enum class Online : unsigned char {
 	unsaid,
 	yes,
-	no, /* the device is to go */
+	no, /* the toolstack detaches the device */
 };
 
-/* Where the device is to go. */
+/* The goal of the handshake. */
 enum class Aim : unsigned char {
-	connect, /* be connected, and stay so */
-	restart, /* end this connection and make another; the device stays, if there is one */
-	detach, /* end device and connection; begin again when the backend asks for a frontend */
+	connect, /* connect, and stay connected */
+	restart, /* end this connection and make another; keep the device, if there is one */
+	detach, /* end device and connection; start again when the backend is in InitWait */
 	end, /* end device and connection, and stay Closed until a driver is bound again */
 };
 
-/* What the driver has: see xenbus.h. */
+/* What the driver holds: see xenbus.h. */
 struct Held {
 	bool connection;
 	bool device;
 };
 
 /*
- * Whether these go together:
+ * Return whether this combination is valid:
  *
  *   phase         aim                       connection   device
  *   initialising  connect                   no           any
@@ -77,18 +78,18 @@ struct Held {
 [[nodiscard]] bool possible(Phase phase, Aim aim, Held held);
 
 enum class Action : unsigned char {
-	wait, /* the other end has the next move */
-	ignore, /* means nothing here */
+	wait, /* for the backend's next state */
+	ignore, /* the state has no meaning in this phase */
 	negotiate, /* driver: negotiate(); then `next` */
 	connect, /* driver: connect(); then `next` */
 	recheck, /* driver: backend_changed() */
-	close, /* the other end closes: `next`, with an orderly end of the device before, unless it outlives this */
-	restart, /* `next`; open again once closed */
+	close, /* the backend closes: end the device in an orderly way, unless it survives; then `next` */
+	restart, /* `next`; reopen once closed */
 	proceed, /* `next` */
 	release, /* driver: disconnect(), if that is due; then `next` */
-	reopen, /* `next`, if the device may be used */
-	reopen_if_wanted, /* `next`, if a restart was under way */
-	complain, /* log that the other end takes long, and wait on */
+	reopen, /* `next`, unless the toolstack detaches the device */
+	reopen_if_wanted, /* `next`, if a restart is in progress */
+	complain, /* log that the backend is slow, and keep waiting */
 };
 
 struct Transition {
@@ -98,23 +99,23 @@ struct Transition {
 	friend constexpr bool operator==(Transition, Transition) = default;
 };
 
-/* The answer for a pair. */
+/* Return the table's entry for a pair. */
 [[nodiscard]] Transition transition(Phase ours, Theirs theirs);
-/* The answer when the other end did not move within time_limit_ms(ours). */
+/* Return the transition for a backend that did not change its state within time_limit_ms(ours). */
 [[nodiscard]] Transition late_transition(Phase ours);
-/* How long to wait for the other end in a phase; 0: for ever, without a word. */
+/* Return how long to wait for the backend in a phase; 0: no limit, and no log line. */
 [[nodiscard]] unsigned int time_limit_ms(Phase ours);
-/* What our state node says in a phase. */
+/* Return the state to publish in a phase. */
 [[nodiscard]] xenbus_state published_state(Phase ours);
-/* What the text of a state node means. */
+/* Parse the text of a state node. */
 [[nodiscard]] Theirs parse_state(std::string_view text);
-/* For log lines and sysfs, e.g. "InitWait". */
+/* Return the name of a state for log lines and sysfs, e.g. "InitWait". */
 [[nodiscard]] const char *state_name(Theirs theirs);
 
 /*
- * Where to start when our own node says `own`: an earlier load, or another
- * kernel, may have left the device anywhere. Everything but a fresh node
- * goes through a close that the other end can follow.
+ * Return the phase to start in when our own node says `own`: an earlier load or
+ * another kernel may have left the device in any state. Unless the node is
+ * fresh, start with an orderly close that the backend can follow.
  */
 [[nodiscard]] Phase first_phase(Theirs own, Theirs theirs);
 

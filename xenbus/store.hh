@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The store connection of this module, and what its own C++ needs beyond store.h. */
+/* This module's xenstore connection, and what its C++ code needs beyond store.h. */
 #pragma once
 
 #include "xenbus/client.hh"
@@ -14,16 +14,17 @@ struct Store {
 	WatchTable watches;
 };
 
-/* The one that store.h's functions talk to; set before and reset after everything else. */
+/* Set the connection that store.h's functions use: before their first call. Reset it after their last. */
 void set_store(Store *store);
 [[nodiscard]] Store &store();
 
-/* With its NUL, as a message carries it. EINVAL for one that no message does. */
+/* Return the path with its NUL, as messages carry it. EINVAL if it is empty or too long for a message. */
 [[nodiscard]] Result<std::string_view> checked_path(const char *path);
-/* XS_READ and XS_WRITE, sent. */
+/* Submit an XS_READ. */
 [[nodiscard]] Result<Call> submit_read(xpv_store_transaction transaction, const char *path, std::size_t capacity);
+/* Submit an XS_WRITE. */
 [[nodiscard]] Result<Call> submit_write(xpv_store_transaction transaction, const char *path, const char *value);
-/* What xpv_store_read() returns. */
+/* Wait for the reply to an XS_READ. Returns the same as xpv_store_read(). */
 [[nodiscard]] int finish_read(Call &call, char *value, std::size_t size);
 
 } // namespace xpv

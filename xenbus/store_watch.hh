@@ -5,13 +5,13 @@
 #include "lib/result.hh"
 #include "xenbus/store.h"
 
-/* What xenstore's watch thread passes to a callback; each watch derives from it. */
+/* What the watch thread passes to a callback; each watch derives from it. */
 struct xpv_store_watch_context {};
 
 namespace xpv {
 
 /*
- * A member of its owner, behind all members that the method uses:
+ * A member of its owner, declared after all members that the method uses:
  *
  *	void read_request();
  *	StoreWatch<&Control::read_request> watch_{ *this };
@@ -29,13 +29,13 @@ public:
 	StoreWatch(const StoreWatch &) = delete;
 	StoreWatch &operator=(const StoreWatch &) = delete;
 
-	/* Once. As xpv_store_watch_register(). Sleeping context. */
+	/* Register the watch, as xpv_store_watch_register(). Call at most once. Sleeping context. */
 	[[nodiscard]] Status start(const char *path)
 	{
 		return status(xpv_store_watch_register(path, called, this, &watch_));
 	}
 	[[nodiscard]] bool started() const { return watch_ != nullptr; }
-	/* The method neither runs nor is called after this. Sleeping context; not in the method. */
+	/* Unregister the watch. The method does not run after this returns. Sleeping context; not from the method. */
 	void stop() { xpv_store_watch_unregister(std::exchange(watch_, nullptr)); }
 
 private:

@@ -12,7 +12,7 @@
 
 namespace xpv {
 
-/* Up to Capacity - 1 bytes and a NUL. */
+/* A string of up to Capacity - 1 bytes and a NUL. */
 template <std::size_t Capacity>
 class FixedText {
 public:
@@ -20,7 +20,7 @@ public:
 	[[nodiscard]] std::size_t size() const { return size_; }
 	[[nodiscard]] std::string_view view() const { return { bytes_, size_ }; }
 
-	/* The parts one after another; E2BIG, and empty, when they do not fit. */
+	/* Set to the concatenated parts. If they do not fit: E2BIG, and the text is empty. */
 	[[nodiscard]] Status assign(std::initializer_list<std::string_view> parts)
 	{
 		size_ = 0;
@@ -37,7 +37,7 @@ public:
 		return {};
 	}
 
-	/* As much of `text` as fits. */
+	/* Set to as much of `text` as fits. */
 	void assign_cut(std::string_view text)
 	{
 		size_ = text.size() < Capacity ? text.size() : Capacity - 1;

@@ -11,7 +11,7 @@
 #define XPV_XENBUS_TRACE_TEXT
 #define XPV_TRACE_OPERATION 24 /* as long as the longest, XS_IS_DOMAIN_INTRODUCED, and a NUL */
 
-/* Texts come from the store too, and go to a terminal: one printable word, with a NUL. */
+/* Copy a text as one printable word, with a NUL. It may come from xenstore, and may be printed to a terminal. */
 static inline void xpv_trace_copy_text(char *to, const char *from, size_t length)
 {
 	size_t i;
@@ -22,7 +22,7 @@ static inline void xpv_trace_copy_text(char *to, const char *from, size_t length
 }
 #endif
 
-/* A request is handed in; it may have to wait for its turn. */
+/* A request was submitted; it may have to wait for room in the ring. */
 TRACE_EVENT(xpv_store_request,
 	TP_PROTO(const char *operation, u32 transaction, u32 id, const char *path, size_t length),
 	TP_ARGS(operation, transaction, id, path, length),
@@ -42,7 +42,7 @@ TRACE_EVENT(xpv_store_request,
 		  __get_str(path), __entry->id)
 );
 
-/* It has ended, with the store's answer or without one: 0, or a negative errno. Since the one above: `us`. */
+/* A request ended, with or without a reply. `result`: 0 or a negative errno; `us`: time since its submission. */
 TRACE_EVENT(xpv_store_reply,
 	TP_PROTO(const char *operation, u32 transaction, u32 id, const char *path, size_t length, int result, u64 us),
 	TP_ARGS(operation, transaction, id, path, length, result, us),
@@ -66,7 +66,7 @@ TRACE_EVENT(xpv_store_reply,
 		  __entry->operation, __get_str(path), __entry->result, __entry->us, __entry->id)
 );
 
-/* The store says that something changed. */
+/* A watch event arrived from xenstored. */
 TRACE_EVENT(xpv_store_watch,
 	TP_PROTO(const char *path, size_t length, const char *token, size_t token_length),
 	TP_ARGS(path, length, token, token_length),
@@ -81,7 +81,7 @@ TRACE_EVENT(xpv_store_watch,
 	TP_printk("path=%s token=%s", __get_str(path), __get_str(token))
 );
 
-/* A watch's callback has returned. */
+/* A watch's callback returned. */
 TRACE_EVENT(xpv_store_watch_called,
 	TP_PROTO(const char *path, size_t length, u64 us),
 	TP_ARGS(path, length, us),

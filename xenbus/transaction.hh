@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Transactions that cannot be forgotten, and those that are tried again. */
+/* Transactions that end with their scope, and a loop that retries them. */
 #pragma once
 
 #include "lib/deadline.hh"
@@ -8,7 +8,7 @@
 
 namespace xpv {
 
-/* Dropped at the end of the scope unless committed. */
+/* A transaction. The destructor drops it unless it was committed. */
 class [[nodiscard]] Transaction {
 public:
 	Transaction(Transaction &&other) : id_(other.id_), open_(std::exchange(other.open_, false)) {}
@@ -17,14 +17,15 @@ public:
 	Transaction &operator=(Transaction &&) = delete;
 	~Transaction()
 	{
-		/* The store ends a transaction that it does not let us end. */
+		/* If xenstored refuses the request, the transaction is over nevertheless. */
 		if (open_)
 			ignore(end(false));
 	}
 
 	/*
-	 * The quota is 10 at a time for the whole domain (C xenstored): wait until
-	 * `room` for others to end theirs. ENOSPC if they do not.
+	 * Start a transaction. The quota is 10 at a time for the whole domain (C
+	 * xenstored): if it is used up, wait until `room` for other transactions to
+	 * end. ENOSPC if they do not.
 	 */
 	[[nodiscard]] static Result<Transaction> start(Deadline room)
 	{
@@ -38,7 +39,7 @@ public:
 		return Transaction(id);
 	}
 	[[nodiscard]] xpv_store_transaction id() const { return id_; }
-	/* EAGAIN: somebody interfered, nothing was changed. */
+	/* Commit the changes. EAGAIN: another client made a conflicting change, no change was made. */
 	[[nodiscard]] Status commit()
 	{
 		open_ = false;
@@ -48,7 +49,7 @@ public:
 private:
 	explicit Transaction(xpv_store_transaction id) : id_(id) {}
 
-	/* One that is left open for want of memory would count against the quota for ever. */
+	/* End the transaction. Retry on ENOMEM: an open transaction would count against the quota permanently. */
 	[[nodiscard]] Status end(bool commit) const
 	{
 		int code = 0;
@@ -69,10 +70,10 @@ inline constexpr unsigned int transaction_attempts = 8;
 inline constexpr unsigned int transaction_room_ms = 1000;
 
 /*
- * Run `body(transaction)`, a Status, and commit; all of it again when
- * somebody interfered, but not for ever: EAGAIN past transaction_attempts,
- * ENOSPC if there was no room for another transaction within
- * transaction_room_ms. Sleeping context.
+ * Run `body(transaction)`, which returns a Status, and commit. Retry both after
+ * a conflicting change. EAGAIN after transaction_attempts attempts, ENOSPC if
+ * the quota left no room for another transaction within transaction_room_ms.
+ * Sleeping context.
  */
 template <typename Body>
 [[nodiscard]] Status in_transaction(Body body)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A user of the store on /dev/xen/xenbus: what it asked, in order; what it
- * has in the store (watches, transactions); and what it has not read yet.
+ * One user of /dev/xen/xenbus: its requests, in order; its watches and
+ * transactions; and the replies and events that it has not read yet.
  *
- * One work item does everything that may wait for the store, one request
- * after the other, so that answers come in the order of the requests.
- * Watches and transactions are that work item's alone. lock_ guards the two
- * queues and node_; the table of watches calls event() with its own lock
- * held, so nothing of that table is called under lock_.
+ * One work item does everything that may wait for xenstored, one request after
+ * the other, so that replies come in the order of the requests. Only that work
+ * item uses the watches and transactions. lock_ guards the two queues and
+ * node_. The watch table calls event() with its own lock held, so no function
+ * of that table may be called under lock_.
  */
 #pragma once
 
@@ -19,16 +19,16 @@
 
 namespace xpv {
 
-/* The watch carries a token of ours to the store, and the user's own back. */
+/* A user's watch. xenstored gets a token of ours; the user's events carry the user's token. */
 struct UserWatch : ListLink<>, xpv_store_watch_context {
 	xpv_store_user *user = nullptr;
 	Array<char> path = {}; /* both with their NUL */
 	Array<char> token = {};
 	Watch *watch = nullptr;
 	/*
-	 * An event at the watch's own path, made in advance. It stands for all
-	 * that there is no room or memory for: something changed, at that path
-	 * or below it. While it waits to be read it is not here.
+	 * An event at the watch's own path, allocated in advance. It replaces all
+	 * events that there is no room or memory for, and says that something
+	 * changed at that path or below it. NULL while it waits to be read.
 	 */
 	Owned<UserMessage> reserve = {};
 };
@@ -41,13 +41,13 @@ struct UserTransaction : ListLink<> {
 
 struct xpv_store_user : xpv::ListLink<> {
 public:
-	/* Requests that wait for an answer; past it writing has to wait. */
+	/* Requests that wait for a reply; past it writers must wait. */
 	static constexpr unsigned int requests_limit = 8;
-	/* Bytes that wait to be read; past it no request is answered, and each watch has one event more at most. */
+	/* Bytes that wait to be read; past it no request is handled, and each watch queues at most one more event. */
 	static constexpr std::size_t replies_limit = 256 * 1024;
 
 	explicit xpv_store_user(xpv_store_node *node);
-	/* After the work item's end. */
+	/* Call after wait_for_end(). */
 	~xpv_store_user() = default;
 
 	[[nodiscard]] xpv::Result<std::size_t> write(const char *bytes, std::size_t size);
@@ -55,7 +55,7 @@ public:
 	[[nodiscard]] xpv::Result<std::size_t> peek(const void **bytes);
 	void skip(std::size_t size);
 	void close();
-	/* From the work item's function to its return. Sleeping context. */
+	/* Wait until the work item's function has returned. Sleeping context. */
 	void wait_for_end() { work_.cancel(); }
 
 private:
@@ -80,7 +80,7 @@ private:
 	void queue_locked(xpv::UserMessage &message) XPV_REQUIRES(lock_);
 	void wake_locked() XPV_REQUIRES(lock_);
 
-	xpv::RequestStream stream_; /* write()'s */
+	xpv::RequestStream stream_; /* used by write() only */
 
 	xpv::Spinlock lock_;
 	xpv_store_node *node_ XPV_GUARDED_BY(lock_); /* until closed */
@@ -88,9 +88,9 @@ private:
 	unsigned int requests_count_ XPV_GUARDED_BY(lock_) = 0;
 	xpv::List<xpv::UserMessage> replies_ XPV_GUARDED_BY(lock_);
 	std::size_t replies_size_ XPV_GUARDED_BY(lock_) = 0;
-	bool broken_ XPV_GUARDED_BY(lock_) = false; /* an answer could not be given */
+	bool broken_ XPV_GUARDED_BY(lock_) = false; /* a reply was lost for lack of memory */
 
-	/* work_'s. */
+	/* Used by work_ only. */
 	xpv::List<xpv::UserWatch> watches_;
 	xpv::List<xpv::UserTransaction> transactions_;
 	bool ended_ = false;

@@ -15,13 +15,13 @@ namespace xpv {
 
 struct UserWatch;
 
-/* One message, header and body in the same allocation behind it. */
+/* One message. Header and body follow it in the same allocation. */
 struct UserMessage : ListLink<> {
 	std::size_t size = 0; /* of header and body */
 	std::size_t taken = 0; /* by the reader */
-	UserWatch *reserve_of = nullptr; /* goes back there when it has been read */
+	UserWatch *reserve_of = nullptr; /* the watch that it returns to once it has been read */
 
-	/* The header's length is set here. ENOMEM; E2BIG for what no message can hold. */
+	/* Allocate a message, and set the header's length. ENOMEM; E2BIG if the parts do not fit one message. */
 	[[nodiscard]] static Result<Owned<UserMessage>> make(
 		xsd_sockmsg header, std::initializer_list<std::string_view> parts, xpv_allocation how);
 
@@ -30,25 +30,27 @@ struct UserMessage : ListLink<> {
 	[[nodiscard]] std::string_view body() { return { bytes() + sizeof(xsd_sockmsg), size - sizeof(xsd_sockmsg) }; }
 };
 
-/* Requests from what a user writes. */
+/* Assembles requests from what a user writes. */
 class RequestStream : public MessageAssembler {
 public:
 	/*
-	 * Take, of `bytes`, what belongs to the message under way, or to the next
-	 * one after a whole one; returns how many that were. E2BIG: its length is
-	 * more than a message may have, and all of it is forgotten.
+	 * Take those of `bytes` that belong to the message being assembled, or to
+	 * the next one after a complete message. Returns how many were taken.
+	 * E2BIG, with the message dropped, if its length is above
+	 * XENSTORE_PAYLOAD_MAX.
 	 */
 	[[nodiscard]] Result<std::size_t> take(const char *bytes, std::size_t size);
 };
 
-/* The path and the token of XS_WATCH and XS_UNWATCH, both with their NUL. EINVAL when they are not there. */
+/* The path and the token of XS_WATCH or XS_UNWATCH, both with their NUL. */
 struct WatchRequest {
 	std::string_view path;
 	std::string_view token;
 };
+/* Parse the body of XS_WATCH or XS_UNWATCH. EINVAL if path or token is missing. */
 [[nodiscard]] Result<WatchRequest> parse_watch_request(std::string_view body);
 
-/* What XS_TRANSACTION_END says. EINVAL for all but "T" and "F". */
+/* Parse the body of XS_TRANSACTION_END: true to commit. EINVAL unless it is "T" or "F". */
 [[nodiscard]] Result<bool> parse_transaction_end(std::string_view body);
 
 } // namespace xpv

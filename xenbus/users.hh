@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* All users of /dev/xen/xenbus: how many there are, and the last of each. */
+/* All users of /dev/xen/xenbus: their count, and how they are freed. */
 #pragma once
 
 #include "xenbus/user.hh"
 
 namespace xpv {
 
-/* The last thing that a user's work item does: it is freed when that has returned. */
+/* Schedule the freeing of a user. The last step of its work item; the user is freed once that has returned. */
 void store_user_ended(xpv_store_user &user);
 
 } // namespace xpv

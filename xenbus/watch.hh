@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Watches: a table of those that are registered, and the one thread that
- * calls their callbacks.
+ * Watches: the table of registered watches, and the thread that calls their
+ * callbacks.
  *
- * A watch's token is a number that is looked up; those of a former load or
- * kernel are not in the table, and their events are dropped. lock_ guards
- * the table, the pending list and running_; it is held during no callback
- * and no request. register_mutex_ is outside of it: with it held, a watch that
- * is in the table is also one that the store has or is to have, so that
- * registering all anew does not bring back one that was just removed.
+ * A watch's token is a number that events are looked up by. Tokens of an
+ * earlier load or kernel are not in the table, so their events are dropped.
+ * lock_ guards the table, the pending list and running_; it is never held during
+ * a callback or a request. register_mutex_ is taken before lock_. It serialises
+ * removal with registration: otherwise registering all watches again could
+ * register one that was just removed.
  */
 #pragma once
 
@@ -28,21 +28,24 @@ struct WatchPendingLink;
 
 struct xpv_store_watch : xpv::ListLink<xpv::WatchTableLink>, xpv::ListLink<xpv::WatchPendingLink> {
 	std::uint32_t token = 0;
-	/* The connection over which xenstored was asked for it: WatchTable::connection_, unless that is still to do. */
+	/* The connection that XS_WATCH was last sent over. It is to be sent again if not WatchTable::connection_. */
 	std::uint32_t connection = 0;
-	/* xenstored refused it over this connection, or did not answer. */
+	/* xenstored refused the watch over this connection, or did not reply. */
 	bool refused = false;
 	std::uint64_t events = 0;
 	xpv_store_watch_callback *callback = nullptr;
 	struct xpv_store_watch_context *context = nullptr;
-	/* Which events matter, by path; NULL: all. Must not sleep. */
+	/* Return whether to deliver an event at this path; NULL: deliver all. Must not sleep. */
 	bool (*filter)(const char *path) = nullptr;
-	/* Replaces callback: called for every event, uncoalesced, with the table's lock held. Must not sleep or call the table. */
+	/*
+	 * Replaces callback: called for every event, uncoalesced, with the table
+	 * lock held. Must not sleep, nor call the table.
+	 */
 	void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr;
-	/* Where the last change was; NULL: at the watch's own path. */
+	/* The path of the last change; NULL: the watch's own path. */
 	xpv::Array<char> changed = {};
 	xpv::Array<char> path = {};
-	/* XS_UNWATCH, made in advance: a watch must not stay for want of memory. */
+	/* XS_UNWATCH, allocated in advance, so that removing a watch cannot fail for lack of memory. */
 	xpv::Owned<xpv::Request> unwatch = {};
 };
 
@@ -53,44 +56,49 @@ using Watch = ::xpv_store_watch;
 class WatchTable : private WatchEventSink::Context {
 public:
 	explicit WatchTable(Client &client);
-	/* All watches are unregistered by then. */
+	/* All watches must be unregistered. */
 	~WatchTable() = default;
 	WatchTable(const WatchTable &) = delete;
 	WatchTable &operator=(const WatchTable &) = delete;
 
-	/* The thread. Sleeping context. */
+	/* Start the thread. Sleeping context. */
 	[[nodiscard]] Status start();
 	void stop();
 
-	/* A watch of which only the store's answer is missing; end() must follow. */
+	/* A watch between begin() and end(). end() must be called. */
 	struct Adding {
 		Watch *watch = nullptr;
 		Status submitted = {};
 		Call call = {};
 	};
-	/* What is asked of the store after begin() is asked after the watch. Events may come before end(). */
+	/*
+	 * Send XS_WATCH without waiting for the reply. Requests submitted after this
+	 * reach xenstored after the watch. Events may come before end().
+	 */
 	[[nodiscard]] Result<Adding> begin(
 		const char *path, xpv_store_watch_callback *callback, struct xpv_store_watch_context *context,
 		bool (*filter)(const char *path) = nullptr,
 		void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr);
+	/* Wait for the reply. On an error the watch is removed and freed. */
 	[[nodiscard]] Result<Watch *> end(Adding &adding);
-	/* store.h: xpv_store_watch_register() and xpv_store_watch_unregister(). */
+	/* As xpv_store_watch_register(), with the filter and callback of struct xpv_store_watch. */
 	[[nodiscard]] Result<Watch *> add(
 		const char *path, xpv_store_watch_callback *callback, struct xpv_store_watch_context *context,
 		bool (*filter)(const char *path) = nullptr,
 		void (*every)(struct xpv_store_watch_context *context, std::string_view path) = nullptr);
+	/* As xpv_store_watch_unregister(). */
 	void remove(Watch *watch);
-	/* store.h: xpv_store_watch_registered(). */
+	/* As xpv_store_watch_registered(). */
 	[[nodiscard]] bool registered(const Watch &watch);
 
-	/* The store knows none of them any more: register all, soon and in one burst. Any context. */
+	/* Register all watches again, asynchronously and in one burst, after xenstored dropped them. Any context. */
 	void register_all();
 
-	/* For the client. */
+	/* Return the sink for the client. */
 	[[nodiscard]] WatchEventSink sink();
 	[[nodiscard]] unsigned int count();
 
-	/* For debugfs; `show` is called with a spinlock held. */
+	/* Show all watches, for debugfs. `show` is called with a spinlock held. */
 	template <typename Show>
 	void each(Show show)
 	{
@@ -109,9 +117,9 @@ private:
 	{
 		return watch.connection == connection_ && !watch.refused;
 	}
-	/* Pass a change at `path` to the watch's owner, by way of the thread or not; true: wake the thread. */
+	/* Deliver a change at `path`: call `every`, or queue the watch for the thread. True: wake the thread. */
 	[[nodiscard]] bool deliver_locked(Watch &watch, std::string_view path, Array<char> &copy) XPV_REQUIRES(lock_);
-	/* register_work_: register what is missing, and again later what was refused. */
+	/* Register missing watches, and schedule a retry for refused ones. The function of register_work_. */
 	void register_again();
 	[[nodiscard]] unsigned int register_missing();
 	[[nodiscard]] unsigned int next_delay();
@@ -126,10 +134,10 @@ private:
 	Watch *running_ XPV_GUARDED_BY(lock_) = nullptr;
 	std::uint32_t next_token_; /* atomic */
 	unsigned int count_ XPV_GUARDED_BY(lock_) = 0;
-	std::uint32_t connection_ XPV_GUARDED_BY(lock_) = 1; /* counts the times that xenstored forgot all */
-	unsigned int again_ms_ XPV_GUARDED_BY(lock_) = 0; /* the delay of the last attempt since then */
+	std::uint32_t connection_ XPV_GUARDED_BY(lock_) = 1; /* incremented whenever xenstored drops all watches */
+	unsigned int again_ms_ XPV_GUARDED_BY(lock_) = 0; /* delay of the last retry since then; 0: no retry yet */
 	bool stopping_ = false;
-	WaitQueue wait_queue_{ "xpv store watch thread"_lock }; /* the thread waits for work, and remove() for the thread */
+	WaitQueue wait_queue_{ "xpv store watch thread"_lock }; /* the thread waits for work, remove() for the thread */
 	Work<&WatchTable::register_again> register_work_{ *this, XPV_WORK_RECOVERY,
 							  "xpv store watch registration work"_lock };
 	Thread<&WatchTable::run> thread_{ *this };
