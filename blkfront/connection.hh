@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A connection to one backend: a ring and an event channel for each queue, and
- * what the backend supports. Made when the handshake begins, and gone when it
- * ends; the disk outlives it.
+ * the backend's features. Created at negotiate(), and ended with the connection;
+ * the disk outlives it.
  */
 #pragma once
 
@@ -25,32 +25,38 @@ struct QueueArray {
 
 class Connection {
 public:
-	/* Rings and channels for the queues, which have none. Sleeping context. */
+	/* Allocate a ring and a channel for each queue. The queues must not have rings. Sleeping context. */
 	[[nodiscard]] static Result<Owned<Connection>> make(const QueueArray &queues, Domid backend, uint16_t handle,
 							    const char *name);
-	/* For make(), which does the part that can fail. */
+	/* Only for make(), which does the part that can fail. */
 	explicit Connection(const QueueArray &queues) : queues_(queues) {}
-	/* After end(), or when nothing was submitted. Sleeping context. */
+	/* Call after end(), or if no request was submitted. Sleeping context. */
 	~Connection();
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
 
-	/* Tell the backend, and become Initialised: the last step of negotiate(). Sleeping context. */
+	/* Publish rings and channels, and switch to Initialised: the last step of negotiate(). Sleeping context. */
 	[[nodiscard]] Status publish(xpv_device *device);
-	/* What the backend offers, before the first request. */
+	/* Set the backend's features. Call before the first request. */
 	void set_features(const Offer &offer);
-	/* Requests that the backend can be given at the same time, by one queue. */
+	/* Return how many requests one queue can have in flight. */
 	[[nodiscard]] unsigned int depth() const { return rings_[0]->slots(); }
 
 	/*
-	 * With the disk stopped: end the events, take the responses that are there
-	 * and pass them on, and add what is left to `unfinished`. Channels without a
-	 * port stay with the queues if `keep_lost`. Sleeping context.
+	 * Stop events, complete the requests whose responses have arrived, and add
+	 * the rest to `unfinished`. The disk must be stopped. If `keep_lost`, the
+	 * queues keep channels without a port. Sleeping context.
 	 */
 	void end(RequestList &unfinished, bool keep_lost);
-	/* After end(): revoke what could not be revoked then; how many pages of requests the backend still maps. */
+	/*
+	 * Retry, after end(), to revoke grants that were still mapped. Returns how
+	 * many pages of requests the backend still maps.
+	 */
 	[[nodiscard]] unsigned int still_mapped();
-	/* The last call: pass on the rings; return how many pages are parked, now or by the destructor. */
+	/*
+	 * Move the rings' shared pages to `left`. The last call. Returns how many
+	 * pages are parked, now or by the destructor.
+	 */
 	[[nodiscard]] unsigned int leave(LeftMapped &left);
 
 private:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The disk between its two C files. */
+/* Internal interface between disk_linux.c and request_linux.c. */
 #ifndef XPV_BLKFRONT_DISK_H
 #define XPV_BLKFRONT_DISK_H
 
@@ -12,8 +12,8 @@
 #include "blkfront/linux.h"
 
 /*
- * C++ has this as an opaque handle; a request names it by queuedata, the
- * gendisk does not: openers may outlive it.
+ * A disk; opaque to C++. Requests find it through queuedata. The gendisk has no
+ * pointer to it, because openers may keep the gendisk for longer.
  */
 struct xpv_disk {
 	struct gendisk *gendisk;
@@ -22,10 +22,10 @@ struct xpv_disk {
 	struct xpv_vbd *vbd;
 	struct work_struct add_work;
 	struct work_struct retire_work;
-	/* Written by the works; read after they have ended. */
+	/* Written by the work items; read after they have ended. */
 	bool added;
 	bool deleted;
-	unsigned long stop_cookie; /* a grace period of RCU that begins after the stop */
+	unsigned long stop_cookie; /* RCU grace period that begins after the stop */
 	bool requeued; /* xpv_disk_requeue() was called since the last start */
 
 	unsigned int max_segments;
@@ -42,13 +42,13 @@ struct xpv_disk {
 /* Linux's private part of each request. */
 struct disk_request {
 	blk_status_t status;
-	unsigned int bounced; /* how many of bounce[] are set */
+	unsigned int bounced; /* number of bounce[] entries that are set */
 	struct xpv_block_request block;
-	struct page **bounce; /* by segment; behind segments[] */
+	struct page **bounce; /* by segment; stored after segments[] */
 	struct xpv_block_segment segments[];
 };
 
-/* Bytes of a disk_request with both of its arrays. */
+/* Return the size of a disk_request with both of its arrays, in bytes. */
 size_t disk_request_size(unsigned int max_segments);
 extern const struct blk_mq_ops disk_mq_ops;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The disk that Linux sees: it lives from the first connect() to disconnect(),
- * whatever becomes of its connections. Its limits are those of the backend that
- * it was made with; it follows later backends in size and permission to write.
+ * The disk that Linux sees, from the first connect() to disconnect(); it
+ * outlives its connections. Its limits are those of the backend that it was
+ * created with; size and write permission follow later backends.
  *
- * The bus calls one function of a device at a time, so nothing here is locked.
+ * No locks: the bus calls one function of a device at a time.
  */
 #pragma once
 
@@ -18,51 +18,53 @@ namespace xpv {
 
 class Disk {
 public:
-	/* Segments of a request: three slots of a ring of one page. */
+	/* Most segments of a request: three slots of a one-page ring. */
 	static constexpr unsigned int max_segments = 32;
 
-	/* Why the disk is stopped; it is while there is a reason. */
+	/* Why the disk is stopped. It stays stopped while any reason is set. */
 	enum class Reason : unsigned int {
 		Suspend = 1 << 0,
 		ConnectionLost = 1 << 1,
 	};
 
-	/* Not yet there for user space; add() is the next step. Errors as of xpv_disk_create(). Sleeping context. */
+	/* Create a disk, not visible to user space until add(). Errors as xpv_disk_create(). Sleeping context. */
 	[[nodiscard]] static Result<Owned<Disk>> make(xpv_device *device, xpv_vbd *vbd, const DiskIdentity &identity,
 						      const QueueArray &queues, unsigned int depth, const Offer &offer);
-	/* For make(), which does the part that can fail. */
+	/* Only for make(), which does the part that can fail. */
 	Disk(const DiskIdentity &identity, const Offer &offer);
-	/* After remove(), or before add(). */
+	/* Call after remove(), or before add(). */
 	~Disk();
 	Disk(const Disk &) = delete;
 	Disk &operator=(const Disk &) = delete;
 
-	/* As xpv_disk_add() and xpv_disk_retire(). */
+	/* As xpv_disk_add(). */
 	void add() { xpv_disk_add(disk_); }
+	/* As xpv_disk_retire(). */
 	void retire() { xpv_disk_retire(disk_); }
 	/*
-	 * There is no backend and none will come: fail what was kept, and what Linux
-	 * has waiting, and take the disk away. Sleeping context.
+	 * Remove the disk when no backend will connect any more. Fails the kept
+	 * requests and those waiting in Linux. Sleeping context.
 	 */
 	void remove();
 
-	/* Whether this disk can be served by that backend: EINVAL, and a line in the log, when its blocks are too large. */
+	/* Return whether that backend can serve this disk: EINVAL, with a log line, if its sectors are too large. */
 	[[nodiscard]] Status check(const Offer &offer) const;
-	/* Size, and permission to write, of the backend. Sleeping context. */
+	/* Take over the backend's size and write permission. Sleeping context. */
 	void follow(const Offer &offer);
+	/* Set the size. Sleeping context. */
 	void resize(uint64_t sectors);
 	[[nodiscard]] uint64_t sectors() const { return sectors_; }
 
-	/* A further reason to stop. Must not sleep; wait_stopped() makes sure. */
+	/* Add a reason to stop, and begin to stop. Does not sleep; call wait_stopped() to complete the stop. */
 	void begin_stop(Reason reason);
-	/* Sleeping context. */
+	/* Wait until the disk has stopped. Sleeping context. */
 	void wait_stopped();
-	/* The reason is gone; the disk runs if it was the last. Sleeping context. */
+	/* Remove a reason; restart the disk if it was the last one. Sleeping context. */
 	void start(Reason reason);
 
-	/* While stopped: requests that a connection left unfinished. */
+	/* Return the requests that a connection left unfinished. Only while stopped. */
 	[[nodiscard]] RequestList &kept() { return kept_; }
-	/* While stopped: give them back to Linux, which submits them again after start(). Sleeping context. */
+	/* Requeue them in Linux, which submits them again after start(). Only while stopped. Sleeping context. */
 	void requeue_kept();
 
 private:
@@ -72,7 +74,7 @@ private:
 	uint64_t sectors_;
 	bool read_only_;
 	unsigned int reasons_ = 0;
-	bool stopping_ = false; /* begun, and not waited for */
+	bool stopping_ = false; /* begin_stop() was called, wait_stopped() was not */
 	RequestList kept_;
 };
 

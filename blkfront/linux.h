@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where the protocol (C++: vbd.cc and below) and the block layer (C:
- * disk_linux.c, request_linux.c) meet. One call hands over one request with all
- * its segments, or all requests that one event completed.
+ * Interface between the protocol (C++: vbd.cc and below) and the block layer (C:
+ * disk_linux.c, request_linux.c). One call passes one request with all its
+ * segments, or all requests that one event completed.
  */
 #ifndef XPV_BLKFRONT_LINUX_H
 #define XPV_BLKFRONT_LINUX_H
@@ -18,7 +18,7 @@ extern "C" {
 
 struct device; /* Linux's */
 struct xpv_disk; /* in C: a gendisk and its queues */
-struct xpv_block_queue; /* in C++: one queue of a disk, with its ring while there is a connection */
+struct xpv_block_queue; /* in C++: one queue of a disk, with a ring during a connection */
 struct xpv_vbd; /* in C++: a device, its disk and its connection */
 
 enum xpv_block_operation {
@@ -28,7 +28,7 @@ enum xpv_block_operation {
 	XPV_BLOCK_FLUSH, /* no data */
 };
 
-/* A run of whole 512-byte sectors in one page, first and last one included. */
+/* A range of whole 512-byte sectors in one page; first and last are inclusive. */
 struct xpv_block_segment {
 	struct xpv_pfn frame;
 	uint8_t first_sector;
@@ -37,12 +37,12 @@ struct xpv_block_segment {
 
 /* In Linux's private part of each request, so it lives as long as the request. */
 struct xpv_block_request {
-	/* What is asked for. Stays as it is from submit to completion. */
+	/* The request. Must not change between submit and completion. */
 	enum xpv_block_operation operation;
 	unsigned int segment_count;
-	uint64_t sector; /* of 512 bytes, whatever the logical block size */
+	uint64_t sector; /* of 512 bytes, for any logical block size */
 	struct xpv_block_segment *segments;
-	/* C++'s from submit to completion; then the next one that completed, and 0 or a negative errno. */
+	/* Used by C++ until completion; then the next completed request, and 0 or a negative errno. */
 	struct xpv_block_request *next;
 	int error;
 };
@@ -50,28 +50,30 @@ struct xpv_block_request {
 /* ---- C calls C++ ---- */
 
 enum xpv_block_submitted {
-	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called with it, or has been */
-	XPV_BLOCK_DONE, /* nothing had to be done */
-	XPV_BLOCK_BUSY, /* no slot or no grant references: submit it again */
-	XPV_BLOCK_DEAD, /* there is no backend, and none will come */
+	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called for it, or was already */
+	XPV_BLOCK_DONE, /* complete: a flush with nothing to flush */
+	XPV_BLOCK_BUSY, /* no free slot or grant reference: submit it again */
+	XPV_BLOCK_DEAD, /* failed: there is no backend, and no other will come */
 };
 
 /*
- * Put a request into the queue's ring. The backend gets an event after the
- * `last` of a batch, or by commit. Atomic context; not while the disk is stopped.
+ * Put a request into the queue's ring. The backend is notified after the `last`
+ * request of a batch, or by xpv_block_commit(). Atomic context; must not be
+ * called while the disk is stopped.
  */
 enum xpv_block_submitted xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last);
+/* End a batch without a `last` request. Contexts as xpv_block_submit(). */
 void xpv_block_commit(struct xpv_block_queue *queue);
-/* Take responses as if an event had come, in case one was lost. Any context but NMI; also while the disk is stopped. */
+/* Poll for responses, in case an event was lost. Any context but NMI; also while the disk is stopped. */
 void xpv_block_poll(struct xpv_block_queue *queue);
-/* The work item of xpv_disk_add() could not add the disk. Sleeping context. */
+/* Report that the work item of xpv_disk_add() could not add the disk. Sleeping context. */
 void xpv_vbd_add_failed(struct xpv_vbd *vbd, int error);
-/* The work item of xpv_disk_retire() has removed the disk from Linux. Sleeping context. */
+/* Report that the work item of xpv_disk_retire() has removed the disk from Linux. Sleeping context. */
 void xpv_vbd_retired(struct xpv_vbd *vbd);
 
-/* Before the driver is registered. Sleeping context. */
+/* Initialise the list of vbds. Call before the driver is registered. Sleeping context. */
 void xpv_vbds_start(void);
-/* The table of all vbds. Sleeping context. */
+/* Print the table of all vbds. Sleeping context. */
 void xpv_vbds_show(struct xpv_debug_sink *sink);
 
 extern const struct xpv_frontend_driver xpv_vbd_driver;
@@ -81,9 +83,9 @@ extern const struct xpv_frontend_driver xpv_vbd_driver;
 #define XPV_DISK_NAME_SIZE 32
 
 /*
- * What a disk is made with. The limits of its queues are chosen once and stay:
- * what a later backend does not offer is emulated by the ring. Every disk has a
- * write cache and FUA for Linux.
+ * The parameters of a new disk. Its queue limits never change: the ring emulates
+ * what a later backend does not offer. Every disk declares a write cache and FUA
+ * to Linux.
  */
 struct xpv_disk_parameters {
 	char name[XPV_DISK_NAME_SIZE];
@@ -103,55 +105,58 @@ struct xpv_disk_parameters {
 };
 
 /*
- * Make a disk that does not exist for user space yet. -EBUSY when another disk
+ * Create a disk that is not visible to user space yet. -EBUSY if another disk
  * has its minors, -ENOMEM. Sleeping context.
  */
 int xpv_disk_create(struct device *parent, const struct xpv_disk_parameters *parameters, struct xpv_vbd *vbd,
 		    struct xpv_disk **disk);
 /*
- * Add the disk from a work item: adding reads the partition table, which takes
- * as long as the backend likes, and the caller must stay able to disconnect.
- * Once for each disk. Any context.
+ * Add the disk, from a work item: adding reads the partition table, for which
+ * the backend may take any time, and the caller must stay able to disconnect.
+ * Call once for each disk. Any context.
  */
 void xpv_disk_add(struct xpv_disk *disk);
 /*
- * Remove the disk from Linux while it works: from a work item, del_gendisk(),
- * which writes back what is dirty, and then xpv_vbd_retired(). Waits there for
- * the end of xpv_disk_add(). Once for each disk. Any context.
+ * Remove a working disk from Linux. A work item waits for the end of
+ * xpv_disk_add(), calls del_gendisk(), which writes back dirty data, and then
+ * xpv_vbd_retired(). Call once for each disk. Any context.
  */
 void xpv_disk_retire(struct xpv_disk *disk);
 /*
- * Free the disk. It is no longer there for user space, and nothing of `vbd` or of
- * its queues is used any more when this returns; what openers still hold is
- * freed by Linux when they close. A disk that was not retired is marked dead
- * first: what is dirty is lost. The disk must run, all requests submitted before
- * must have completed or be waiting in Linux, and XPV_BLOCK_DEAD must be the
- * answer to new ones. Sleeping context; ends a retire that is under way.
+ * Free the disk, and end a retire in progress. When this returns, the disk is
+ * not visible to user space, and `vbd` and its queues are not used any more;
+ * Linux frees what openers still hold when they close. A disk that was not
+ * retired is marked dead first, and its dirty data is lost. The disk must not be
+ * stopped; all submitted requests must have completed or be waiting in Linux,
+ * and new ones must get XPV_BLOCK_DEAD. Sleeping context.
  */
 void xpv_disk_remove(struct xpv_disk *disk);
 
 /*
- * Stop calls of xpv_block_submit() and xpv_block_commit(), until start; what
- * Linux has to do meanwhile waits. Only begun by begin_stop(): when
- * wait_stopped() has returned, none is under way. Disks that began to stop
- * before the first call of wait_stopped() share a grace period of RCU. Not
- * nested. begin_stop(): any context; the others: sleeping context.
+ * Begin to stop calls of xpv_block_submit() and xpv_block_commit(). Linux queues
+ * requests until xpv_disk_start(). Calls may still be in progress when this
+ * returns: see xpv_disk_wait_stopped(). Must not be nested. Any context.
  */
 void xpv_disk_begin_stop(struct xpv_disk *disk);
+/*
+ * Wait until no call of xpv_block_submit() or xpv_block_commit() is in progress.
+ * Disks that began to stop before the first call of this share one RCU grace
+ * period. Sleeping context.
+ */
 void xpv_disk_wait_stopped(struct xpv_disk *disk);
+/* Restart a stopped disk. Sleeping context. */
 void xpv_disk_start(struct xpv_disk *disk);
-/* While stopped: submit these requests (linked by `next`) again after start. Sleeping context. */
+/* Requeue requests (linked by `next`), to be submitted again after start. Only while stopped. Sleeping context. */
 void xpv_disk_requeue(struct xpv_disk *disk, struct xpv_block_request *requests);
-/* The capacity or the permission to write changed. Sleeping context. */
+/* Set the capacity, in sectors of 512 bytes. Sleeping context. */
 void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors);
+/* Set the write permission. Sleeping context. */
 void xpv_disk_set_read_only(struct xpv_disk *disk, bool read_only);
 /* End requests (linked by `next`), each with its `error`. Any context but NMI. */
 void xpv_disk_complete(struct xpv_block_request *requests);
-/*
- * Around the use of all disks. start(): -ENOMEM. stop() waits until Linux has
- * released all disks. Sleeping context.
- */
+/* Call before the first disk is created. -ENOMEM. Sleeping context. */
 XPV_MUST_CHECK int xpv_disks_start(void);
+/* Wait until Linux has released all disks. Call after the last disk was removed. Sleeping context. */
 void xpv_disks_stop(void);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the backend says of its disk in the store (blkif.h), checked. */
+/* The backend's features and parameters in xenstore (blkif.h), validated. */
 #pragma once
 
 #include "lib/result.hh"
@@ -9,15 +9,15 @@ struct xpv_device;
 
 namespace xpv {
 
-/* How a write cache is flushed, if there is one. */
+/* How to flush the backend's write cache. */
 enum class Flush {
-	None, /* the backend writes through */
+	None, /* no write cache */
 	Cache, /* BLKIF_OP_FLUSH_DISKCACHE */
 	Barrier, /* BLKIF_OP_WRITE_BARRIER, which can also carry data */
 };
 
 struct Offer {
-	uint64_t sectors; /* of 512 bytes, whatever the sector size */
+	uint64_t sectors; /* of 512 bytes, for any sector_size */
 	unsigned int sector_size;
 	unsigned int physical_sector_size;
 	Flush flush;
@@ -25,7 +25,7 @@ struct Offer {
 	bool removable;
 };
 
-/* The texts as read; null for a node that is not there. */
+/* The nodes' texts as read; null for a missing node. */
 struct OfferTexts {
 	const char *sectors;
 	const char *sector_size;
@@ -36,14 +36,16 @@ struct OfferTexts {
 	const char *flush_cache;
 };
 
-/* EINVAL or ERANGE for what no disk can be; logs which node it is. */
+/* Parse and validate the texts. ENOENT, EINVAL or ERANGE for an invalid node, which is logged. */
 [[nodiscard]] Result<Offer> check_offer(const OfferTexts &texts, const char *device);
+/* Parse and validate a number of sectors. Errors as check_offer(), without the log line. */
 [[nodiscard]] Result<uint64_t> check_sectors(const char *text);
 
-/* The keys that these two read, NULL at the end: for the bus. */
+/* The keys that read_offer() and read_sectors() read, NULL-terminated, for the bus. */
 extern const char *const offer_keys[];
-/* One round trip. Sleeping context. */
+/* Read and validate all keys, in one round trip. Sleeping context. */
 [[nodiscard]] Result<Offer> read_offer(xpv_device *device);
+/* Read and validate the number of sectors, in one round trip. Sleeping context. */
 [[nodiscard]] Result<uint64_t> read_sectors(xpv_device *device);
 
 } // namespace xpv

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* All vbds, for the table in debugfs and nothing else. */
+/* The list of all vbds, used only for the table in debugfs. */
 #pragma once
 
 #include "blkfront/vbd.hh"
 
 namespace xpv {
 
-/* A vbd is in the table from add to remove. Sleeping context. */
+/* Add a vbd to the list, and remove it. Sleeping context. */
 void registry_add(xpv_vbd &vbd);
 void registry_remove(xpv_vbd &vbd);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests of the block layer, linked by the requests themselves, so that linking cannot fail. */
+/* Lists of block layer requests. The links are in the requests, so adding one cannot fail. */
 #pragma once
 
 #include <utility>
@@ -8,7 +8,7 @@
 
 namespace xpv {
 
-/* In the order in which they were added. Not locked. */
+/* A list in the order of add(). No locking. */
 class RequestList {
 public:
 	RequestList() = default;
@@ -23,7 +23,7 @@ public:
 	[[nodiscard]] unsigned int count() const { return count_; }
 	[[nodiscard]] bool empty() const { return count_ == 0; }
 
-	/* `error` is 0 or a negative errno. */
+	/* Append a request and set its `error`: 0 or a negative errno. */
 	void add(xpv_block_request &request, int error)
 	{
 		request.error = error;
@@ -37,7 +37,7 @@ public:
 		for (xpv_block_request *request = first_; request; request = request->next)
 			request->error = error;
 	}
-	/* The first of all of them, linked by `next`; none is left here. */
+	/* Empty the list. Returns the first request; the others are linked by `next`. */
 	[[nodiscard]] xpv_block_request *take_all()
 	{
 		xpv_block_request *first = first_;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The ring of one connection: requests with their grants, and the backend's
- * responses. Every request that was queued comes back exactly once: by collect()
- * or by end().
+ * responses. Every queued request is returned exactly once, by collect() or by
+ * end().
  *
- * A request with more segments than a slot holds takes several slots, and is
- * done when all of them have come back; it fails if one of them failed.
+ * A request with more segments than fit one slot takes several slots. It is done
+ * when all of them have a response, and fails if one of them failed.
  */
 #pragma once
 
@@ -34,12 +34,12 @@ public:
 		uint16_t handle; /* of the vbd, for the backend's log */
 		unsigned int segments_per_slot = BLKIF_MAX_SEGMENTS_PER_REQUEST; /* or fewer */
 	};
-	/* What XPV_BLOCK_FLUSH and XPV_BLOCK_WRITE_THROUGH need. */
+	/* The backend's features that XPV_BLOCK_FLUSH and XPV_BLOCK_WRITE_THROUGH depend on. */
 	struct Features {
 		Flush flush = Flush::None;
 		bool read_only = false;
 	};
-	/* How the backend broke the protocol; `what` is null when it did not. */
+	/* A protocol violation by the backend; `what` is null if there was no violation. */
 	struct Violation {
 		const char *what = nullptr;
 		uint64_t number = 0;
@@ -49,59 +49,60 @@ public:
 	struct Collected {
 		Violation violation;
 		bool progress = false; /* there were responses */
-		bool notify = false; /* requests took their next step: send the backend an event */
+		bool notify = false; /* a flush was queued after a write: send the backend an event */
 	};
 
-	/* Sleeping context. */
+	/* Allocate a ring. Sleeping context. */
 	[[nodiscard]] static Result<Owned<Ring>> make(const Parameters &parameters);
-	/* After end(), or when nothing was submitted. Sleeping context. */
+	/* Call after end(), or if no request was submitted. Sleeping context. */
 	~Ring() = default;
 	Ring(const Ring &) = delete;
 	Ring &operator=(const Ring &) = delete;
 
-	/* Grant of the shared page, for the backend. */
+	/* Return the grant reference of the shared page, for the backend. */
 	[[nodiscard]] Gref reference() const { return page_.reference(); }
 	[[nodiscard]] unsigned int slots() const { return slot_count_; }
-	/* Requests that are under way; a snapshot. */
+	/* Return the number of requests in flight, a snapshot. Any context but NMI. */
 	[[nodiscard]] unsigned int in_flight();
-	/* Before the first request. */
+	/* Set the backend's features. Call before the first request. */
 	void set_features(const Features &features) { features_ = features; }
 
-	/* As xpv_block_submit(); `notify` says to send the backend an event. Atomic context. */
+	/* As xpv_block_submit(). Sets `notify` if the caller must send the backend an event. Atomic context. */
 	[[nodiscard]] xpv_block_submitted submit(xpv_block_request &request, bool last, bool &notify);
+	/* Push queued requests. Returns whether the caller must send the backend an event. Atomic context. */
 	[[nodiscard]] bool commit();
 
 	/*
-	 * Take the responses that are there; add requests that are done to `done`.
-	 * After a restore there are none: the backend of before may have answered
-	 * when the page of the data was saved already, and the ring's was not.
-	 * After a violation the ring is broken: it is not touched again, and takes
-	 * no more requests. Any context but NMI.
+	 * Take the responses that have arrived, and add completed requests to
+	 * `done`. After a restore all responses are ignored: the old backend may
+	 * have responded after the data page was saved and before the ring page was.
+	 * After a violation the ring is not accessed again, and takes no more
+	 * requests. Any context but NMI.
 	 */
 	[[nodiscard]] Collected collect(RequestList &done);
 
 	/*
-	 * No more requests, and no more responses: add what is in flight to
-	 * `unfinished`. The backend's access to their pages is revoked, or counted
-	 * by still_mapped(). Any context but NMI.
+	 * Stop the ring: take no more requests and responses, and add the requests in
+	 * flight to `unfinished`. The grants of their pages are revoked; those that
+	 * the backend still maps are counted by still_mapped(). Any context but NMI.
 	 */
 	void end(RequestList &unfinished);
 	/*
-	 * After end(): revoke what could not be revoked then; how many pages of
-	 * requests the backend still maps. Any context but NMI.
+	 * Retry, after end(), to revoke grants that were still mapped. Returns how
+	 * many pages of requests the backend still maps. Any context but NMI.
 	 */
 	[[nodiscard]] unsigned int still_mapped();
-	/* After end(): the shared page, which may be mapped for longer. It holds no requests. */
+	/* Move out the shared page, after end(). The backend may map it for longer. It holds no requests. */
 	[[nodiscard]] GrantedPage take_page() { return std::move(page_); }
 
 private:
 	using Shared = FrontRing<blkif_sring, blkif_request, blkif_response>;
-	/* Our copy of what is in a slot: what the backend can reach of the ring is never read back. */
+	/* Our copy of a slot's request. The shared copy is never read back, because the backend can write to it. */
 	struct Shadow {
 		xpv_block_request *request;
-		/* The circle of the slots of one request that are in flight. */
+		/* Circular list of one request's slots in flight. */
 		unsigned int next, previous;
-		int error; /* of slots that came back */
+		int error; /* of the slots whose response has arrived */
 		bool flush_afterwards;
 		blkif_request wire;
 	};
@@ -127,7 +128,7 @@ private:
 	[[nodiscard]] bool finish_slot_locked(unsigned int id, int error, RequestList &done) XPV_REQUIRES(lock_);
 	void flush_afterwards_locked(Shadow &shadow) XPV_REQUIRES(lock_);
 
-	/* Sole owner of memory and references, before make() has a ring to put them in. */
+	/* Owns memory and references until make() has allocated the ring. */
 	struct Parts {
 		GrantedPage page;
 		Shared shared;
@@ -137,15 +138,15 @@ private:
 	};
 
 public:
-	/* For make(), which does the part that can fail. */
+	/* Only for make(), which does the part that can fail. */
 	Ring(const Parameters &parameters, Parts &&parts);
 
 private:
 	const Parameters parameters_;
 	const unsigned int slot_count_;
-	const uint32_t restores_; /* when it was made */
+	const uint32_t restores_; /* xpv_restore_count() at creation */
 	GrantedPage page_;
-	Features features_; /* before the first request */
+	Features features_; /* written before the first request only */
 
 	Spinlock lock_{ "xpv_blkfront_ring"_lock };
 	Shared shared_ XPV_GUARDED_BY(lock_);

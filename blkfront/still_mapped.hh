@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The grants that the backend of a lost connection still maps. */
+/* Grants that the backend of a lost connection still maps. */
 #pragma once
 
 #include <utility>
@@ -10,10 +10,10 @@
 namespace xpv {
 
 /*
- * Requests whose pages are still mapped must neither be submitted to the next
- * backend, as the last one may still carry them out, nor end successfully.
- * The destructor parks what is left, with its pages: before the requests end.
- * Not locked.
+ * A request whose pages are still mapped must not be submitted to the next
+ * backend, because the last one may still execute it, and must not complete
+ * successfully. The destructor parks the remaining references with their pages;
+ * it must run before the requests end. No locking.
  */
 class StillMapped {
 public:
@@ -33,7 +33,7 @@ public:
 	StillMapped &operator=(const StillMapped &) = delete;
 	~StillMapped() { park(); }
 
-	/* Room for `most` references, so that add() cannot fail. */
+	/* Allocate room for `most` references, so that add() cannot fail. */
 	[[nodiscard]] static Result<StillMapped> make(unsigned int most)
 	{
 		StillMapped mapped;
@@ -41,13 +41,13 @@ public:
 		return mapped;
 	}
 
-	/* References that a pool gave up because they are still mapped. */
+	/* Add references that a pool gave up because they are still mapped. */
 	void add(const Gref *references, unsigned int count)
 	{
 		for (unsigned int i = 0; i < count; i++)
 			references_[count_++] = references[i];
 	}
-	/* Revoke what was unmapped meanwhile; how many are left. Any context but NMI. */
+	/* Revoke the references that were unmapped meanwhile. Returns how many are left. Any context but NMI. */
 	[[nodiscard]] unsigned int revoke()
 	{
 		if (count_ != 0)

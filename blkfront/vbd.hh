@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One vbd from probe to removal: the disk that Linux sees, and the connection
- * to a backend, which comes and goes.
+ * One vbd from probe to removal: the disk that Linux sees, and its present
+ * connection to a backend, if any.
  *
- * The bus calls one function of a device at a time. Requests and events come
- * at any moment between; they reach only queues and rings (queue.hh).
+ * The bus calls one function of a device at a time. Requests and events may come
+ * at any time; they only use queues and rings (queue.hh).
  */
 #pragma once
 
@@ -17,16 +17,17 @@
 
 struct xpv_vbd : xpv_device_context, xpv::ListLink<> {
 public:
-	/* What the directory in xenstore says of the device decides whether there is one. */
+	/* Create a vbd from the device's directory in xenstore; ENODEV if it is not a disk for this driver. */
 	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> probe(xpv_device *device);
+	/* Allocate a vbd with its queues. */
 	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_vbd>> make(xpv_device *device, const xpv::DiskIdentity &identity);
-	/* For make(), which does the part that can fail. */
+	/* Only for make(), which does the part that can fail. */
 	xpv_vbd(xpv_device *device, const xpv::DiskIdentity &identity) : device_(device), identity_(identity) {}
 	~xpv_vbd();
 	xpv_vbd(const xpv_vbd &) = delete;
 	xpv_vbd &operator=(const xpv_vbd &) = delete;
 
-	/* Each as the bus has it. */
+	/* As the functions of struct xpv_frontend_driver. */
 	[[nodiscard]] xpv::Status negotiate();
 	[[nodiscard]] xpv::Status connect();
 	void backend_changed();
@@ -46,7 +47,7 @@ public:
 	void add_failed(int error);
 	void retired();
 
-	/* One line of the table. Any context but NMI. */
+	/* Print this vbd's line of the table. Any context but NMI. */
 	void show(xpv_debug_sink *sink) const;
 
 private:
@@ -64,8 +65,8 @@ private:
 
 	xpv::Array<xpv_block_queue *> queues_;
 	xpv::Owned<xpv::Connection> connection_;
-	xpv::Owned<xpv::Connection> lost_; /* the last one, while its backend still maps pages of requests */
-	xpv::LeftMapped left_mapped_; /* rings of earlier ones */
+	xpv::Owned<xpv::Connection> lost_; /* the last connection, while its backend still maps pages of requests */
+	xpv::LeftMapped left_mapped_; /* ring pages of earlier connections that a backend may still map */
 	xpv::Owned<xpv::Disk> disk_;
 
 	xpv::WaitQueue drained_{ "xpv_blkfront_drained"_lock };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The virtual device number of a vbd (Xen: docs/man/xen-vbd-interface.7) as Linux's name and minors. */
+/* Maps a vbd's virtual device number (Xen: docs/man/xen-vbd-interface.7) to Linux's name and minors. */
 #pragma once
 
 #include "blkfront/linux.h"
@@ -10,11 +10,11 @@ namespace xpv {
 struct DiskIdentity {
 	char name[XPV_DISK_NAME_SIZE];
 	unsigned int first_minor;
-	/* All that belong to the disk: 1 when the number names a partition. */
+	/* Number of minors of the disk: 1 if the virtual device number names a partition. */
 	unsigned int minors;
 };
 
-/* ENODEV for a number that means no disk. */
+/* Return the name and minors of a virtual device number. ENODEV if it is not a disk's. */
 [[nodiscard]] Result<DiskIdentity> identify(uint64_t vdev);
 
 } // namespace xpv
