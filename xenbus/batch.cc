@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Many reads, or writes, in flight at once. */
+/* xpv_store_read_many() and xpv_store_write_many(): many requests in flight at once. */
 #include "xenbus/calls.hh"
 #include "xenbus/store.hh"
 
@@ -7,7 +7,7 @@ namespace xpv {
 
 namespace {
 
-/* The item has no answer from the store, neither good nor bad. */
+/* Return whether xenstored sent no reply for the item, not even an error. */
 bool unanswered(int result)
 {
 	return result == -XEN_ETIMEDOUT || result == -XEN_EIO || result == -XEN_ENOMEM;
@@ -45,7 +45,7 @@ int xpv_store_write_many(xpv_store_transaction transaction, struct xpv_store_wri
 	Calls calls;
 	if (Status reserved = calls.reserve(count); !reserved.ok())
 		return reserved.code();
-	/* In order without waiting: the store takes one connection's requests one after another. */
+	/* No need to wait between writes: xenstored handles the requests of one connection in order. */
 	for (unsigned int i = 0; i < count; i++)
 		items[i].result = calls.add(submit_write(transaction, items[i].path, items[i].value));
 	int first = 0;

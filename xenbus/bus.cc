@@ -11,10 +11,10 @@ namespace {
 
 constexpr unsigned int retry_ms = 1000;
 constexpr unsigned int wait_slice_ms = 10000;
-/* What is in flight when a suspend begins has this long to come back. */
+/* How long requests in flight may take to complete when a suspend begins. */
 constexpr unsigned int drain_ms = 10000;
 
-/* The names in a directory of the store; none when there is no such directory. */
+/* The names in a directory of xenstore; empty if the directory does not exist. */
 class Directory {
 public:
 	Directory(const Directory &) = delete;
@@ -34,7 +34,7 @@ public:
 			return read.error();
 		return Directory(names, length);
 	}
-	/* The next name that a device, or a type, can have; empty past the last. */
+	/* Return the next name that is acceptable for a device or a type; empty after the last. */
 	[[nodiscard]] std::string_view next()
 	{
 		while (left_ != 0) {
@@ -46,7 +46,7 @@ public:
 		}
 		return {};
 	}
-	/* How many more next() will give. */
+	/* Return how many more names next() will return. */
 	[[nodiscard]] unsigned int count() const
 	{
 		Directory rest(nullptr, left_);
@@ -69,7 +69,7 @@ private:
 
 bool may_be_device_change(const char *path)
 {
-	/* "device", "device/vbd", "device/vbd/51712", and in the last only what identifies the backend. */
+	/* "device", "device/vbd", "device/vbd/51712", and in the last only the keys that identify the backend. */
 	std::string_view rest(path);
 	for (unsigned int part = 0; part < 3; part++) {
 		std::size_t slash = rest.find('/');
@@ -83,7 +83,7 @@ bool may_be_device_change(const char *path)
 Status Bus::start()
 {
 	XPV_TRY(thread_.start("xpv-bus"));
-	/* The first event comes by itself, and is the first look. */
+	/* xenstored sends one event for a new watch; it triggers the first scan. */
 	watch_ = XPV_TRY(store().watches.add(
 		"device", [](xpv_store_watch_context *context, const char *) { static_cast<Bus *>(context)->rescan(); },
 		this, may_be_device_change));
@@ -107,7 +107,7 @@ bool Bus::has_work()
 
 void Bus::run()
 {
-	/* Memory must not be reclaimed through a disk that waits for this. */
+	/* Memory reclaim must not write to a disk that waits for this thread. */
 	NoIoScope no_io;
 	while (!read_once(stopping_)) {
 		if (!wait_queue_.wait_ms(wait_slice_ms, [&] { return has_work(); }))
@@ -123,7 +123,7 @@ void Bus::run()
 			continue;
 		XPV_ERR_LIMITED("cannot read the list of devices (error %d), trying again", looked.error().number());
 		write_once(wanted_, true);
-		/* The outcome does not matter: the loop looks by itself. */
+		/* The result does not matter: the loop checks stopping_. */
 		static_cast<void>(wait_queue_.wait_ms(retry_ms, [&] { return read_once(stopping_); }));
 	}
 }
@@ -137,8 +137,8 @@ struct Bus::Found {
 	char backend[256];
 	char backend_id[8];
 	char tag[24];
-	std::string_view read_tag; /* in `tag`; empty when there is none */
-	bool was_tagged; /* before it was read: the tag is there, unless this is another device's directory */
+	std::string_view read_tag; /* in `tag`; empty if there is no tag */
+	bool was_tagged; /* before the read: if so, a missing tag means that this is another device's directory */
 
 	[[nodiscard]] Status assign(std::string_view of_type, std::string_view with_id)
 	{
@@ -150,7 +150,7 @@ struct Bus::Found {
 	}
 };
 
-/* Compare what the store has with the list. An error leaves devices as they are. */
+/* Update the list of devices from xenstore. On an error no device is removed. */
 Status Bus::scan()
 {
 	XPV_TRY(relocate_restored());
@@ -167,7 +167,7 @@ Status Bus::scan()
 	return {};
 }
 
-/* Adds the devices of this type. */
+/* Append the devices of this type to `found`. */
 Status Bus::list_type(std::string_view type, Array<Found> &found)
 {
 	FixedText<DeviceIdentity::name_capacity + 8> path;
@@ -188,7 +188,10 @@ Status Bus::list_type(std::string_view type, Array<Found> &found)
 	return {};
 }
 
-/* The devices that were there before are most likely there still: they need not wait for the directories. */
+/*
+ * Relocate the devices that wait for it after a restore. They most likely still
+ * exist, so this does not wait until the directories are read.
+ */
 Status Bus::relocate_restored()
 {
 	unsigned int count = 0;
@@ -198,14 +201,14 @@ Status Bus::relocate_restored()
 		return {};
 	auto found = XPV_TRY(Array<Found>::make(count, XPV_MAY_SLEEP));
 	unsigned int i = 0;
-	/* Only this thread ends their waiting, and none begins to wait while it looks. */
+	/* The count cannot change: only this thread calls relocate(), and restored() does not run during a scan. */
 	for (Device &device : devices_)
 		if (device.waits_for_bus())
 			XPV_TRY(found[i++].assign(device.identity().type.view(), device.identity().id.view()));
 	return scan_devices(found);
 }
 
-/* Where each device's backend is, and whose directory this is: one round trip for all. */
+/* Read each device's backend and tag, in one round trip for all devices, and update the list. */
 Status Bus::scan_devices(Array<Found> &found)
 {
 	constexpr unsigned int keys = 3;
@@ -227,7 +230,7 @@ Status Bus::scan_devices(Array<Found> &found)
 		int tag_length = items[keys * i + 2].result;
 		if (tag_length > 0)
 			found[i].read_tag = { found[i].tag, static_cast<std::size_t>(tag_length) };
-		/* Half made or half removed; or no device at all, as device/suspend. */
+		/* Being created or removed; or not a device, such as device/suspend. */
 		if (path_length < 0 || domain_length < 0)
 			continue;
 		DeviceIdentity identity;
@@ -263,13 +266,13 @@ void Bus::consider(const DeviceIdentity &identity, const Found &found)
 		return;
 	}
 	bool same_backend = known->identity().same_backend(identity);
-	/* A toolstack that attaches a device makes its directory, and there the tag of an earlier one is not. */
+	/* A toolstack that attaches a device creates its directory, so an earlier device's tag is not in it. */
 	bool other_directory = known->replaced() || (found.was_tagged && !known->is_tag(found.read_tag));
 	if (known->waits_for_bus() || (known->restoring() && !same_backend)) {
-		/* Restored: the toolstack made this device's directory. */
+		/* Restored: the toolstack created this directory for the same device. */
 		known->relocate(identity);
 	} else if (other_directory || (!same_backend && !found.was_tagged)) {
-		/* Another device in the same place. */
+		/* Another device at the same path. */
 		remove(*known);
 		add(identity);
 		return;
@@ -330,7 +333,7 @@ bool Bus::busy()
 	return false;
 }
 
-/* All stop side by side. The list does not change behind the closed gate. */
+/* Hold and drain all devices, in parallel. The list cannot change, because the gate is closed. */
 Status Bus::hold_devices(std::uint64_t deadline_ms)
 {
 	Deadline drained = Deadline::after(drain_ms).earlier_of(Deadline::at(deadline_ms));
@@ -349,8 +352,9 @@ void Bus::release_devices(xpv_resume_kind kind)
 }
 
 /*
- * A change of the directory that was announced is looked at before the suspend:
- * the directories of a restored guest do not show which devices were replaced.
+ * Close the gate if no scan is in progress or pending; else return false. A
+ * pending scan must run before the suspend, because the directories of a
+ * restored guest do not show which devices were replaced.
  */
 bool Bus::close_gate_when_settled()
 {
@@ -366,7 +370,7 @@ bool Bus::close_gate_when_settled()
 
 Status Bus::hold(std::uint64_t deadline_ms)
 {
-	/* The thread first: it waits for devices that it removes, and no other adds any. */
+	/* Stop the thread first: it waits for devices that it removes, and only it adds devices. */
 	Deadline deadline = Deadline::at(deadline_ms);
 	bool idle = poll_until(deadline, [&] { return close_gate_when_settled(); });
 	if (idle) {
@@ -387,7 +391,7 @@ Status Bus::hold(std::uint64_t deadline_ms)
 
 void Bus::go_on()
 {
-	release_devices(XPV_RESUME_CANCELLED); /* none after restored() */
+	release_devices(XPV_RESUME_CANCELLED); /* no effect after restored() */
 	{
 		MutexGuard guard(mutex_);
 		for (Device &device : devices_)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Requests from their callers' side: waiting, giving up, and letting go. */
+/* Requests from the caller's side: wait for the reply, give up, or let them complete alone. */
 #include "lib/log.hh"
 #include "xenbus/client.hh"
 
@@ -25,12 +25,12 @@ bool Request::repeatable() const
 	case XS_GET_PERMS:
 	case XS_GET_DOMAIN_PATH:
 	case XS_IS_DOMAIN_INTRODUCED:
-	/* Once more in the order in which they were made. */
+	/* Repeated in their original order. */
 	case XS_WRITE:
 	case XS_MKDIR:
 	case XS_RM:
 	case XS_SET_PERMS:
-	/* The transaction that the first one may have started is gone. */
+	/* A transaction that the first request may have started was lost with the connection. */
 	case XS_TRANSACTION_START:
 		return true;
 	default:
@@ -52,7 +52,7 @@ Result<std::string_view> Call::wait()
 								       Client::poll_interval_ms;
 		if (xpv_wait_for_completion(&request.done, slice))
 			break;
-		/* Perhaps the answer is there, and only the event was lost. */
+		/* The reply may be in the ring, and only the event was lost. */
 		client_->process(Client::poll_limit);
 		client_->check_server();
 		if (xpv_now_ms() < read_once(request.deadline_ms)) {
@@ -67,7 +67,7 @@ Result<std::string_view> Call::wait()
 			static_cast<void>(request_.release());
 		return Error(XEN_ETIMEDOUT);
 	}
-	/* Whoever finished the request did so under the lock, and may not have let go of it yet. */
+	/* The request was completed with the lock held; take it to wait until the lock is released. */
 	SpinGuard guard(client_->lock_);
 	if (request.error)
 		return Error(request.error);
@@ -116,14 +116,14 @@ Client::Abandoned Client::abandon(Request &request)
 		case Request::State::finished:
 			return Abandoned::was_finished;
 		case Request::State::writing:
-			/* The store expects the rest of the message. */
+			/* xenstored expects the rest of the message. */
 			request.abandoned = true;
 			counts_.timed_out++;
 			return Abandoned::is_clients;
 		case Request::State::queued:
 			counts_.timed_out++;
 			if (request.type == XS_TRANSACTION_END) {
-				/* Else the transaction stays open, and counts against the quota. */
+				/* Send it anyway, or the transaction stays open and counts against the quota. */
 				request.abandoned = true;
 				return Abandoned::is_clients;
 			}
@@ -145,7 +145,7 @@ Client::Abandoned Client::abandon(Request &request)
 	return Abandoned::is_callers;
 }
 
-/* True when the request is the client's from now on. */
+/* Give up on the reply, but let the request complete. Returns true if the client owns the request now. */
 bool Client::forget(Request &request)
 {
 	SpinGuard guard(lock_);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Requests onto the ring, answers from it. */
+/* Write requests to the ring, and read replies from it. */
 #include "xenbus/client.hh"
 
 #include "lib/log.hh"
@@ -8,7 +8,7 @@ namespace xpv {
 
 namespace {
 
-/* An XS_ERROR, and a transaction's number, must always fit. */
+/* Enough for any XS_ERROR and for a transaction's number. */
 constexpr std::size_t least_reply_capacity = 32;
 
 void trace_request(Request &request)
@@ -29,7 +29,7 @@ void trace_reply(Request &request, int error)
 Result<Owned<Request>> Client::prepare(std::uint32_t type, xpv_store_transaction transaction,
 				       std::span<const std::string_view> parts, std::size_t reply_capacity)
 {
-	/* C xenstored up to 4.17.6 does not survive it (XSA-484). */
+	/* XS_RESET_WATCHES in a transaction crashes C xenstored up to 4.17.6 (XSA-484). */
 	if (type == XS_RESET_WATCHES && transaction.value)
 		return Error(XEN_EINVAL);
 	std::size_t payload_size = XPV_TRY(payload_length(parts));
@@ -98,7 +98,7 @@ Status Client::perform(std::uint32_t type, xpv_store_transaction transaction, st
 	return {};
 }
 
-/* Write what there is room for. True when the store must be told. */
+/* Write as many requests as there is room for. Returns true if xenstored must be notified. */
 bool Client::pump_locked()
 {
 	bool wrote = false;
@@ -129,7 +129,7 @@ bool Client::pump_locked()
 	return wrote;
 }
 
-/* The whole message is in the ring. */
+/* Update a request after its whole message was written to the ring. */
 void Client::written_locked(Request &request)
 {
 	request.unlink();
@@ -177,7 +177,7 @@ bool Client::on_event()
 		look_for_it = link_ == Link::lost || link_ == Link::dead;
 	}
 	if (look_for_it) {
-		/* Perhaps the new connection; many of these would be a storm. */
+		/* It may be the new connection. Return false, so that many such events count as spurious. */
 		keeper_.reschedule();
 		return false;
 	}
@@ -198,7 +198,7 @@ void Client::process(unsigned int limit)
 		ring_doorbell();
 }
 
-/* Takes the mutex anew for each message: a store that never stops talking must not hold a CPU. */
+/* Receive one message. Takes the mutex for each message, so that an endless stream does not monopolise a CPU. */
 bool Client::receive_one(bool &was_full)
 {
 	MutexGuard receiving(receive_mutex_);
@@ -214,7 +214,7 @@ bool Client::receive_one(bool &was_full)
 		return whole.value();
 	}
 	if (whole.error() == XEN_EBADMSG && !answered_) {
-		/* The end of a message whose beginning a former user of the page took. */
+		/* The rest of a message whose beginning an earlier user of the page read. */
 		XPV_NOTICE("dropping what is left in the store's ring from earlier");
 		reader_.reset();
 		ring_.discard_responses();

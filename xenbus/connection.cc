@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The store's page and port in this domain, and what runs over them from load to unload. */
+/* xenstore's page and port in this domain, and the client that uses them from load to unload. */
 #include "evtchn/evtchn.hh"
 #include "evtchn/toolstack_channel.hh"
 
@@ -20,7 +20,7 @@ struct Connection : Doorbell::Context, xpv_event_context {
 	~Connection();
 
 	[[nodiscard]] Status open(unsigned int timeout_ms);
-	/* In a restored domain. */
+	/* Reconnect in a restored domain. */
 	[[nodiscard]] Status reopen();
 
 	Store store;
@@ -35,24 +35,24 @@ private:
 
 constinit Connection *the_connection;
 
-/* What another kernel, or an earlier load, left registered with the store. */
+/* Drop watches that another kernel or an earlier load left registered with xenstored. */
 void reset_watches()
 {
-	/* Xen before 4.0 answers this request badly; the toolstack says where it does not. */
+	/* Xen before 4.0 mishandles this request. The toolstack writes this node where it works. */
 	char offered[8];
 	int length = xpv_store_read(XPV_STORE_NO_TRANSACTION, "control/platform-feature-xs_reset_watches", offered,
 				    sizeof(offered));
 	if (length <= 0 || offered[0] != '1')
 		return;
 	Status reset = status(xpv_store_reset_watches());
-	/* They only cost: their events are dropped by their tokens. */
+	/* Old watches only cost time: their events are dropped, because their tokens are unknown. */
 	if (!reset.ok())
 		XPV_NOTICE("old watches stay in the store (error %d)", reset.error().number());
 }
 
 void ring(Doorbell::Context *context)
 {
-	/* Fails only if Xen knows no such port any more; then the request's deadline passes. */
+	/* Fails only if Xen has closed the port; then the request times out. */
 	ignore(static_cast<Connection *>(context)->channel.notify());
 }
 
@@ -66,7 +66,7 @@ void on_event(xpv_event_context *context)
 
 Status Connection::open(unsigned int timeout_ms)
 {
-	/* Events that come before the client is started find it not running. */
+	/* Events before the client's start are ignored: its link is closed. */
 	const xpv_event_channel_args
 		args = { .name = "xenstore", .flags = XPV_EVENT_THREADED, .handler = on_event, .context = this };
 	Status found = channel.open(args);
@@ -79,7 +79,7 @@ Status Connection::open(unsigned int timeout_ms)
 	return store.client.start(page(), Doorbell{ ring, this }, store.watches.sink());
 }
 
-/* The client is paused: it neither notifies nor uses the page. */
+/* The client must be paused, so that it uses neither port nor page. */
 Status Connection::reopen()
 {
 	Status found = channel.find_again();

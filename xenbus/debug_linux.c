@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The store client's state in /sys/kernel/debug/xpv: counts in xenbus, what is under way in store; its tracepoints. */
+/* The xenstore client in /sys/kernel/debug/xpv: "xenbus" has counts, "store" what is in progress. Its tracepoints. */
 
 #include <linux/minmax.h>
 #include <linux/ktime.h>
@@ -10,7 +10,7 @@
 #define CREATE_TRACE_POINTS
 #include "xenbus/trace.h"
 
-/* An entry of the trace buffer has to fit a page. */
+/* Longest text in a trace event: an entry of the trace buffer must fit one page. */
 #define TRACED_TEXT 512
 
 static void xenbus_show(struct xpv_debug_sink *sink)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The life of a device: Linux's device, its driver, suspends. */
+/* The lifetime of a device: Linux's device, its driver, suspends. */
 #include "xenbus/device.hh"
 
 #include "lib/log.hh"
@@ -9,10 +9,10 @@ using namespace xpv;
 
 namespace {
 
-/* How long an unbind goes on trying to reach xenstore, once there is nothing else to do. */
+/* How long an unbind keeps retrying xenstore when nothing else is left to do. */
 constexpr unsigned int unbind_patience_ms = 30000;
 constexpr unsigned int unbind_slice_ms = 500;
-/* More than any honest backend leaves mapped, over all connections of a device. */
+/* Pages parked over all connections of a device. A well-behaved backend leaves fewer mapped. */
 constexpr unsigned int parked_limit = 64;
 
 bool letter_or_digit(char c)
@@ -38,7 +38,7 @@ bool xpv::acceptable_backend_path(std::string_view path, Domid backend)
 	int length = xpv_format(prefix, sizeof(prefix), "/local/domain/%u/backend/", backend.value);
 	if (!path.starts_with(std::string_view(prefix, static_cast<std::size_t>(length))))
 		return false;
-	/* As the store itself wants paths. */
+	/* The characters that xenstored allows in paths. */
 	char before = 0;
 	for (char c : path) {
 		if (!letter_or_digit(c) && c != '-' && c != '_' && c != '@' && c != '/')
@@ -56,7 +56,7 @@ xpv_device::xpv_device(const DeviceIdentity &identity)
     : mutex_("xpv device"_lock), failure_lock_("xpv device failure"_lock), identities_{ identity, identity },
       work_(*this, XPV_WORK_RECOVERY, "xpv device work"_lock), quiet_queue_("xpv device quiet"_lock)
 {
-	/* Both names are checked to be short. */
+	/* Cannot fail: both names were checked to be short. */
 	ignore(path_.assign({ "device/", identity.type.view(), "/", identity.id.view() }));
 }
 
@@ -81,7 +81,7 @@ void xpv_device::destroy(bool added)
 	if (added)
 		xpv_linux_device_del(linux_device_);
 	work_.cancel();
-	/* The last use of this object, unless something in Linux refers to it still. */
+	/* Frees this object, unless Linux still holds a reference. */
 	xpv_linux_device_put(linux_device_);
 }
 
@@ -94,7 +94,10 @@ void xpv_device_release(struct xpv_device *device)
 
 int xpv_device::bind(const xpv_frontend_driver &driver)
 {
-	/* Without memory they are read when they are wanted. Not with the mutex, for which the way back to a disk waits. */
+	/*
+	 * If this fails, the keys are read when the driver needs them. Allocate
+	 * without the mutex: memory reclaim may wait for a disk whose engine needs it.
+	 */
 	auto room = Array<Known>::make(keys(driver), XPV_MAY_SLEEP);
 	{
 		MutexGuard guard(mutex_);
@@ -121,7 +124,7 @@ int xpv_device::bind(const xpv_frontend_driver &driver)
 		write_once(driver_, &driver);
 		known_ = room.ok() ? room.take() : Array<Known>();
 	}
-	/* Without the mutex: a suspend does not wait for what the driver asks of xenstore here. */
+	/* Called without the mutex, so that a suspend need not wait for the driver's requests to xenstore. */
 	int code = driver.probe(this);
 	MutexGuard guard(mutex_);
 	if (code < 0) {
@@ -140,19 +143,19 @@ void xpv_device::unbind()
 	schedule();
 	while (!quiet_queue_.wait_ms(unbind_slice_ms, [&] { return read_once(marks_.quiet); })) {
 		if (!read_once(marks_.silenced)) {
-			/* While the driver retires, the engine has a limit of its own. */
+			/* While the driver retires, the engine applies its own time limit. */
 			std::uint64_t since = read_once(closing_since_ms_);
 			if (since == 0 || (!store().client.dead() && xpv_now_ms() - since < unbind_patience_ms))
 				continue;
 			XPV_WARNING("%s: xenstore does not respond, closing without it", path());
 			write_once(marks_.silenced, true);
 		}
-		/* What the engine waits for now has the deadline of a request, or is the driver's own work. */
+		/* From here the engine waits only for requests, which have deadlines, or for the driver's own work. */
 		schedule();
 	}
 	xpv_store_watch *watch;
 	{
-		/* From here on a run does nothing, and so registers no watch that would stay. */
+		/* From here on a run does nothing, so it cannot register a watch that would leak. */
 		MutexGuard guard(mutex_);
 		probed_ = false;
 		driver_held_ = false;
@@ -221,7 +224,7 @@ bool xpv_device::known(xpv_store_read_item *items, unsigned int count) const
 		std::size_t at = 0;
 		while (at < known_.size() && std::string_view(driver_->backend_keys[at]) != items[i].path)
 			at++;
-		/* What was too large for us may not be for the driver. */
+		/* A value that was too large for our buffer may fit the driver's. */
 		if (at == known_.size() || known_[at].result == -XEN_EMSGSIZE)
 			return false;
 		const Known &value = known_[at];
@@ -254,7 +257,7 @@ int xpv_device::drain(std::uint64_t deadline_ms)
 
 void xpv_device::release_hold(xpv_resume_kind kind)
 {
-	/* Only the suspend itself changes this; an engine that is stuck has the mutex. */
+	/* Read without the mutex, which a stuck engine may hold. Only the suspend path and unbind() write it. */
 	if (!driver_held_)
 		return;
 	MutexGuard guard(mutex_);
@@ -270,7 +273,7 @@ void xpv_device::open_gate()
 
 void xpv_device::restored()
 {
-	/* The toolstack made our directory again, as of a new device. */
+	/* The toolstack created our directory again, as for a new device. */
 	write_once(tagged_, false);
 	write_once(restore_, Restore::waits_for_bus);
 }

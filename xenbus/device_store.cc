@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the engine of a device reads from xenstore, and writes there. */
+/* What the engine of a device reads from and writes to xenstore. */
 #include "xenbus/device.hh"
 
 #include "lib/log.hh"
@@ -14,13 +14,13 @@ namespace {
 using StorePath = FixedText<384>;
 constexpr unsigned int retry_tag_ms = 5000;
 
-/* xenstore did not say anything about the matter: it may do so later. */
+/* Return whether the error says nothing about the node, so that a retry may succeed. */
 bool store_trouble(int error)
 {
 	return error == XEN_ETIMEDOUT || error == XEN_EIO || error == XEN_ENOMEM || error == XEN_EAGAIN;
 }
 
-/* `read` is what xpv_store_read() gave. */
+/* Parse a state node. `read` is the result of xpv_store_read(). */
 Theirs state_from(int read, const char *value)
 {
 	if (read >= 0)
@@ -40,8 +40,9 @@ Online online_from(int read, const char *value)
 /* ---- Reading ---- */
 
 /*
- * One round trip. While we are Initialised it brings also what the driver will
- * want to know of a backend that is Connected: not older than that state.
+ * Read the backend's state in one round trip. While we are Initialised also read
+ * the driver's backend_keys, for its connect(): the values are not older than
+ * the state Connected.
  */
 Result<xpv_device::Look> xpv_device::look()
 {
@@ -60,14 +61,14 @@ Result<xpv_device::Look> xpv_device::look()
 		items[count++] = { driver_->backend_keys[i], known_[i].value, sizeof(known_[i].value), 0 };
 	Below<xpv_store_read_item> below(items, count);
 	XPV_TRY(below.place(identity().backend_path.view()));
-	/* Of our own directory: our state at first, later whether it is ours still. */
+	/* From our own directory: at first our state, later the tag, to check that the directory is still ours. */
 	OwnKey own_path;
 	XPV_TRY(own_path.assign({ path_.view(), "/", begun_ ? tag_key : "state" }));
 	bool is_tagged = tagged_;
 	if (!begun_ || is_tagged)
 		items[count++] = { own_path.get(), own, sizeof(own), 0 };
 
-	/* Cleared first: what happens while this reads makes the engine run again. */
+	/* Clear before reading: an event during the read makes the engine run again. */
 	bool event = exchange(marks_.event, false);
 	Status asked = status(xpv_store_read_many(XPV_STORE_NO_TRANSACTION, items, count));
 	if (!asked.ok()) {
@@ -124,7 +125,7 @@ void xpv_device::end_watching(Result<WatchTable::Adding> begun)
 		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), watch.error().number());
 }
 
-/* False also while xenstored refuses the watch, which is tried again. */
+/* Return whether the watch is registered. Also false while xenstored refuses it and it is retried. */
 bool xpv_device::is_watching() const
 {
 	return watch_ && xpv_store_watch_registered(watch_);
@@ -138,13 +139,12 @@ void xpv_device::stop_watching()
 /* ---- Writing: our state node ---- */
 
 /*
- * Make the node say what phase_ wants it to say. An error: xenstore is in
- * trouble, try again.
+ * Publish the state of phase_. An error means that xenstore failed: retry.
  */
 Status xpv_device::announce()
 {
 	xenbus_state wanted = published_state(phase_);
-	/* Not to a backend that knows nothing of this connection. */
+	/* Do not publish to a new backend that does not know this connection. */
 	if (restoring())
 		return Error(XEN_EAGAIN);
 	if (published_ == static_cast<int>(wanted)) {
@@ -154,12 +154,12 @@ Status xpv_device::announce()
 	}
 	bool end = wanted == XenbusStateClosing || wanted == XenbusStateClosed;
 	Status written = end ? announce_end(wanted) : announce_step(wanted);
-	/* The device is gone, or another has its place: the bus will find out. */
+	/* The device was removed or replaced: the next scan of the bus detects that. */
 	bool not_ours = !written.ok() && (written.error() == XEN_ENODEV || written.error() == XEN_ENOENT);
 	if (!written.ok() && !not_ours) {
 		if (store_trouble(written.error().number()))
 			return written;
-		/* Trying again would not help; the other end's own limits, or the toolstack's, have to. */
+		/* A retry would not help. The backend or the toolstack has to time out. */
 		XPV_ERR_LIMITED("%s: cannot set the state to %d (error %d)", path(), static_cast<int>(wanted),
 				written.error().number());
 	}
@@ -167,7 +167,7 @@ Status xpv_device::announce()
 	return {};
 }
 
-/* With the tag, once there is something that another device's backend must not get. */
+/* Publish a state before the end. Also write the tag, once there is a device that must not use another's backend. */
 Status xpv_device::announce_step(xenbus_state state)
 {
 	OwnKey state_path;
@@ -186,14 +186,15 @@ Status xpv_device::announce_step(xenbus_state state)
 	if (items[0].result == 0)
 		write_once(tagged_, true);
 	else if (items[1].result == 0)
-		/* The state is written, and that is what matters most. */
+		/* Not fatal: the state was written. */
 		XPV_ERR_LIMITED("%s: cannot write %s (error %d)", path(), tag_key, -items[0].result);
 	return items[1].result == 0 ? Status() : asked;
 }
 
 /*
- * The tag was refused, perhaps for a quota. A directory that does not say the
- * state that we wrote is another device's, and must not get the tag.
+ * Retry to write the tag, which was refused, perhaps for a quota. A directory
+ * whose state is not the one that we wrote is another device's, and must not get
+ * the tag.
  */
 void xpv_device::tag_again()
 {
@@ -222,9 +223,9 @@ void xpv_device::tag_again()
 }
 
 /*
- * The end is when the toolstack is at work too: it may have removed the
- * device, or put another in its place, that must not be told to close. So
- * the node is written only while it is still ours, in one transaction.
+ * Publish Closing or Closed. The toolstack may be removing or replacing the
+ * device right now, and a replacement must not be told to close; so check in the
+ * same transaction that the node is still ours. ENODEV if it is not.
  */
 Status xpv_device::announce_end(xenbus_state state)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XS_DIRECTORY, and XS_DIRECTORY_PART for those that one message cannot carry. */
+/* XS_DIRECTORY, and XS_DIRECTORY_PART for lists that do not fit one message. */
 #include "xenbus/store.hh"
 #include "xenbus/text.hh"
 
@@ -7,11 +7,11 @@ namespace xpv {
 
 namespace {
 
-/* Far more than any quota lets a directory have, and a bound on what we allocate. */
+/* Far more than any quota allows for a directory. Bounds our allocation. */
 constexpr std::size_t directory_limit = 128 * 1024;
 constexpr unsigned int directory_attempts = 8;
 
-/* A list of names, each with its NUL, in memory for xpv_free(). */
+/* A list of names, each with its NUL. The owner frees `bytes` with xpv_free(). */
 struct Names {
 	char *bytes;
 	std::size_t size;
@@ -36,8 +36,8 @@ Result<Names> whole_directory(xpv_store_transaction transaction, std::string_vie
 }
 
 /*
- * One pass over all parts. EAGAIN when the directory changed meanwhile: its
- * generation is a number that only has to stay the same.
+ * Read all parts once. EAGAIN if the directory changed meanwhile: then its
+ * generation number differs between parts.
  */
 Result<Names> directory_in_parts(xpv_store_transaction transaction, std::string_view path)
 {
@@ -61,7 +61,7 @@ Result<Names> directory_in_parts(xpv_store_transaction transaction, std::string_
 		else if (generation.view() != its_generation)
 			return Error(XEN_EAGAIN);
 
-		/* The last part ends with an empty name. An empty one before that would be no progress. */
+		/* The last part ends with an empty name. An empty part would make no progress. */
 		if (list.empty() || list.back() != 0)
 			return Error(XEN_EIO);
 		bool last = list.size() == 1 || list[list.size() - 2] == 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The engine of a device: the state table (state.cc) carried out. */
+/* The engine of a device, which executes the state table (state.cc). */
 #include "xenbus/device.hh"
 
 #include "lib/log.hh"
@@ -8,20 +8,20 @@ using namespace xpv;
 
 namespace {
 
-/* Steps in one run; more wait for the next, so that a flapping backend holds no worker. */
+/* Steps per run. Further steps wait for the next run, so that a flapping backend does not occupy a worker. */
 constexpr unsigned int steps_limit = 16;
 constexpr unsigned int retry_ms = 5000;
-/* For a driver whose device waits for it: from retry_ms on, doubled up to this. */
+/* Longest retry delay for a driver that has a device: starts at retry_ms and doubles. */
 constexpr unsigned int retry_most_ms = 60000;
-/* Instead of a watch, where xenstore grants no more of them. */
+/* Poll interval if xenstored refuses the watch. */
 constexpr unsigned int poll_ms = 2000;
-/* Of a driver that has no device yet. */
+/* Retries for a driver that has no device yet. */
 constexpr unsigned int attempts_limit = 5;
-/* Connections in a window; the next waits until it is over. */
+/* Connections per window; the next one waits for the end of the window. */
 constexpr unsigned int restarts_limit = 10;
 constexpr unsigned int restarts_window_ms = 60000;
 constexpr unsigned int complaint_interval_most_ms = 600000;
-/* How long a driver may write back: over a connection, and while there is none. */
+/* How long a driver may write back dirty data: with a connection, and without one. */
 constexpr unsigned int retire_connected_ms = 600000;
 constexpr unsigned int retire_unconnected_ms = 30000;
 
@@ -34,7 +34,7 @@ void xpv_device::schedule()
 
 void xpv_device::run()
 {
-	/* Memory must not be reclaimed through a disk that waits for this. */
+	/* Memory reclaim must not write to a disk that waits for this work. */
 	NoIoScope no_io;
 	MutexGuard guard(mutex_);
 	Gate::Pass pass(gate_);
@@ -64,18 +64,18 @@ void xpv_device::wait_for_next_run()
 	std::uint64_t limits[] = { limit_at_ms_, postponed_ != Aim::connect ? retire_until_ms_ : 0 };
 	for (std::uint64_t at : limits) {
 		std::uint64_t left = at > now ? at - now : 0;
-		/* This run did what there is to do at the limit: not at once again. */
+		/* This run has handled the expired limit: do not run again immediately. */
 		if (left == 0)
 			left = retry_ms_ ? retry_ms_ : poll_ms;
 		if (at && left < delay)
 			delay = left;
 	}
-	/* An event that came meanwhile keeps its earlier time. */
+	/* If an event has scheduled an earlier run meanwhile, that one stays. */
 	if (delay != UINT32_MAX)
 		work_.schedule(static_cast<unsigned int>(delay));
 }
 
-/* Run again after that time. Always false: no further step now. */
+/* Schedule another run after the delay. Always returns false: no further step in this run. */
 bool xpv_device::retry_later(unsigned int delay_ms)
 {
 	retry_ms_ = delay_ms;
@@ -88,7 +88,7 @@ void xpv_device::check()
 		fail(XEN_EINVAL, "the handshake is in an impossible state");
 }
 
-/* One step. True when there may be another. */
+/* Take one step. Returns true if another one may follow. */
 bool xpv_device::advance()
 {
 	bool unbind = read_once(marks_.unbind);
@@ -125,7 +125,7 @@ bool xpv_device::advance()
 		return false;
 	}
 
-	/* Without xenstore there is nothing to read and nothing to write, but limits still hold. */
+	/* If xenstore fails there is nothing to read or write, but the time limits still apply. */
 	Look backend = { Theirs::missing, Theirs::missing, Online::unsaid, false };
 	Transition answer = { Action::wait, phase_ };
 	if (announced && (!looked_ || !watch_ || read_once(marks_.event))) {
@@ -161,7 +161,7 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 		complain(backend.theirs);
 		return false;
 	case Action::negotiate:
-		/* It goes right away: do not begin what has to be taken back. */
+		/* The toolstack detaches the device: do not create a connection. */
 		if (backend.online == Online::no)
 			return false;
 		if (!driver_succeeded(driver_->negotiate(this), "cannot negotiate with the backend"))
@@ -185,7 +185,7 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 			restart(answer.next);
 			return true;
 		}
-		/* One that is Closing still serves what it was sent. */
+		/* A backend in Closing still serves requests. */
 		if (phase_ == Phase::connected && backend.theirs == Theirs::closing) {
 			leave(Aim::detach, answer.next);
 			return postponed_ == Aim::connect;
@@ -212,17 +212,17 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 	return true;
 }
 
-/* Only the toolstack ends a device, by the node "online"; a backend by itself does not. */
+/* Return whether the device survives the end of its connection. Only the toolstack ends a device, by "online". */
 bool xpv_device::survives(const Look &backend) const
 {
 	return held_.device && driver_->connection_lost && backend.online == Online::yes;
 }
 
-/* From Closed to Initialising. False: not now. */
+/* Switch from Closed to Initialising. Returns false if not now. */
 bool xpv_device::reopen(const Look &backend)
 {
 	if (backend.online == Online::no) {
-		/* It was to be kept for another connection, and is detached now. */
+		/* The device was kept for another connection, and is now detached. */
 		finish();
 		aim_ = Aim::detach;
 		return false;
@@ -245,7 +245,7 @@ bool xpv_device::reopen(const Look &backend)
 	return true;
 }
 
-/* Find out where an earlier load, or nobody yet, left the device. */
+/* Find the phase to start in: an earlier load may have left the device in any state. */
 Status xpv_device::begin()
 {
 	auto watching = begin_watching();
@@ -258,10 +258,10 @@ Status xpv_device::begin()
 	Phase first = first_phase(both.ours, both.theirs);
 	aim_ = first == Phase::initialising ? Aim::connect : Aim::restart;
 	if (first == Phase::closing || first == Phase::draining || both.ours == Theirs::nonsense)
-		/* Say it even if the node says so already: the backend may have missed it, and only a write wakes it. */
+		/* Write the node even if unchanged: the backend may have missed it, and only a write wakes it. */
 		published_ = -1;
 	else if (both.ours == Theirs::missing)
-		/* The toolstack makes the node with the device; without it the device is on its way out. */
+		/* Do not create the node. The toolstack creates it with the device, so the device is being removed. */
 		published_ = XenbusStateInitialising;
 	else
 		published_ = static_cast<int>(both.ours);
@@ -285,7 +285,7 @@ void xpv_device::enter(Phase phase)
 
 /* ---- The end of a device, and of a connection ---- */
 
-/* The device is to end in an orderly way: as soon as the driver has retired, where it does. */
+/* End the device in an orderly way: if the driver has retire(), once it has retired. */
 void xpv_device::leave(Aim aim, Phase next)
 {
 	if (aim_ == Aim::end || aim_ == aim)
@@ -316,7 +316,7 @@ bool xpv_device::retire_is_over() const
 	return true;
 }
 
-/* End device and connection, without waiting for the driver. */
+/* End device and connection without waiting for the driver to retire. */
 void xpv_device::close(Aim aim, Phase next)
 {
 	aim_ = aim;
@@ -325,7 +325,7 @@ void xpv_device::close(Aim aim, Phase next)
 		write_once(closing_since_ms_, xpv_now_ms());
 	switch (phase_) {
 	case Phase::initialising:
-		finish(); /* of what outlived a connection */
+		finish(); /* a device that outlived its connection */
 		enter(Phase::closed);
 		break;
 	case Phase::initialised:
@@ -351,7 +351,7 @@ void xpv_device::restart(Phase next)
 	enter(next);
 }
 
-/* The driver gives up what it shares, and keeps its device if it can. */
+/* Make the driver give up the connection. It keeps its device if it has connection_lost(). */
 void xpv_device::drop_connection()
 {
 	if (!held_.connection)
@@ -364,22 +364,22 @@ void xpv_device::drop_connection()
 	driver_->connection_lost(this);
 }
 
-/* The driver gives up everything. */
+/* Make the driver give up device and connection. */
 void xpv_device::finish()
 {
 	if (!held_.connection && !held_.device)
 		return;
 	held_ = {};
 	driver_->disconnect(this);
-	/* That was the end of a retire() too. */
+	/* disconnect() also ended a retire() in progress. */
 	write_once(marks_.retired, true);
 }
 
-/* A new beginning, with a backend that has never seen us. */
+/* Start the handshake again, with a backend that has never seen us. */
 void xpv_device::change_backend()
 {
 	write_once(restore_, Restore::none);
-	/* Of the old backend's state; after a restore xenstore has it again. */
+	/* The watch on the old backend's state; after a restore it was registered again. */
 	stop_watching();
 	bool ends = aim_ == Aim::end;
 	if (ends)
@@ -390,7 +390,7 @@ void xpv_device::change_backend()
 		return;
 	auto watching = begin_watching();
 	looked_ = false;
-	/* What the toolstack wrote, which may be another one. */
+	/* The toolstack may have written our state node. */
 	published_ = -1;
 	write_once(tagged_, false);
 	attempts_ = restarts_ = 0;
@@ -401,12 +401,12 @@ void xpv_device::change_backend()
 		write_once(closing_since_ms_, 0);
 	}
 	enter(ends ? Phase::closed : Phase::initialising);
-	/* In the watch's round trip. What fails here is done again before anything else. */
+	/* Shares the round trip of the watch. If it fails, the next step repeats it first. */
 	ignore(announce());
 	end_watching(std::move(watching));
 }
 
-/* What fail() left: written to xenstore where toolstacks look, and the end of the device. */
+/* Handle a failure that fail() recorded: end the device, and write the message to error/, where toolstacks read it. */
 void xpv_device::take_failure()
 {
 	char text[160];
@@ -417,18 +417,18 @@ void xpv_device::take_failure()
 		xpv_format(text, sizeof(text), "%d %s", failure_error_, failure_text_.get());
 	}
 	failed_ = true;
-	/* The other end cannot be trusted with an orderly end. */
+	/* Do not trust the backend to complete an orderly end. */
 	finish();
 	close(Aim::end, Phase::closing);
 	OwnKey path_in_store;
 	Status written = path_in_store.assign({ "error/", path_.view(), "/error" });
 	if (written.ok())
 		written = status(xpv_store_write(XPV_STORE_NO_TRANSACTION, path_in_store.get(), text));
-	/* The log has it. */
+	/* The message is in the log. */
 	ignore(written);
 }
 
-/* A driver's function returned `code`. */
+/* Handle the result of negotiate() or connect(): on an error schedule a retry or fail the device. True on success. */
 bool xpv_device::driver_succeeded(int code, const char *what)
 {
 	if (code >= 0) {
@@ -445,7 +445,7 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 		XPV_WARNING_LIMITED("%s: %s (error %d), trying again in %u s", path(), what, -code, delay / 1000);
 		return retry_later(delay);
 	}
-	/* A xenstore that stalls must not cost the device. */
+	/* A stalled xenstored must not fail the device. */
 	if ((code == -XEN_ETIMEDOUT || code == -XEN_EAGAIN) && attempts_ < attempts_limit)
 		return retry_later(retry_ms);
 	fail(code, what);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The connection's loss and its return, and the watchdog that notices both. */
+/* Loss of the connection, reconnection, and the watchdog that detects both. */
 #include "lib/log.hh"
 #include "xenbus/client.hh"
 
@@ -8,7 +8,7 @@ namespace xpv {
 namespace {
 
 constexpr unsigned int keeper_look_ms = 10;
-/* A store that breaks each connection at once does not get a new one at once. */
+/* Least time between reconnections, in case each new connection breaks at once. */
 constexpr unsigned int reconnect_interval_ms = 10000;
 
 constexpr bool power_of_two(unsigned int number)
@@ -20,7 +20,7 @@ constexpr bool power_of_two(unsigned int number)
 
 /* ---- Loss and return ---- */
 
-/* Connections that break at once are not made anew at once. */
+/* Return whether xenstored can reconnect and the last reconnection is long enough ago. */
 bool Client::may_reconnect_locked(std::uint64_t now)
 {
 	return ring_.can_reconnect() && (reconnected_ms_ == 0 || now - reconnected_ms_ >= reconnect_interval_ms);
@@ -31,7 +31,7 @@ void Client::lose_locked(const char *reason)
 	if (link_ != Link::up)
 		return;
 	lost_ms_ = xpv_now_ms();
-	/* Where the peer has begun a reconnection, there is one to wait for. */
+	/* If the other end has begun a reconnection, wait for that one. */
 	asked_ = ring_.can_reconnect() && ring_.reconnecting();
 	gave_up_ = !asked_ && ring_.error() != 0;
 	link_ = asked_ || may_reconnect_locked(lost_ms_) ? Link::lost : Link::dead;
@@ -44,7 +44,7 @@ void Client::lose_locked(const char *reason)
 	keeper_.reschedule(link_ == Link::lost ? 0 : watchdog_ms_);
 }
 
-/* Everything that is under way: to be sent (again), or ended as far as it cannot be. */
+/* Requeue all requests, to be sent (again); end those that cannot be repeated. */
 void Client::requeue_locked()
 {
 	List<Request> all;
@@ -54,12 +54,12 @@ void Client::requeue_locked()
 		bool begun = request->state != Request::State::queued;
 		if (begun)
 			in_flight_count_--;
-		/* The client's own, half written: nobody wants it any more. */
+		/* A partly written request that the client owns: its caller has given up. */
 		bool unwanted = begun && request->abandoned;
 		request->state = Request::State::queued;
 		request->message_written = 0;
 		if (request->transaction.value || unwanted || (begun && !request->repeatable()))
-			/* The store has forgotten our watches, so one that is to be removed is. */
+			/* XS_UNWATCH succeeds: xenstored has dropped all our watches. */
 			finish_locked(*request, request->type == XS_UNWATCH ? 0 : XEN_EAGAIN);
 		else
 			queue_.push_back(*request);
@@ -76,7 +76,7 @@ void Client::fail_all_locked()
 	lose_transactions_locked();
 }
 
-/* The store has a fresh connection for us, and ring_ is attached to it. */
+/* Mark the link as up. ring_ must be attached to the new connection. */
 void Client::come_up_locked()
 {
 	reader_.reset();
@@ -92,7 +92,7 @@ void Client::check_server()
 	SpinGuard guard(lock_);
 	if (link_ != Link::up)
 		return;
-	/* C xenstored writes the field without saying that it offers it. */
+	/* Check the field without a feature bit: C xenstored writes it but does not announce it. */
 	if (ring_.error())
 		lose_locked("the store has given up on this domain");
 	else if (ring_.can_reconnect() && ring_.reconnecting())
@@ -128,7 +128,7 @@ unsigned int Client::keep()
 	return watchdog_ms_;
 }
 
-/* Take what a lost event did not announce, and say when xenstored makes no progress. */
+/* Receive what a lost event did not announce, and warn if xenstored makes no progress. */
 unsigned int Client::check_progress()
 {
 	process(poll_limit);
@@ -166,7 +166,7 @@ unsigned int Client::check_progress()
 	return watchdog_ms_;
 }
 
-/* The link is lost or dead: ask for a new connection, or see whether it is there. */
+/* Ask for a new connection, or check whether it is ready. The link is lost or dead. */
 unsigned int Client::try_to_reconnect()
 {
 	bool up = false;
@@ -183,7 +183,7 @@ unsigned int Client::try_to_reconnect()
 			lost_ms_ = now;
 			ring_.request_reconnect();
 		} else if (asked_ ? !ring_.reconnecting() : gave_up_ && ring_.error() == 0) {
-			/* The store has done it; or, where it cannot be asked, the toolstack has introduced us again. */
+			/* xenstored has reconnected; or, if it cannot, the toolstack introduced the domain again. */
 			up = ring_.attach(shared_).ok() && ring_.error() == 0;
 			if (up) {
 				come_up_locked();

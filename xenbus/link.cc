@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The connection as a whole: its start and stop, and a suspend. The page's
- * fields other than `connection` are looked at only while the link is up, or
- * by the one who opens it.
+ * Start and stop of the connection, and suspends. The page's fields other than
+ * `connection` are read only while the link is up, or by open().
  */
 #include "lib/log.hh"
 #include "xenbus/client.hh"
@@ -32,12 +31,12 @@ bool Client::wait_for_reconnection()
 	return poll_until(Deadline::after(reconnect_timeout_ms), [this] { return !ring_.reconnecting(); });
 }
 
-/* With the link closed or paused, so that nobody else looks at the ring. */
+/* Attach to the ring, and reconnect if needed. The link must be closed or paused: no other task may use the ring. */
 Status Client::open(xenstore_domain_interface *shared)
 {
 	Status attached = ring_.attach(shared);
 	if (ring_.reconnecting()) {
-		/* The toolstack says so before the store is there, and then nothing is offered yet. */
+		/* The toolstack sets the field before xenstored connects; no features are announced yet. */
 		XPV_NOTICE("waiting for the store to connect");
 		if (!wait_for_reconnection()) {
 			XPV_ERR("the store did not connect in %u ms", reconnect_timeout_ms);
@@ -75,7 +74,7 @@ Status Client::start(xenstore_domain_interface *shared, Doorbell doorbell, Watch
 	{
 		SpinGuard guard(lock_);
 		progress_ms_ = xpv_now_ms();
-		/* Answers to a former user of the page must not look like answers to us. */
+		/* Replies to an earlier user of the page must not match our requests. */
 		next_id_ = static_cast<std::uint32_t>(progress_ms_) * 0x9e3779b1u;
 		link_ = Link::up;
 	}
@@ -93,7 +92,7 @@ bool Client::idle()
 
 void Client::stop()
 {
-	/* The next user of the page must find both streams between two messages. */
+	/* The next user of the page must find both streams at a message boundary. */
 	bool is_idle = poll_until(Deadline::after(quiesce_timeout_ms), [this] {
 		process(poll_limit);
 		return idle();
@@ -119,7 +118,7 @@ void Client::close()
 
 /* ---- Suspend ---- */
 
-/* Both streams are between two messages; what the store still says by itself can be read later. */
+/* Pause the link if both streams are at a message boundary. Later watch events can be read after the suspend. */
 bool Client::drained()
 {
 	MutexGuard receiving(receive_mutex_);

@@ -37,7 +37,7 @@ struct NamedError {
 	int number;
 };
 
-/* io/xs_wire.h: xsd_errors, whose numbers a freestanding build does not have. */
+/* As xsd_errors in io/xs_wire.h, whose errno values a freestanding build does not define. */
 constexpr NamedError named_errors[] = {
 	{ "EINVAL", XEN_EINVAL },
 	{ "EACCES", XEN_EACCES },
@@ -55,7 +55,7 @@ constexpr NamedError named_errors[] = {
 	{ "EISCONN", XEN_EISCONN },
 	{ "E2BIG", XEN_E2BIG },
 	{ "EPERM", XEN_EPERM },
-	/* oxenstored's, where C xenstored says ENOSPC; not in xsd_errors. */
+	/* oxenstored's name for ENOSPC; not in xsd_errors. */
 	{ "EQUOTA", XEN_ENOSPC },
 };
 
@@ -116,11 +116,11 @@ std::string_view store_error_name(Error error)
 	std::string_view name = "EIO";
 	for (const NamedError &candidate : named_errors) {
 		if (error == candidate.number) {
-			name = candidate.name; /* the first: others of the same number are an older store's */
+			name = candidate.name; /* the first one: EQUOTA has the same number as ENOSPC */
 			break;
 		}
 	}
-	/* With the NUL that each of these literals has. */
+	/* Include the NUL, which each of these literals has. */
 	return { name.data(), name.size() + 1 };
 }
 

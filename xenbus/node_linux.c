@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /dev/xen/xenbus: bytes between user space and a user of the store (user.hh). */
+/* /dev/xen/xenbus: copies bytes between user space and an xpv_store_user (user.hh). */
 
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -58,7 +58,7 @@ static int node_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* As much as there is, of as many messages as fit. */
+/* Copy out as many bytes as are available and fit, from one or more messages. */
 static ssize_t copy_out(struct xpv_store_node *node, char __user *target, size_t size)
 {
 	size_t done = 0;
@@ -101,7 +101,7 @@ static ssize_t node_read(struct file *file, char __user *target, size_t size, lo
 	}
 }
 
-/* One page at most. Returns how many bytes were taken, or an error when none was. */
+/* Pass on at most one page. Returns how many bytes were taken, or an error if that is 0. */
 static ssize_t take_in(struct file *file, const char *bytes, size_t size)
 {
 	struct xpv_store_node *node = file->private_data;
@@ -134,7 +134,7 @@ static ssize_t node_write(struct file *file, const char __user *source, size_t s
 	page = (char *)__get_free_page(GFP_KERNEL);
 	if (!page)
 		return -ENOMEM;
-	/* One write at a time, so that the messages in it stay whole. */
+	/* Serialise writes, so that their messages are not interleaved. */
 	if (mutex_lock_interruptible(&node->write_mutex)) {
 		free_page((unsigned long)page);
 		return -ERESTARTSYS;

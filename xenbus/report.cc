@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is under way, for debugfs. */
+/* The client's requests, transactions and watches, for debugfs. */
 #include "lib/address.hh"
 #include "xenbus/store.hh"
 
@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char *state_names[] = { "queued", "writing", "in flight", "finished" };
 
-/* Paths are of printable bytes in xenstore, but not everybody who asks keeps to that. */
+/* Print a path, escaped. Paths in xenstore are printable, but a user's request may contain any bytes. */
 void print_path(xpv_debug_sink *sink, std::string_view path)
 {
 	xpv_debug_print_escaped(sink, path.data(), path.size());
@@ -40,7 +40,7 @@ void show_transactions(xpv_debug_sink *sink)
 	});
 }
 
-/* State: P a call is pending, R it runs, - neither; M not registered with xenstored. */
+/* Print the watches. State: P = call pending, R = callback running, M = not registered with xenstored. */
 void show_watches(xpv_debug_sink *sink)
 {
 	xpv_debug_print(sink, "# watches\n%8s %-3s %9s %-40s %s\n", "TOKEN", "ST", "EVENTS", "CALLBACK", "PATH");

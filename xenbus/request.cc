@@ -7,7 +7,10 @@ namespace xpv {
 
 namespace {
 
-/* What a guest may ask for itself; the others are dom0's, the store's, or would upset our own watches. */
+/*
+ * Return whether a user of this guest may send the request. The others are for
+ * dom0, are sent only by xenstored, or would interfere with our own watches.
+ */
 bool requestable(unsigned int type)
 {
 	switch (type) {

@@ -48,7 +48,7 @@ Result<std::size_t> StoreRing::write(const void *bytes, std::size_t size)
 	XENSTORE_RING_IDX used = request_produced_ - read_once(shared_->req_cons);
 	if (used > XENSTORE_RING_SIZE)
 		return Error(XEN_EIO);
-	/* The room may be written to only after the index that gave it was seen. */
+	/* Write to the free space only after reading the index that freed it. */
 	virt_mb();
 
 	std::size_t count = smaller(size, XENSTORE_RING_SIZE - used);
@@ -81,8 +81,8 @@ Result<StoreRing::Taken> StoreRing::read(void *bytes, std::size_t size)
 	virt_mb();
 	write_once(shared_->rsp_cons, response_consumed_);
 	/*
-	 * Either the store sees the new index when it looks for room, or its
-	 * last byte is visible here: measured from the old index, as it did.
+	 * Either xenstored sees the new index when it checks for room, or we see here
+	 * that it had filled the ring, measured from the old index as xenstored does.
 	 */
 	virt_mb();
 	return Taken{ count, read_once(shared_->rsp_prod) - before >= XENSTORE_RING_SIZE };

@@ -19,21 +19,21 @@ constexpr Transition stay(Action action, Phase phase)
 constexpr Transition table[phase_count][theirs_count] = {
 	/* ---- Phase::initialising ---- */
 	{
-		/* missing: the toolstack has not finished, or the backend domain is not there yet */
+		/* missing: the toolstack has not finished, or the backend domain has not started yet */
 		stay(wait, P::initialising),
 		/* Initialising */
 		stay(wait, P::initialising),
-		/* InitWait: what we are here for */
+		/* InitWait: the backend waits for our details */
 		{ negotiate, P::initialised },
 		/* Initialised: some backends publish their half without waiting for ours */
 		{ negotiate, P::initialised },
-		/* Connected: to somebody before us; that connection has to end first */
+		/* Connected: to an earlier frontend; that connection must end first */
 		{ restart, P::closing },
-		/* Closing: detached before it was attached; the backend waits for us to agree */
+		/* Closing: detached before it was attached; the backend waits for our Closed */
 		{ close, P::draining },
-		/* Closed: on its way to InitWait, if it heard us; else about to be removed */
+		/* Closed: will switch to InitWait if it saw our Initialising; else about to be removed */
 		stay(wait, P::initialising),
-		/* Reconfiguring, Reconfigured: only in a connection */
+		/* Reconfiguring, Reconfigured: valid only while connected */
 		stay(ignore, P::initialising),
 		stay(ignore, P::initialising),
 		/* nonsense */
@@ -41,20 +41,20 @@ constexpr Transition table[phase_count][theirs_count] = {
 	},
 	/* ---- Phase::initialised ---- */
 	{
-		/* missing: the toolstack removes our node too, if this is meant */
+		/* missing: on a detach the toolstack removes our node too */
 		stay(wait, P::initialised),
-		/* Initialising: a backend that starts again will say InitWait */
+		/* Initialising: a backend that restarts will switch to InitWait */
 		stay(wait, P::initialised),
-		/* InitWait: it has not looked at our details yet */
+		/* InitWait: it has not read our details yet */
 		stay(wait, P::initialised),
-		/* Initialised: it has, and is not done with them */
+		/* Initialised: it has read our details, and is still connecting */
 		stay(wait, P::initialised),
 		/* Connected */
 		{ connect, P::connected },
 		/* Closing, Closed: it could not connect, or the toolstack detaches the device */
 		{ close, P::draining },
 		{ close, P::draining },
-		/* Reconfiguring, Reconfigured: only in a connection */
+		/* Reconfiguring, Reconfigured: valid only while connected */
 		stay(ignore, P::initialised),
 		stay(ignore, P::initialised),
 		/* nonsense */
@@ -62,21 +62,21 @@ constexpr Transition table[phase_count][theirs_count] = {
 	},
 	/* ---- Phase::connected ---- */
 	{
-		/* missing: the data path may well go on; the toolstack removes our node when it is over */
+		/* missing: the data path may still work; on a detach the toolstack removes our node too */
 		stay(ignore, P::connected),
-		/* Initialising: a backend that starts again will say InitWait */
+		/* Initialising: a backend that restarts will switch to InitWait */
 		stay(wait, P::connected),
-		/* InitWait: it has started again and knows nothing of our ring */
+		/* InitWait: it has restarted, and does not know our ring */
 		{ restart, P::draining },
-		/* Initialised: a step back that no backend makes */
+		/* Initialised: no backend steps back like this */
 		stay(ignore, P::connected),
-		/* Connected: said again, so something in its directory changed (a resized disk) */
+		/* Connected: written again, so something in its directory changed (a resized disk) */
 		stay(recheck, P::connected),
 		/* Closing: detached */
 		{ close, P::draining },
-		/* Closed: detached, or its driver is gone */
+		/* Closed: detached, or its driver was removed */
 		{ close, P::draining },
-		/* Reconfiguring, Reconfigured: asks for something no frontend here offers */
+		/* Reconfiguring, Reconfigured: no frontend here supports it */
 		stay(ignore, P::connected),
 		stay(ignore, P::connected),
 		/* nonsense */
@@ -84,36 +84,36 @@ constexpr Transition table[phase_count][theirs_count] = {
 	},
 	/* ---- Phase::closing ---- */
 	{
-		/* missing: nobody to wait for */
+		/* missing: there is no backend to wait for */
 		{ proceed, P::draining },
 		/* Initialising, InitWait: not connected, so it has nothing to close */
 		{ proceed, P::draining },
 		{ proceed, P::draining },
-		/* Initialised, Connected: has not noticed yet */
+		/* Initialised, Connected: has not seen our Closing yet */
 		stay(wait, P::closing),
 		stay(wait, P::closing),
-		/* Closing, Closed: has noticed */
+		/* Closing, Closed: has seen our Closing */
 		{ proceed, P::draining },
 		{ proceed, P::draining },
 		/* Reconfiguring, Reconfigured: busy */
 		stay(wait, P::closing),
 		stay(wait, P::closing),
-		/* nonsense: it may still come to its senses */
+		/* nonsense: a valid state may still follow */
 		stay(wait, P::closing),
 	},
 	/* ---- Phase::draining ---- */
 	{
-		/* missing: nobody left who could hold anything in good faith */
+		/* missing: there is no well-behaved backend left that could map anything */
 		{ release, P::closed },
-		/* Initialising: has just started, holds nothing */
+		/* Initialising: has just started, maps nothing */
 		{ release, P::closed },
-		/* InitWait: has yet to notice; had we gone on now, we would take its Closed for a detach */
+		/* InitWait: has not seen our Closed yet; if we continued now, we would take its Closed for a detach */
 		stay(wait, P::draining),
-		/* Initialised, Connected, Closing: still unmapping, or has not noticed */
+		/* Initialised, Connected, Closing: still unmapping, or has not seen our Closed */
 		stay(wait, P::draining),
 		stay(wait, P::draining),
 		stay(wait, P::draining),
-		/* Closed: has let go of everything */
+		/* Closed: has unmapped everything */
 		{ release, P::closed },
 		/* Reconfiguring, Reconfigured */
 		stay(wait, P::draining),
@@ -123,18 +123,18 @@ constexpr Transition table[phase_count][theirs_count] = {
 	},
 	/* ---- Phase::closed ---- */
 	{
-		/* missing: can only come back through Initialising */
+		/* missing: a new backend starts with Initialising */
 		{ reopen_if_wanted, P::initialising },
-		/* Initialising: starting; ready for us once it says InitWait */
+		/* Initialising: starting; will switch to InitWait when ready */
 		{ reopen_if_wanted, P::initialising },
-		/* InitWait: asks for a frontend */
+		/* InitWait: waits for a frontend */
 		{ reopen, P::initialising },
-		/* Initialised, Connected: not to us; if we want it to restart, tell it so */
+		/* Initialised, Connected: not to us; for a restart publish Initialising */
 		{ reopen_if_wanted, P::initialising },
 		{ reopen_if_wanted, P::initialising },
-		/* Closing: on its way to Closed */
+		/* Closing: will switch to Closed */
 		stay(wait, P::closed),
-		/* Closed: goes to InitWait when it hears that we are Initialising */
+		/* Closed: switches to InitWait when it sees our Initialising */
 		{ reopen_if_wanted, P::initialising },
 		/* Reconfiguring, Reconfigured */
 		stay(ignore, P::closed),
@@ -154,7 +154,7 @@ constexpr PhaseFacts facts[phase_count] = {
 	{ XenbusStateInitialising, 10000, stay(complain, P::initialising) },
 	{ XenbusStateInitialised, 10000, stay(complain, P::initialised) },
 	{ XenbusStateConnected, 0, stay(wait, P::connected) },
-	/* Together well below the 10 s that libxl waits for a detach. */
+	/* Together well below the 10 s for which libxl waits for a detach. */
 	{ XenbusStateClosing, 3000, { proceed, P::draining } },
 	{ XenbusStateClosed, 5000, { release, P::closed } },
 	{ XenbusStateClosed, 0, stay(wait, P::closed) },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The functions of store.h for one node, transactions and watches: requests as docs/misc/xenstore.txt gives them. */
+/* The functions of store.h for one node, transactions and watches. Requests as in docs/misc/xenstore.txt of Xen. */
 #include "xenbus/store.hh"
 
 #include "lib/ordering.hh"
@@ -19,7 +19,7 @@ Status remove(xpv_store_transaction transaction, const char *path)
 
 Result<xpv_store_transaction> start_transaction()
 {
-	/* The protocol wants one byte there. */
+	/* The protocol requires a body of one NUL. */
 	const std::string_view parts[] = { std::string_view("", 1) };
 	Call call = XPV_TRY(store().client.submit(XS_TRANSACTION_START, XPV_STORE_NO_TRANSACTION, parts, 0));
 	std::string_view reply = XPV_TRY(call.wait());
@@ -27,7 +27,7 @@ Result<xpv_store_transaction> start_transaction()
 		return Error(XEN_EIO);
 	reply.remove_suffix(1);
 	auto id = parse_decimal(reply);
-	/* 0 would mean: in no transaction. */
+	/* 0 means no transaction. */
 	if (!id.ok() || id.value() == 0)
 		return Error(XEN_EIO);
 	return xpv_store_transaction{ id.value() };
@@ -55,7 +55,7 @@ Result<Call> submit_write(xpv_store_transaction transaction, const char *path, c
 	return store().client.submit(XS_WRITE, transaction, parts, 0);
 }
 
-/* What xpv_store_read() returns. */
+/* Wait for the reply to an XS_READ. Returns the same as xpv_store_read(). */
 int finish_read(Call &call, char *value, std::size_t size)
 {
 	auto reply = call.wait();

@@ -31,7 +31,7 @@ void resume_late(xpv_resume_kind kind)
 		abandon();
 		return;
 	}
-	/* Before anybody acts on what the new store says of the old devices. */
+	/* Mark the devices as restored before any code reads the new xenstore's state of the old devices. */
 	xpv_bus_restored();
 	if (int error = xpv_store_reconnect())
 		XPV_ERR("no connection to the store after a restore: error %d", error);

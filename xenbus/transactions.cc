@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Transactions as the client knows them: which are open, over which connection, and that none is left behind. */
+/* Open transactions: their numbers, their loss with the connection, and the end of those without a caller. */
 #include "xenbus/client.hh"
 #include "xenbus/text.hh"
 
@@ -7,7 +7,7 @@ namespace xpv {
 
 namespace {
 
-/* The number in the answer to XS_TRANSACTION_START; 0 when there is none, as it would mean: in no transaction. */
+/* Parse the reply to XS_TRANSACTION_START. Returns 0, which is not a valid number, if it is malformed. */
 std::uint32_t parse_transaction(std::string_view payload)
 {
 	if (payload.empty() || payload.back() != 0)
@@ -23,7 +23,7 @@ void set_wire_transaction(Request &request, std::uint32_t id)
 
 } // namespace
 
-/* What is in the message becomes the store's number. */
+/* Put xenstored's number of the transaction into the message. EAGAIN if it is lost, ENOENT if it is unknown. */
 Status Client::resolve_transaction_locked(Request &request)
 {
 	if (request.transaction.value == 0)
@@ -42,7 +42,7 @@ Status Client::resolve_transaction_locked(Request &request)
 	return Error(XEN_ENOENT);
 }
 
-/* The answer's text becomes our number. */
+/* Record a new transaction, and replace the number in the reply with ours. */
 void Client::open_transaction_locked(Request &request, std::string_view payload)
 {
 	std::uint32_t id = parse_transaction(payload);
@@ -62,7 +62,7 @@ void Client::open_transaction_locked(Request &request, std::string_view payload)
 			     1;
 }
 
-/* XS_TRANSACTION_START is with the store, but whoever wanted the transaction has gone. */
+/* Keep an XS_TRANSACTION_START in flight whose caller has given up, so that the transaction can be ended. */
 void Client::orphan_locked(Request &request)
 {
 	request.unlink();
@@ -85,7 +85,7 @@ void Client::answer_orphan_locked(Request &request, const xsd_sockmsg &header, s
 		return;
 	Request &drop = *request.opens->drop.release();
 	set_wire_transaction(drop, id);
-	/* Of no value in another connection, where the number may be another transaction's. */
+	/* Makes requeue_locked() end it: over another connection the number may be another transaction's. */
 	drop.transaction.value = id;
 	drop.abandoned = true;
 	if (++next_id_ == 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A user's two queues, and its end. */
+/* A user's two queues, and its close. */
 #include "xenbus/user.hh"
 
 #include "xenbus/users.hh"
@@ -46,7 +46,7 @@ Result<std::size_t> xpv_store_user::write(const char *bytes, std::size_t size)
 	return taken;
 }
 
-/* Nothing: there is no request, or no room for an answer. */
+/* Return the next request to handle; NULL if there is no request or no room for a reply. */
 Owned<UserMessage> xpv_store_user::next()
 {
 	SpinGuard guard(lock_);
@@ -87,7 +87,7 @@ void xpv_store_user::event(UserWatch &watch, std::string_view path)
 {
 	xsd_sockmsg header = {};
 	header.type = XS_WATCH_EVENT;
-	/* An event that is too long for a message has to be told by the one in reserve. */
+	/* If the event is too long for a message, the reserve replaces it. */
 	auto made = UserMessage::make(header, { path, { "", 1 }, { watch.token.data(), watch.token.size() } }, XPV_ATOMIC);
 	SpinGuard guard(lock_);
 	if (!node_)
@@ -140,13 +140,13 @@ void xpv_store_user::skip(std::size_t size)
 
 void xpv_store_user::close()
 {
-	/* Under the lock: a run that finds it closed is the beginning of the end. */
+	/* Schedule with the lock held: a run that sees node_ cleared may free this object. */
 	SpinGuard guard(lock_);
 	node_ = nullptr;
 	work_.schedule();
 }
 
-/* Nobody writes or reads any more, and no event comes after end_all(). */
+/* Free everything. The file is closed, and no event comes after end_all(). */
 void xpv_store_user::end()
 {
 	end_all();
@@ -169,7 +169,7 @@ void xpv_store_user::run()
 		SpinGuard guard(lock_);
 		closed = !node_;
 	}
-	/* Closing makes this run once more than there is to do. */
+	/* close() may schedule another run after the one that ended the user. */
 	if (closed && !std::exchange(ended_, true))
 		end();
 }

@@ -34,7 +34,7 @@ struct UserWatch : ListLink<>, xpv_store_watch_context {
 };
 
 struct UserTransaction : ListLink<> {
-	std::uint32_t id = 0; /* as the store client numbers them */
+	std::uint32_t id = 0; /* as in struct xpv_store_transaction */
 };
 
 } // namespace xpv

@@ -34,7 +34,7 @@ Result<std::size_t> RequestStream::take(const char *bytes, std::size_t size)
 			taken += part;
 			return part;
 		},
-		/* Of a type that is none the user learns by an answer. */
+		/* Accept any type: answer() replies with an error to an unknown one. */
 		[](const xsd_sockmsg &) { return true; });
 	if (!filled.ok())
 		return Error(XEN_E2BIG);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What becomes of a user's requests: most are passed on as they are, some must be kept from touching what others have. */
+/*
+ * How a user's requests are handled: most are passed on unchanged; those on
+ * watches and transactions must not affect other users.
+ */
 #include "xenbus/store_owned.h"
 #include "xenbus/user.hh"
 #include "xenbus/text.hh"
@@ -23,7 +26,7 @@ bool same(const Array<char> &a, std::string_view b)
 	return std::string_view(a.data(), a.size()) == b;
 }
 
-/* As store.h says. `path` has its NUL. */
+/* Return whether the length of the path is allowed, as in store.h. `path` has its NUL. */
 bool acceptable_path(std::string_view path)
 {
 	std::size_t length = path.size() - 1;
@@ -50,7 +53,7 @@ void xpv_store_user::answer(UserMessage &request)
 		done = unwatch(body);
 		break;
 	case XS_RESET_WATCHES:
-		/* What the store would do for a connection of its own. On ours all other watches would go too. */
+		/* Reset only this user's watches and transactions. Passed on, the request would drop everyone's. */
 		end_all();
 		break;
 	default:
@@ -66,12 +69,12 @@ void xpv_store_user::answer(UserMessage &request)
 		reply(header, XS_ERROR, store_error_name(done.error()));
 }
 
-/* After success there is an answer, good or bad, in answer_; as with the functions below. */
+/* Handle a request. On success answer_ has xenstored's reply, perhaps an XS_ERROR; as in the next functions. */
 Status xpv_store_user::serve(const xsd_sockmsg &header, std::string_view body)
 {
 	if (!is_a_request(header.type))
 		return Error(XEN_ENOSYS);
-	/* The store sees only one connection, ours: it cannot tell whose a transaction is. */
+	/* Check the owner here: xenstored sees only our one connection, and cannot separate users. */
 	UserTransaction *transaction = find(header.tx_id);
 	if (header.tx_id != 0 && !transaction)
 		return Error(XEN_ENOENT);
@@ -119,7 +122,7 @@ Status xpv_store_user::end_transaction(const xsd_sockmsg &header, std::string_vi
 	bool commit = XPV_TRY(parse_transaction_end(body));
 	Status ended = pass_on(header, body);
 	bool lost = !ended.ok() && ended.error() == XEN_EAGAIN;
-	/* Without an answer it may still be there: the end of the user tries again. */
+	/* Without a reply the transaction may still be open: end_all() retries. */
 	if (!ended.ok() && !lost)
 		return ended;
 	transaction.unlink();
@@ -149,7 +152,7 @@ Status xpv_store_user::watch(std::string_view body)
 	header.type = XS_WATCH_EVENT;
 	made->reserve = XPV_TRY(UserMessage::make(header, { asked.path, asked.token }, XPV_MAY_SLEEP));
 	made->reserve->reserve_of = made.get();
-	/* Events may come before this returns, and none after it failed. */
+	/* Events may come before this returns; after an error no event comes. */
 	auto added = store().watches.add(made->path.data(), nullptr, made.get(), nullptr,
 					 [](xpv_store_watch_context *context, std::string_view path) {
 						 auto &watch = *static_cast<UserWatch *>(context);
@@ -164,7 +167,7 @@ Status xpv_store_user::watch(std::string_view body)
 	return {};
 }
 
-/* The first one that matches; none is no error, since the user sees no events either way. */
+/* Remove the first watch that matches. Not an error if no watch matches: the user gets no events either way. */
 Status xpv_store_user::unwatch(std::string_view body)
 {
 	auto asked = XPV_TRY(parse_watch_request(body));
@@ -182,14 +185,14 @@ void xpv_store_user::end_watch(UserWatch &watch)
 	Owned<UserWatch> last(&watch);
 	watch.unlink();
 	xpv_store_watch_unregister(watch.watch);
-	/* No more events. What has not been read yet stays, and belongs to nobody. */
+	/* No more events come. Unread ones stay queued, and are freed once read. */
 	SpinGuard guard(lock_);
 	for (UserMessage &message : replies_)
 		if (message.reserve_of == &watch)
 			message.reserve_of = nullptr;
 }
 
-/* Waits for no answer of the store. */
+/* End all watches and transactions, without waiting for xenstored's replies. */
 void xpv_store_user::end_all()
 {
 	while (UserWatch *watch = watches_.front())

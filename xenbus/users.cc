@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The C face of the store's users, and how they are freed: by a work item that is not their own. */
+/* The C interface of the users of /dev/xen/xenbus. A separate work item frees them, because theirs must have ended. */
 #include "xenbus/users.hh"
 
 #include "lib/memory.hh"
@@ -18,7 +18,7 @@ public:
 	Users() = default;
 	Users(const Users &) = delete;
 	Users &operator=(const Users &) = delete;
-	/* Everybody has closed. Bounded by the time-out of the one request that each may have under way. */
+	/* Wait until all users are freed. All must be closed. Bounded by the timeout of the one request of each. */
 	~Users()
 	{
 		auto all_gone = [this] {
@@ -60,7 +60,7 @@ private:
 			destroy(user);
 			SpinGuard guard(lock_);
 			count_--;
-			/* Under the lock: the waiting task frees the queue. */
+			/* Wake with the lock held: the waiting task frees the queue. */
 			gone_.wake_all();
 		}
 	}
@@ -95,7 +95,7 @@ int xpv_store_users_start(void)
 
 void xpv_store_users_stop(void)
 {
-	/* Those that end now still look here. */
+	/* Clear `users` last: users that end during the wait still use it. */
 	Owned<Users> last(users);
 	last.reset();
 	users = nullptr;

@@ -11,12 +11,12 @@ namespace xpv {
 namespace {
 
 constexpr unsigned int wait_slice_ms = 10000;
-/* A connection may be lost while a watch is registered over it; but not every time. */
+/* Attempts to register a watch when the connection is lost meanwhile. */
 constexpr unsigned int register_attempts = 5;
-/* Between attempts to register what was refused: a quota or a want of memory may last. */
+/* Delays between attempts to register refused watches: a lack of quota or memory may last. */
 constexpr unsigned int first_again_ms = 1000;
 constexpr unsigned int longest_again_ms = 64000;
-/* Room for watches that come during the burst. */
+/* Room for watches that are added during the burst. */
 constexpr unsigned int register_spare = 16;
 
 class Token {
@@ -25,7 +25,7 @@ public:
 	{
 		size_ = static_cast<std::size_t>(xpv_format(text_, sizeof(text_), "%x", number)) + 1;
 	}
-	/* With its NUL. */
+	/* Return the token with its NUL, as a message carries it. */
 	[[nodiscard]] std::string_view wire() const { return { text_, size_ }; }
 
 private:
@@ -33,7 +33,7 @@ private:
 	std::size_t size_;
 };
 
-/* With its NUL, as a message carries it. */
+/* Return the text with its NUL, as a message carries it. */
 std::string_view wire(const Array<char> &text)
 {
 	return { text.data(), text.size() };
@@ -98,13 +98,13 @@ Result<WatchTable::Adding> WatchTable::begin(
 	watch->filter = filter;
 	watch->every = every;
 	watch->path = XPV_TRY(copy_text(path));
-	/* Four billion watches later they begin anew, and are all free again. */
+	/* Tokens wrap after four billion watches; the old ones are free by then. */
 	watch->token = fetch_add(next_token_, 1);
 	const Token token(watch->token);
 	const std::string_view parts[] = { wire(watch->path), token.wire() };
 	watch->unwatch = XPV_TRY(Client::prepare(XS_UNWATCH, XPV_STORE_NO_TRANSACTION, parts, 0));
 	{
-		/* Before the store knows of it: the first event may overtake the answer. */
+		/* Add it before XS_WATCH is sent: the first event may arrive before the reply. */
 		SpinGuard guard(lock_);
 		watch->connection = connection_;
 		table_.push_back(*watch);
@@ -128,11 +128,11 @@ Result<Watch *> WatchTable::end(Adding &adding)
 	Status registered = adding.submitted.ok() ? status(adding.call.wait().code()) : adding.submitted;
 	for (unsigned int attempt = 1; attempt < register_attempts && registered.code() == -XEN_EAGAIN; attempt++)
 		registered = client_.perform(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts);
-	/* The token is in nobody else's watch: all were registered anew meanwhile, this one with them. */
+	/* No other watch has this token. EEXIST means that the burst after a reconnection registered this watch. */
 	if (!registered.ok() && registered.error() == XEN_EEXIST)
 		registered = {};
 	if (!registered.ok()) {
-		/* It may be registered all the same, if only the answer is missing. */
+		/* Send XS_UNWATCH too: if only the reply is missing, it may be registered. */
 		remove(watch);
 		return registered.error();
 	}
@@ -161,12 +161,12 @@ void WatchTable::remove(Watch *watch)
 			count_--;
 		}
 		auto call = client_.submit(std::move(watch->unwatch));
-		/* Nobody needs the answer: should it fail, events are dropped by their token. */
+		/* The reply does not matter: if it fails, events are dropped because their token is unknown. */
 		if (call.ok())
 			call.value().forget();
 	}
 
-	/* From here on events find no such token. */
+	/* Events do not find the token any more. Wait for a callback in progress. */
 	auto returned = [&] {
 		SpinGuard guard(lock_);
 		return running_ != watch;
@@ -191,7 +191,7 @@ void WatchTable::event(const WatchEvent &event)
 			return;
 		}
 	}
-	/* For the thread. Without memory for the path, the watch's own stands for it. */
+	/* Copy the path for the thread. If that fails, the callback gets the watch's own path. */
 	auto made = copy_text(event.path);
 	if (made.ok())
 		copy = made.take();
@@ -222,7 +222,7 @@ bool WatchTable::deliver_locked(Watch &watch, std::string_view path, Array<char>
 	return true;
 }
 
-/* ---- After the store has forgotten all ---- */
+/* ---- After xenstored has dropped all watches ---- */
 
 void WatchTable::register_all()
 {
@@ -254,11 +254,11 @@ unsigned int WatchTable::next_delay()
 	return again_ms_;
 }
 
-/* Sends XS_WATCH for one that is missing; a Call that is empty when none is, and says which. */
+/* Send XS_WATCH for one missing watch, and return its token. If no watch is missing: token 0 and an empty Call. */
 Result<Call> WatchTable::register_next(std::uint32_t &token)
 {
 	MutexGuard registering(register_mutex_);
-	/* Nobody leaves the table now, so that the path can be used without lock_. */
+	/* No watch can leave the table now, so its path can be used without lock_. */
 	Watch *missing = nullptr;
 	{
 		SpinGuard guard(lock_);
@@ -279,7 +279,7 @@ Result<Call> WatchTable::register_next(std::uint32_t &token)
 	return client_.submit(XS_WATCH, XPV_STORE_NO_TRANSACTION, parts, 0);
 }
 
-/* xenstored's answer to one of the burst. */
+/* Handle xenstored's reply for one watch of the burst. */
 void WatchTable::take_answer(std::uint32_t token, Status answer)
 {
 	bool refused = !answer.ok() && !(answer.error() == XEN_EEXIST);
@@ -294,7 +294,7 @@ void WatchTable::take_answer(std::uint32_t token, Status answer)
 		watch->refused = refused;
 		if (refused) {
 			watch->connection = connection_ - 1;
-			/* In place of the event that xenstored sends for a new watch. */
+			/* Replaces the event that xenstored sends for a new watch. */
 			Array<char> at_its_own_path;
 			wake = deliver_locked(*watch, { watch->path.data(), watch->path.size() - 1 }, at_its_own_path);
 		}
@@ -350,7 +350,7 @@ bool WatchTable::call_one()
 		changed = std::move(watch->changed);
 		running_ = watch;
 	}
-	/* The callback may not unregister its own watch, so this one stays. */
+	/* The callback must not unregister its own watch, so the watch stays valid. */
 	const char *where = changed.data() ? changed.data() : watch->path.data();
 	std::uint64_t begun_ns = xpv_store_clock_ns();
 	watch->callback(watch->context, where);
@@ -365,12 +365,12 @@ bool WatchTable::call_one()
 
 void WatchTable::run()
 {
-	/* Devices wait for its callbacks, and disks for devices. */
+	/* Devices wait for the callbacks, and disks for devices, so memory reclaim must not wait for disks. */
 	NoIoScope no_io;
 	while (!read_once(stopping_)) {
 		while (!read_once(stopping_) && call_one()) {
 		}
-		/* A time-out is no event: just look again. */
+		/* The result does not matter: the loop checks again. */
 		static_cast<void>(wait_queue_.wait_ms(wait_slice_ms, [this] { return has_work(); }));
 	}
 }

@@ -25,7 +25,7 @@ struct xpv_linux_device {
 	struct xpv_device *xpv;
 };
 
-/* Linux's driver for a frontend driver. */
+/* The Linux driver that represents a frontend driver. */
 struct linux_driver {
 	struct device_driver driver;
 	const struct xpv_frontend_driver *frontend;
@@ -88,7 +88,7 @@ static struct attribute *device_attrs[] = {
 };
 ATTRIBUTE_GROUPS(device);
 
-/* Devices that somebody still refers to; their release() is in this module. */
+/* Number of devices with references. Their release() is in this module, so unload must wait for them. */
 static atomic_t devices_alive = ATOMIC_INIT(0);
 
 static void device_release(struct device *device)
@@ -109,7 +109,7 @@ static bool matches(const struct device *device, const struct device_driver *dri
 	return !strcmp(frontend_of(driver)->device_type, xpv_device_type(xpv_of(device)));
 }
 
-/* MODALIAS for udev to load the driver; the others, named as those of in-tree backends, for rules. */
+/* Add MODALIAS, from which udev loads the driver, and variables for rules, named as for the kernel's own backends. */
 static int add_uevent_vars(const struct device *device, struct kobj_uevent_env *environment)
 {
 	const struct xpv_device *xpv = xpv_of(device);
@@ -206,7 +206,7 @@ struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device)
 /* ---- Drivers ---- */
 
 static LIST_HEAD(drivers);
-static DEFINE_MUTEX(drivers_mutex); /* the list */
+static DEFINE_MUTEX(drivers_mutex); /* guards `drivers` */
 
 int xpv_frontend_driver_register(const struct xpv_frontend_driver *frontend, struct module *owner)
 {
@@ -246,7 +246,7 @@ void xpv_frontend_driver_unregister(const struct xpv_frontend_driver *frontend)
 	mutex_unlock(&drivers_mutex);
 	if (!found)
 		return;
-	/* Linux takes the devices one after another; let them all begin now. */
+	/* driver_unregister() unbinds devices one after another; start to close them all now. */
 	xpv_bus_prepare_unregister(frontend);
 	driver_unregister(&found->driver);
 	kfree(found);
@@ -360,5 +360,5 @@ MODULE_DESCRIPTION("xpv: xenstore client and device bus");
 MODULE_AUTHOR("The xpv authors");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
-/* Where there is a Xen platform device, there are devices to find. */
+/* A guest with a Xen platform device can have devices on this bus. */
 MODULE_ALIAS("pci:v00005853d00000001sv*sd*bc*sc*i*");
