@@ -20,7 +20,7 @@ Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backe
 
 Connection::~Connection()
 {
-	/* It may be made in part. Once it has ended, the queues may be the next connection's. */
+	/* May be partly constructed. After end() the queues may belong to the next connection. */
 	if (!ended_ && rings_.size() != 0) {
 		RequestList none;
 		end(none, true);
@@ -72,7 +72,7 @@ unsigned int Connection::still_mapped()
 
 unsigned int Connection::leave(LeftMapped &left)
 {
-	unsigned int parked = still_mapped(); /* by the destructors */
+	unsigned int parked = still_mapped(); /* the destructors park these */
 	for (Ring *ring : rings_)
 		parked += left.keep(ring->take_page());
 	return parked;

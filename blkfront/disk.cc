@@ -58,7 +58,7 @@ Result<Owned<Disk>> Disk::make(xpv_device *device, xpv_vbd *vbd, const DiskIdent
 	return disk;
 }
 
-/* Smaller blocks can carry out any of our requests; larger ones cannot. */
+/* A backend with smaller sectors can execute all our requests; one with larger sectors cannot. */
 Status Disk::check(const Offer &offer) const
 {
 	if (offer.sector_size <= logical_block_size_)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The disk as Linux has it: a gendisk with its queues. */
+/* The Linux side of a disk: a gendisk with its queues. */
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
@@ -17,7 +17,7 @@
 
 #include "blkfront/disk.h"
 
-/* ---- Minors: toolstacks can give two devices numbers that mean the same disk ---- */
+/* ---- Minors: a toolstack can give two devices numbers that name the same disk ---- */
 
 static LIST_HEAD(disks);
 static DEFINE_MUTEX(disks_mutex);
@@ -48,7 +48,7 @@ static void release_minors(struct xpv_disk *disk)
 
 /* ---- The disk ---- */
 
-/* For old tools. There is no geometry; this one has the right size. */
+/* Return a made-up geometry of the right size, for old tools. */
 static int disk_getgeo(struct block_device *bdev, struct hd_geometry *geometry)
 {
 	sector_t cylinders = get_capacity(bdev->bd_disk);
@@ -61,9 +61,9 @@ static int disk_getgeo(struct block_device *bdev, struct hd_geometry *geometry)
 }
 
 /*
- * Disks that are or were live and that Linux has not released. The last one
- * who had a disk open may put this module first, and then the disk, whose
- * release reads disk_operations.
+ * Number of disks that were added and that Linux has not released. The last
+ * opener may drop its reference to this module before the one to the disk, whose
+ * release reads disk_operations; so unload must wait.
  */
 static atomic_t disks_alive = ATOMIC_INIT(0);
 
@@ -80,7 +80,11 @@ static void disk_free(struct gendisk *unused)
 	disk_released();
 }
 
-/* Both kinds of work wait for I/O, and reclaim may wait for that. A retire waits for an add: each has its rescuer. */
+/*
+ * WQ_MEM_RECLAIM: adding and retiring a disk wait for its I/O, and memory
+ * reclaim may wait for the same I/O. A retire waits for the add, so each has a
+ * queue, and a rescuer, of its own.
+ */
 static struct workqueue_struct *add_queue;
 static struct workqueue_struct *retire_queue;
 
@@ -100,7 +104,7 @@ int xpv_disks_start(void)
 void xpv_disks_stop(void)
 {
 	wait_var_event(&disks_alive, !atomic_read(&disks_alive));
-	/* The last disk_released() is out of there too. */
+	/* Wait until the last disk_released() has returned. */
 	synchronize_rcu();
 	destroy_workqueue(retire_queue);
 	destroy_workqueue(add_queue);
@@ -113,10 +117,10 @@ static const struct block_device_operations disk_operations = {
 };
 
 /*
- * The limits are chosen here and stay, whatever backends come later: requests
- * that wait in Linux for the next backend were made for them. There is always a
- * write cache and FUA, as Linux drops the flags of requests for a disk without
- * them; the ring knows when nothing has to be flushed.
+ * The limits are set once and do not change with later backends, because requests
+ * that wait in Linux for the next backend were built for them. Always declare a
+ * write cache and FUA: Linux drops these flags from requests for a disk without
+ * them. The ring handles backends that have nothing to flush.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 
@@ -188,7 +192,7 @@ static void retire_disk_work(struct work_struct *work)
 {
 	struct xpv_disk *disk = container_of(work, struct xpv_disk, retire_work);
 
-	/* What adding reads comes back: the disk works, or is being removed. */
+	/* Cannot hang: the reads of add_work complete, because the disk works or is being removed. */
 	flush_work(&disk->add_work);
 	if (disk->added)
 		del_gendisk(disk->gendisk);
@@ -288,7 +292,7 @@ void xpv_disk_begin_stop(struct xpv_disk *disk)
 	disk->stop_cookie = get_state_synchronize_rcu();
 }
 
-/* What blk_mq_wait_quiesce_done() does for a queue that is not BLK_MQ_F_BLOCKING, with a grace period that may be shared. */
+/* As blk_mq_wait_quiesce_done() for a queue without BLK_MQ_F_BLOCKING, but disks can share a grace period. */
 void xpv_disk_wait_stopped(struct xpv_disk *disk)
 {
 	cond_synchronize_rcu(disk->stop_cookie);
@@ -297,7 +301,10 @@ void xpv_disk_wait_stopped(struct xpv_disk *disk)
 void xpv_disk_start(struct xpv_disk *disk)
 {
 	blk_mq_unquiesce_queue(disk->gendisk->queue);
-	/* Not without need: after del_gendisk() the work would outlive the queue. Requests keep that from ending. */
+	/*
+	 * Kick only if needed: after del_gendisk() the requeue work would outlive the
+	 * queue. Requeued requests keep del_gendisk() from completing.
+	 */
 	if (disk->requeued)
 		blk_mq_kick_requeue_list(disk->gendisk->queue);
 	disk->requeued = false;
@@ -315,7 +322,7 @@ void xpv_disk_set_read_only(struct xpv_disk *disk, bool read_only)
 
 void xpv_disk_remove(struct xpv_disk *disk)
 {
-	/* All requests fail by now, so what is being added or retired ends soon. */
+	/* All requests fail by now, so add_work and retire_work end soon. */
 	cancel_work_sync(&disk->retire_work);
 	cancel_work_sync(&disk->add_work);
 	if (disk->added && !disk->deleted) {
@@ -323,7 +330,7 @@ void xpv_disk_remove(struct xpv_disk *disk)
 		del_gendisk(disk->gendisk);
 	}
 	release_minors(disk);
-	/* Openers keep the gendisk, but its queue is done with us since del_gendisk(). */
+	/* Openers may keep the gendisk, but its queue does not use us after del_gendisk(). */
 	put_disk(disk->gendisk);
 	blk_mq_free_tag_set(&disk->tags);
 	mempool_destroy(disk->bounce_pages);

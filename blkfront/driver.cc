@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The frontend driver as the bus takes it, its probe, and the calls of the disk's work items. */
+/* The frontend driver's table for the bus, its probe(), and the calls from the disk's work items. */
 #include "blkfront/linux.h"
 #include "blkfront/offer.hh"
 #include "blkfront/vbd.hh"
@@ -25,7 +25,7 @@ Result<Owned<xpv_vbd>> xpv_vbd::probe(xpv_device *device)
 	if (items[DeviceType].result >= 0 && __builtin_strncmp(values[DeviceType], "cdrom", 5) == 0) {
 		XPV_INFO("%s: a CD-ROM drive, left to the emulated one", xpv_device_path(device));
 		xpv_store_write_item closed = { .path = "state", .value = "6" /* XenbusStateClosed */, .result = 0 };
-		ignore(status(xpv_device_publish(device, &closed, 1))); /* the backend's own time limit has to do */
+		ignore(status(xpv_device_publish(device, &closed, 1))); /* if it fails, the backend has to time out */
 		return Error(XEN_ENODEV);
 	}
 

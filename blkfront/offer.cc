@@ -18,7 +18,7 @@ constexpr bool power_of_2(uint64_t number)
 	return number != 0 && (number & (number - 1)) == 0;
 }
 
-/* Byte offsets in the disk are signed 64-bit numbers in Linux. */
+/* Linux uses signed 64-bit byte offsets into a disk. */
 constexpr uint64_t most_sectors = INT64_MAX >> 9;
 constexpr uint64_t least_sector_size = 512;
 constexpr uint64_t most_sector_size = 4096;
@@ -31,7 +31,7 @@ Result<uint64_t> required(const char *text)
 	return parse_number(text);
 }
 
-/* Features are switches: a text that is no number is not on. */
+/* Return whether a feature is on. A text that is not a number means off. */
 bool is_on(const char *text)
 {
 	return text && parse_number(text).value_or(0) != 0;
@@ -66,7 +66,7 @@ Result<Offer> check_offer(const OfferTexts &texts, const char *device)
 	}
 	offer.sector_size = static_cast<unsigned int>(sector_size.value());
 
-	/* A hint only: what makes no sense says nothing. */
+	/* Only a hint: ignore an invalid value. */
 	offer.physical_sector_size = offer.sector_size;
 	if (texts.physical_sector_size) {
 		uint64_t physical = parse_number(texts.physical_sector_size).value_or(0);

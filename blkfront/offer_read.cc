@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The backend's offer from the store, which the bus may have read already. */
+/* Read the backend's features from xenstore, unless the bus has read them already. */
 #include "blkfront/offer.hh"
 
 #include "blkfront/linux.h"

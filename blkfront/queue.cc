@@ -55,7 +55,10 @@ void xpv_block_queue::close_channel(bool keep_lost)
 	xpv_event_channel_close(channel);
 }
 
-/* The channel cannot go meanwhile, see queue.hh. At the end of a connection it is gone, or has no port. */
+/*
+ * Notify the backend. The channel cannot be closed meanwhile, see queue.hh. At
+ * the end of a connection there is no channel, or it has no port.
+ */
 void xpv_block_queue::notify()
 {
 	auto *channel = read_once(channel_);
@@ -87,7 +90,7 @@ bool xpv_block_queue::respond()
 	}
 	if (collected.violation) {
 		vbd_.fail(collected.violation);
-		/* The bus calls disconnect() soon. Further events would be for nothing. */
+		/* The bus calls disconnect() soon. Mask the channel: further events would be useless. */
 		if (auto *channel = read_once(channel_))
 			xpv_event_channel_mask(channel);
 	}

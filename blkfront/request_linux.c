@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Requests of the block layer: their segments, their way to the ring and back. */
+/* Requests of the block layer: their segments, their submission and completion. */
 
 #include <linux/blk-mq.h>
 #include <linux/highmem.h>
@@ -9,11 +9,11 @@
 /* ---- Segments ---- */
 
 /*
- * A request completes, and its memory goes back to its owners, whatever the
- * backend does; what the backend still maps then must not be used for anything
- * else, and for that the page must be one that can be held (gnttab.h:
- * xpv_grant_park()). A slab object's cannot; and the rest of its page would be
- * shared with the backend too. Such data goes through a page of our own.
+ * Return whether the data of this page must be copied through a page of our own.
+ * A request completes, and its memory returns to its owner, even if the backend
+ * still maps it. Such a page must then be held (gnttab.h: xpv_grant_park()), so
+ * that it is not reused. A slab object's page cannot be held; and the backend
+ * could access the rest of that page too.
  */
 static bool needs_bounce(struct page *page)
 {
@@ -32,7 +32,7 @@ static void free_bounce_pages(struct xpv_disk *disk, struct disk_request *pdu)
 		if (!page)
 			continue;
 		pdu->bounce[i] = NULL;
-		/* A parked page must not be used again, and the pool would. */
+		/* A parked page must not return to the pool, which would reuse it. */
 		if (unlikely(page_count(page) > 1))
 			put_page(page);
 		else
@@ -46,7 +46,7 @@ struct segment_walk {
 	phys_addr_t end; /* of the last of them */
 };
 
-/* Which segment the next piece of data belongs to: a new one, unless it goes on where the last ends in its page. */
+/* Return the index of the piece's segment: a new one, unless the piece continues the last one in the same page. */
 static unsigned int walk_to(struct segment_walk *walk, const struct bio_vec *piece)
 {
 	phys_addr_t begin = page_to_phys(piece->bv_page) + piece->bv_offset;
@@ -70,7 +70,7 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 		unsigned int first = piece.bv_offset >> SECTOR_SHIFT;
 		struct page *page = piece.bv_page;
 
-		/* The queue's limits rule both out. */
+		/* Cannot happen: the queue limits exclude both. */
 		if (unlikely(i >= disk->max_segments || (piece.bv_offset | piece.bv_len) & (SECTOR_SIZE - 1)))
 			goto refuse;
 
@@ -83,7 +83,7 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 				page = mempool_alloc(disk->bounce_pages, GFP_ATOMIC | __GFP_NOWARN);
 				if (!page)
 					goto no_memory;
-				/* The backend sees all of it. */
+				/* The backend can read the whole page. */
 				clear_highpage(page);
 				pdu->bounce[i] = page;
 				pdu->bounced++;
@@ -105,7 +105,7 @@ refuse:
 	free_bounce_pages(disk, pdu);
 	return BLK_STS_IOERR;
 no_memory:
-	/* The pool suffices for one request, so it is a matter of time. */
+	/* A retry will succeed: the pool is large enough for one request. */
 	free_bounce_pages(disk, pdu);
 	return BLK_STS_RESOURCE;
 }
@@ -154,13 +154,13 @@ static blk_status_t disk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_m
 	if (pdu->block.operation != XPV_BLOCK_FLUSH) {
 		status = gather(disk, rq);
 		if (unlikely(status != BLK_STS_OK)) {
-			/* It may have been the last of a batch. */
+			/* This request may have been the last of a batch. */
 			xpv_block_commit(queue);
 			return status;
 		}
 	}
 
-	/* Before it is submitted: it may complete at once. */
+	/* Start it before it is submitted: it may complete immediately. */
 	blk_mq_start_request(rq);
 	switch (xpv_block_submit(queue, &pdu->block, data->last)) {
 	case XPV_BLOCK_QUEUED:
@@ -196,8 +196,8 @@ static void disk_complete_rq(struct request *rq)
 }
 
 /*
- * The backend has our memory until it answers or is gone, so a request cannot
- * be given up; but it may have answered, and the event been lost.
+ * A request cannot be aborted: the backend uses its memory until it responds or
+ * disconnects. But poll for the response, because an event may have been lost.
  */
 static enum blk_eh_timer_return disk_timeout(struct request *rq)
 {
@@ -254,7 +254,7 @@ void xpv_disk_complete(struct xpv_block_request *requests)
 		struct request *rq = request_of(requests);
 		struct disk_request *pdu = blk_mq_rq_to_pdu(rq);
 
-		/* It may be submitted again at once. */
+		/* Read `next` first: the request may be reused as soon as it completes. */
 		next = requests->next;
 		pdu->status = errno_to_blk_status(requests->error);
 		blk_mq_complete_request(rq);

@@ -38,8 +38,9 @@ Ring::Ring(const Parameters &parameters, Parts &&parts)
 }
 
 /*
- * Only a barrier carries data to stable storage. Without barriers a write is
- * followed by a flush, if the backend has a cache to flush.
+ * Return the BLKIF_OP_* for an operation. Only a barrier writes data to stable
+ * storage. Without barriers a flush follows the write, if the backend has a
+ * cache to flush.
  */
 uint8_t Ring::operation_locked(xpv_block_operation operation) const
 {
@@ -57,7 +58,7 @@ uint8_t Ring::operation_locked(xpv_block_operation operation) const
 	return barriers ? BLKIF_OP_WRITE_BARRIER : BLKIF_OP_FLUSH_DISKCACHE;
 }
 
-/* Grant the segments and enter them. */
+/* Grant the segments, and add them to the slot's request. */
 Status Ring::grant_locked(Shadow &shadow, const xpv_block_segment *segments, unsigned int count)
 {
 	if (count == 0)
@@ -66,7 +67,7 @@ Status Ring::grant_locked(Shadow &shadow, const xpv_block_segment *segments, uns
 	Gref references[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 	for (unsigned int i = 0; i < count; i++)
 		frames[i] = segments[i].frame;
-	/* The backend writes into what we read, and only then. */
+	/* The backend writes to the pages of a read, and to no others. */
 	auto access = shadow.wire.operation == BLKIF_OP_READ ? XPV_GRANT_READ_WRITE : XPV_GRANT_READ_ONLY;
 	XPV_TRY(pool_.issue(parameters_.backend, access, frames, count, references));
 	for (unsigned int i = 0; i < count; i++) {
@@ -78,7 +79,7 @@ Status Ring::grant_locked(Shadow &shadow, const xpv_block_segment *segments, uns
 	return {};
 }
 
-/* Enter `id` at the end of the circle that begins with `first`. */
+/* Append `id` to the circular list that begins with `first`. */
 void Ring::link_locked(unsigned int id, unsigned int first)
 {
 	Shadow &shadow = slots_[id];
@@ -91,7 +92,10 @@ void Ring::link_locked(unsigned int id, unsigned int first)
 	slots_[first].previous = id;
 }
 
-/* Take back slots of which the backend has seen nothing. It may have guessed a reference all the same. */
+/*
+ * Take back slots that were not put into the ring. A hostile backend may have
+ * guessed a reference and mapped it: park those.
+ */
 void Ring::cancel_locked(unsigned int first)
 {
 	unsigned int id = first;
@@ -167,7 +171,7 @@ xpv_block_submitted Ring::submit(xpv_block_request &request, bool last, bool &no
 {
 	SpinGuard guard(lock_);
 	auto submitted = queue_locked(request);
-	/* A request that is refused may have been the last of a batch. */
+	/* If the request was refused, push the rest: it may have been the last of a batch. */
 	notify = last || submitted != XPV_BLOCK_QUEUED ? push_locked() : false;
 	return submitted;
 }

@@ -15,7 +15,7 @@ const char *name_of(uint8_t operation)
 
 } // namespace
 
-/* Check what the backend wrote against our copy of the request. */
+/* Check a response against our copy of its request. */
 Ring::Violation Ring::check_locked(const blkif_response &response) const
 {
 	if (response.id >= slots_.count())
@@ -29,10 +29,10 @@ Ring::Violation Ring::check_locked(const blkif_response &response) const
 }
 
 /*
- * A flush or barrier was refused: whether that says that the backend does not
- * support them, which it may find out only when it is asked. Old backends
- * refuse a barrier without data with BLKIF_RSP_ERROR: that counts for the first
- * one of a connection, later it is an error of its disk.
+ * Return whether the status of a refused flush or barrier means that the backend
+ * does not support them. A backend may find that out only on the first request.
+ * Old backends refuse a barrier without data with BLKIF_RSP_ERROR. That means
+ * "not supported" for the first one of a connection; later it is an I/O error.
  */
 bool Ring::refused_as_unsupported_locked(const Shadow &shadow, int status, bool first_empty_barrier) const
 {
@@ -42,7 +42,7 @@ bool Ring::refused_as_unsupported_locked(const Shadow &shadow, int status, bool 
 	return empty_barrier && status == BLKIF_RSP_ERROR && (first_empty_barrier || flush_withdrawn_);
 }
 
-/* 0 or a negative errno, of a status that may be anything. */
+/* Convert a status from the backend, which may have any value, to 0 or a negative errno. */
 int Ring::error_of_locked(const Shadow &shadow, int status)
 {
 	uint8_t operation = shadow.wire.operation;
@@ -61,11 +61,14 @@ int Ring::error_of_locked(const Shadow &shadow, int status)
 		return -XEN_EIO;
 	if (!std::exchange(flush_withdrawn_, true))
 		XPV_WARNING_LIMITED("backend withdrew %s support, writes are not flushed any more", name_of(operation));
-	/* Without a cache an empty flush is done; data that was not written is an error. */
+	/* Without a cache there is nothing to flush: success. A barrier's data was not written: an error. */
 	return carries_data ? -XEN_EIO : 0;
 }
 
-/* Returns how many pages the backend still maps; their references are not the pool's any more. */
+/*
+ * Revoke a slot's grants. Returns how many pages the backend still maps, with
+ * their references in `still_mapped`; the pool does not own these any more.
+ */
 unsigned int Ring::revoke_locked(const Shadow &shadow, Gref *still_mapped)
 {
 	unsigned int count = shadow.wire.nr_segments;
@@ -74,7 +77,10 @@ unsigned int Ring::revoke_locked(const Shadow &shadow, Gref *still_mapped)
 	return pool_.revoke(still_mapped, count);
 }
 
-/* The data is written and its pages are revoked; flush it. The slot's place in the ring is free again. */
+/*
+ * Queue a flush in the slot of a completed write, whose grants are revoked. The
+ * ring has room: the response freed an entry.
+ */
 void Ring::flush_afterwards_locked(Shadow &shadow)
 {
 	shadow.flush_afterwards = false;
@@ -85,7 +91,10 @@ void Ring::flush_afterwards_locked(Shadow &shadow)
 	unpushed_ = true;
 }
 
-/* A slot came back. Its request is done with the last of its slots, unless that goes on with a flush: false. */
+/*
+ * Finish a slot. The last slot of a request completes it, unless a flush has to
+ * follow: then queue the flush and return false.
+ */
 bool Ring::finish_slot_locked(unsigned int id, int error, RequestList &done)
 {
 	Shadow &shadow = slots_[id];
@@ -111,8 +120,9 @@ bool Ring::finish_slot_locked(unsigned int id, int error, RequestList &done)
 }
 
 /*
- * Bounded: a response is taken only for a slot in use. No slot is taken into
- * use while we have the lock, and each flushes at most once.
+ * Take all responses. The loop is bounded: a response is accepted only for a slot
+ * in use, no slot is allocated while the lock is held, and each slot is flushed
+ * at most once.
  */
 Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 {
@@ -122,7 +132,7 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 			return { "illegal number of responses", 0 };
 		for (unsigned int i = 0; i < count.value(); i++) {
 			Violation violation;
-			/* clang does not know that the lock is held in what is called from here. */
+			/* clang's analysis does not know that the lock is held in this lambda. */
 			auto response = shared_.take().validate([&](const blkif_response &copy) XPV_NO_THREAD_SAFETY_ANALYSIS {
 				violation = check_locked(copy);
 				return !violation;
@@ -137,9 +147,9 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 			unsigned int mapped = revoke_locked(slots_[id], still_mapped);
 			if (mapped != 0) {
 				/*
-				 * The backend can still change the data. The owners of the pages will
-				 * have them back, so they are parked before: the memory stays out of
-				 * use until the backend lets go.
+				 * The backend can still write to these pages. Park them before the
+				 * request completes and its owner frees them, so that they are not
+				 * reused until the backend has unmapped them.
 				 */
 				xpv_grant_park(still_mapped, mapped);
 				error = -XEN_EIO;
@@ -175,7 +185,7 @@ void Ring::end(RequestList &unfinished)
 {
 	SpinGuard guard(lock_);
 	open_ = false;
-	/* The references of a request that is taken late may be those of another by then. */
+	/* Clear the ring: a request taken late could name references that belong to another request by then. */
 	shared_.clear();
 	for (unsigned int id = 0; id < slots_.count(); id++) {
 		Shadow *shadow = slots_.find(id);

@@ -9,10 +9,10 @@ using namespace xpv;
 
 namespace {
 
-/* Multi-queue rings are negotiated with each backend; so far there is one. */
+/* One queue: multi-queue rings, which have to be negotiated with each backend, are not supported yet. */
 constexpr unsigned int queue_count = 1;
 
-/* The backend ignores the handle; it is the device's id, cut to the field's 16 bits. */
+/* Return the device's id, cut to the 16 bits of the handle field. The backend ignores the handle. */
 uint16_t handle_of(const xpv_device *device)
 {
 	return static_cast<uint16_t>(parse_number(xpv_device_id(device)).value_or(0));
@@ -58,7 +58,7 @@ Status xpv_vbd::negotiate()
 	left_mapped_.retry();
 	connection_ = XPV_TRY(Connection::make(queues(), xpv_device_backend_domain(device_), handle_of(device_), name()));
 	auto published = connection_->publish(device_);
-	/* The backend may have seen it all the same. */
+	/* The backend may have read the keys nevertheless, so end the connection in full. */
 	if (!published.ok())
 		end_connection(false);
 	return published;
@@ -75,13 +75,13 @@ Status xpv_vbd::connect()
 		XPV_NOTICE_LIMITED("%s: connected again, %llu sectors", name(),
 				   static_cast<unsigned long long>(offer.sectors));
 		disk_->start(Disk::Reason::ConnectionLost);
-		/* It sends uevents, and so takes locks that others hold while they allocate, perhaps through this disk. */
+		/* After start(): a uevent takes locks whose holders may allocate memory, and so wait for this disk. */
 		disk_->follow(offer);
 	} else {
 		disk_ = XPV_TRY(Disk::make(device_, this, identity_, queues(), connection_->depth(), offer));
 		disk_->add();
 	}
-	/* It may have unmapped the ring of the last connection only to make this one. */
+	/* The backend may have unmapped the last connection's ring only when it connected to this one. */
 	left_mapped_.retry();
 	write_once(sectors_, offer.sectors);
 	write_once(state_, "connected");
@@ -93,28 +93,28 @@ void xpv_vbd::backend_changed()
 	if (!disk_)
 		return;
 	auto sectors = read_sectors(device_);
-	/* The toolstack may be writing it just now: the size stays as it is. */
+	/* The toolstack may be writing the node right now: keep the size. */
 	if (!sectors.ok())
 		return;
 	disk_->resize(sectors.value());
 	write_once(sectors_, sectors.value());
 }
 
-/* With the disk stopped, if there is one. */
+/* End the connection. The disk must be stopped, if there is one. */
 void xpv_vbd::end_connection(bool final)
 {
 	if (!connection_)
 		return;
-	RequestList none; /* is in flight without a disk */
+	RequestList none; /* stays empty: without a disk there are no requests */
 	RequestList &unfinished = disk_ ? disk_->kept() : none;
 	connection_->end(unfinished, !final);
 	lost_ = std::move(connection_);
-	/* Without a disk nothing has to wait for the backend. */
+	/* Without a disk there are no requests that must wait for the backend to unmap. */
 	if (final || !disk_ || lost_->still_mapped() == 0)
 		drop_lost_connection();
 }
 
-/* Before the requests end that were in flight: pages of theirs that are still mapped are parked. */
+/* Free the lost connection, and park pages that are still mapped. Must run before their requests end. */
 void xpv_vbd::drop_lost_connection()
 {
 	if (!lost_)
@@ -180,13 +180,16 @@ Status xpv_vbd::drain(uint64_t deadline_ms)
 	if (!disk_)
 		return {};
 	disk_->wait_stopped();
-	/* requests_completed() reads this after the ring's lock was taken: it sees it, or we see what came back. */
+	/* Either requests_completed(), which runs after taking the ring's lock, sees this, or we see the completion. */
 	write_once(draining_, true);
 	bool drained = drained_.wait_until(Deadline::at(deadline_ms), [this] { return in_flight() == 0; });
 	write_once(draining_, false);
 	if (!drained)
 		XPV_WARNING("%s: %u requests still in flight at the suspend", name(), in_flight());
-	/* After a restore nothing would show that the backend of before still writes for a request that is replayed. */
+	/*
+	 * Wait for these too: after a restore we could not detect that the old backend
+	 * still executes a request that is submitted again.
+	 */
 	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->still_mapped() == 0; }))
 		XPV_WARNING("%s: %u pages of a lost connection still mapped at the suspend", name(),
 			    lost_->still_mapped());
@@ -197,7 +200,7 @@ void xpv_vbd::go_on(xpv_resume_kind kind)
 {
 	if (!disk_)
 		return;
-	/* connection_lost() follows, where there is a connection. */
+	/* connection_lost() follows if there is a connection. */
 	if (kind == XPV_RESUME_RESTORED)
 		disk_->begin_stop(Disk::Reason::ConnectionLost);
 	disk_->start(Disk::Reason::Suspend);

@@ -14,7 +14,7 @@ constexpr unsigned int minor_limit = 1u << 20; /* Linux: MINORBITS */
 
 constexpr unsigned int major_xvd = 202;
 
-/* Disks of the majors of emulated controllers, in the order in which they become xvda, xvdb, ... */
+/* Maps a major number to disks: `first_disk` 0 is xvda. The majors of emulated controllers are mapped as well. */
 struct MajorMapping {
 	unsigned int major;
 	unsigned int first_disk;
@@ -44,7 +44,7 @@ constexpr MajorMapping mappings[] = {
 	{ major_xvd, 0, 16 },
 };
 
-/* The letters after "xvd": a to z, aa to zz, and so on. */
+/* Append the letters after "xvd": a to z, aa to zz, and so on. */
 char *append_letters(char *at, unsigned int disk)
 {
 	if (disk >= 26)
@@ -85,7 +85,7 @@ Result<DiskIdentity> identify(uint64_t vdev)
 		if (mapping.major != major)
 			continue;
 		unsigned int disk = mapping.first_disk + minor / mapping.minors_per_disk;
-		/* An IDE number cannot name a partition: there are more of them than minors for it. */
+		/* An IDE number cannot name a partition: an IDE disk has 64 minors, an xvd disk only 16. */
 		unsigned int partition = mapping.minors_per_disk == ordinary_minors ? minor % ordinary_minors : 0;
 		return make_identity(disk, disk * ordinary_minors + partition, ordinary_minors);
 	}
