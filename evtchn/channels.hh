@@ -59,7 +59,7 @@ private:
 	[[nodiscard]] Status attach(xpv_event_channel &channel, Port port) XPV_REQUIRES(channel.lock);
 
 	/*
-	 * Guards all_, and the growth of the ABI's tables of ports and CPUs. Links
+	 * Guards all_, and the growth of the ABI's tables of ports. Links
 	 * change with irqs off, so that a restore finds the list consistent.
 	 */
 	Mutex mutex_{ "xpv event channels"_lock };

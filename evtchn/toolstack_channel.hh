@@ -49,7 +49,7 @@ public:
 	/*
 	 * Map the page and bind the port again in a restored domain: the port is
 	 * another, and the page may be. Nothing may use the page meanwhile. After an
-	 * error the page is the old one, and the channel is lost. Sleeping context.
+	 * error the channel is lost, and the page must not be used. Sleeping context.
 	 */
 	[[nodiscard]] Status find_again()
 	{

@@ -28,7 +28,6 @@ def identity(guest, node):
     return guest.run(f"stat -c %t:%T {node}; cat /sys/block/{node.rsplit('/', 1)[-1]}/diskseq").out
 
 
-@pytest.mark.matrix
 @pytest.mark.vcpus(2, more=(1, 4))
 def test_backend_is_bound_again(xpv, host):
     """xen-blkback in dom0 loses the device and gets it back, with requests in flight."""

@@ -31,7 +31,6 @@ def attach(host, guest, device):
     wait_until(guest, f"[ -b {NODE} ]")
 
 
-@pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_unbound_while_dirty(xpv, host, loops):
     """Files that are in memory only are on the disk after an unbind through
