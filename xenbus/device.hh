@@ -192,6 +192,7 @@ private:
 	void check() XPV_REQUIRES(mutex_);
 
 	/* device_store.cc */
+	[[nodiscard]] xpv::Result<xpv::OwnKey> own_key(std::string_view key) const;
 	[[nodiscard]] xpv::Result<Look> look() XPV_REQUIRES(mutex_);
 	[[nodiscard]] static unsigned int keys(const xpv_frontend_driver &driver);
 	[[nodiscard]] xpv::Result<xpv::WatchTable::Adding> begin_watching() XPV_REQUIRES(mutex_);

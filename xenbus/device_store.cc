@@ -37,6 +37,14 @@ Online online_from(int read, const char *value)
 
 } // namespace
 
+/* Return the path of a key in our own directory. */
+Result<OwnKey> xpv_device::own_key(std::string_view key) const
+{
+	OwnKey path;
+	XPV_TRY(path.assign({ path_.view(), "/", key }));
+	return path;
+}
+
 /* ---- Reading ---- */
 
 /*
@@ -62,8 +70,7 @@ Result<xpv_device::Look> xpv_device::look()
 	Below<xpv_store_read_item> below(items, count);
 	XPV_TRY(below.place(identity().backend_path.view()));
 	/* From our own directory: at first our state, later the tag, to check that the directory is still ours. */
-	OwnKey own_path;
-	XPV_TRY(own_path.assign({ path_.view(), "/", begun_ ? tag_key : "state" }));
+	OwnKey own_path = XPV_TRY(own_key(begun_ ? tag_key : "state"));
 	bool is_tagged = tagged_;
 	if (!begun_ || is_tagged)
 		items[count++] = { own_path.get(), own, sizeof(own), 0 };
@@ -170,12 +177,10 @@ Status xpv_device::announce()
 /* Publish a state before the end. Also write the tag, once there is a device that must not use another's backend. */
 Status xpv_device::announce_step(xenbus_state state)
 {
-	OwnKey state_path;
-	OwnKey tag_path;
+	OwnKey state_path = XPV_TRY(own_key("state"));
+	OwnKey tag_path = XPV_TRY(own_key(tag_key));
 	char text[4];
 	xpv_format(text, sizeof(text), "%d", static_cast<int>(state));
-	XPV_TRY(state_path.assign({ path_.view(), "/state" }));
-	XPV_TRY(tag_path.assign({ path_.view(), "/", tag_key }));
 	xpv_store_write_item items[] = {
 		{ tag_path.get(), tag_.get(), -XEN_ENOMEM },
 		{ state_path.get(), text, -XEN_ENOMEM },
@@ -198,12 +203,10 @@ Status xpv_device::announce_step(xenbus_state state)
  */
 void xpv_device::tag_again()
 {
-	OwnKey state_path;
-	OwnKey tag_path;
-	if (!state_path.assign({ path_.view(), "/state" }).ok() || !tag_path.assign({ path_.view(), "/", tag_key }).ok())
-		return;
 	auto published = static_cast<Theirs>(published_);
 	Status written = in_transaction([&](xpv_store_transaction transaction) -> Status {
+		OwnKey state_path = XPV_TRY(own_key("state"));
+		OwnKey tag_path = XPV_TRY(own_key(tag_key));
 		char state[16];
 		int length = xpv_store_read(transaction, state_path.get(), state, sizeof(state));
 		if (length < 0)
@@ -229,14 +232,10 @@ void xpv_device::tag_again()
  */
 Status xpv_device::announce_end(xenbus_state state)
 {
-	OwnKey state_path;
-	OwnKey backend_path;
-	OwnKey backend_id_path;
-	OwnKey tag_path;
-	XPV_TRY(state_path.assign({ path_.view(), "/state" }));
-	XPV_TRY(backend_path.assign({ path_.view(), "/backend" }));
-	XPV_TRY(backend_id_path.assign({ path_.view(), "/backend-id" }));
-	XPV_TRY(tag_path.assign({ path_.view(), "/", tag_key }));
+	OwnKey state_path = XPV_TRY(own_key("state"));
+	OwnKey backend_path = XPV_TRY(own_key("backend"));
+	OwnKey backend_id_path = XPV_TRY(own_key("backend-id"));
+	OwnKey tag_path = XPV_TRY(own_key(tag_key));
 	char text[4];
 	xpv_format(text, sizeof(text), "%d", static_cast<int>(state));
 
