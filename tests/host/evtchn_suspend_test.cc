@@ -176,7 +176,7 @@ TEST_P(EvtchnSuspend, AVectorOfItsOwnGoesBeforeTheCallback)
 	xpv_event_channel_close(channel);
 }
 
-/* A restored domain has neither vectors nor a callback until Xen is told again. */
+/* A restored domain has neither vectors nor a callback until they are registered again. */
 TEST_P(EvtchnSuspend, UpcallsThatAreLostInARestoreBringNothing)
 {
 	Events events;
@@ -428,7 +428,7 @@ TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
 TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
 {
 	if (abi() != XPV_ABI_FIFO)
-		return; /* there is none to retire */
+		return; /* this ABI has no pages to retire */
 	/* A FIFO without array, so that the next port needs a page. */
 	begin();
 	xpv_fake_restore();

@@ -40,7 +40,7 @@ public:
 #endif
 	}
 
-	/* A callback, of which the analysis does not see that the caller has the lock. */
+	/* A callback. The analysis does not see that the caller holds the lock. */
 	void called_back()
 	{
 #ifndef NOT_ASSERTED

@@ -704,7 +704,7 @@ TEST_F(RestoredDevices, NothingWaitsForIoWhileDisksAreStopped)
 	fake::forbid_io(false);
 }
 
-/* A2: what the driver does to connect, and what it is told of. */
+/* A2: what the driver does to connect, and the calls that it gets. */
 TEST_F(Devices, DriverIsCalledInANoIoScope)
 {
 	start_bus();

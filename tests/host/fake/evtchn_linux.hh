@@ -34,8 +34,9 @@ extern EvtchnLinux evtchn_linux;
 void reset_evtchn_linux();
 unsigned int bound_irqs();
 
-/* The vector that Linux has for upcalls of this CPU; and what Xen is told for all of them. */
+/* Return the vector that Linux has for upcalls of this CPU. */
 unsigned int upcall_vector(unsigned int cpu);
+/* Return what is registered with Xen for the upcalls of all CPUs. */
 uint64_t upcall_via();
 /* As a load does: tell Xen how to make the upcalls of these CPUs. */
 [[nodiscard]] int register_upcalls(std::span<const unsigned int> cpus);

@@ -9,7 +9,7 @@
 
 namespace fake {
 
-/* Memory from xpv_alloc() and xpv_pages_alloc() that nobody has freed. */
+/* Return the number of blocks from xpv_alloc() and xpv_pages_alloc() that are not freed. */
 std::size_t live_allocations();
 /* Threads from xpv_thread_run() that nobody has stopped. */
 std::size_t live_threads();

@@ -7,7 +7,7 @@
 #include "tests/host/fake/clock.hh"
 #include "xenbus/linux.h"
 
-/* A user of /dev/xen/xenbus: whoever waits looks again. */
+/* A user of /dev/xen/xenbus. Tasks that wait for it check their condition again. */
 struct xpv_store_node {
 	std::mutex mutex;
 	fake::Condition changed;
