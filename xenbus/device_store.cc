@@ -188,11 +188,13 @@ Status xpv_device::announce_step(xenbus_state state)
 	if (!held_.device || tagged_)
 		return status(xpv_store_write(XPV_STORE_NO_TRANSACTION, state_path.get(), text));
 	Status asked = status(xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, 2));
-	if (items[0].result == 0)
+	if (items[0].result == 0) {
 		write_once(tagged_, true);
-	else if (items[1].result == 0)
+	} else if (items[1].result == 0) {
 		/* Not fatal: the state was written. */
 		XPV_ERR_LIMITED("%s: cannot write %s (error %d)", path(), tag_key, -items[0].result);
+		retry_ms_ = retry_tag_ms;
+	}
 	return items[1].result == 0 ? Status() : asked;
 }
 

@@ -11,6 +11,7 @@ namespace {
 /* Steps per run. Further steps wait for the next run, so that a flapping backend does not occupy a worker. */
 constexpr unsigned int steps_limit = 16;
 constexpr unsigned int retry_ms = 5000;
+constexpr unsigned int retry_busy_ms = 250;
 /* Longest retry delay for a driver that has a device: starts at retry_ms and doubles. */
 constexpr unsigned int retry_most_ms = 60000;
 /* Poll interval if xenstored refuses the watch. */
@@ -207,6 +208,13 @@ bool xpv_device::perform(Transition answer, const Look &backend)
 		return aim_ == Aim::restart && reopen(backend);
 	case Action::reopen:
 		return reopen(backend);
+	case Action::confirm:
+		if (backend.online != Online::no || !backend.event)
+			return false;
+		finish();
+		aim_ = Aim::detach;
+		published_ = -1;
+		return true;
 	}
 	enter(answer.next);
 	return true;
@@ -437,12 +445,13 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 	}
 	attempts_++;
 	if (held_.device) {
-		unsigned int delay = retry_ms;
+		/* Busy: another part of the kernel has to finish first, which it soon does. */
+		unsigned int delay = code == -XEN_EBUSY ? retry_busy_ms : retry_ms;
 		for (unsigned int i = 1; i < attempts_ && delay < retry_most_ms; i++)
 			delay *= 2;
 		if (delay > retry_most_ms)
 			delay = retry_most_ms;
-		XPV_WARNING_LIMITED("%s: %s (error %d), trying again in %u s", path(), what, -code, delay / 1000);
+		XPV_WARNING_LIMITED("%s: %s (error %d), trying again in %u ms", path(), what, -code, delay);
 		return retry_later(delay);
 	}
 	/* A stalled xenstored must not fail the device. */

@@ -132,8 +132,8 @@ constexpr Transition table[phase_count][theirs_count] = {
 		/* Initialised, Connected: not to us; for a restart publish Initialising */
 		{ reopen_if_wanted, P::initialising },
 		{ reopen_if_wanted, P::initialising },
-		/* Closing: will switch to Closed */
-		stay(wait, P::closed),
+		/* Closing: will switch to Closed, some only when we write Closed once more */
+		stay(confirm, P::closed),
 		/* Closed: switches to InitWait when it sees our Initialising */
 		{ reopen_if_wanted, P::initialising },
 		/* Reconfiguring, Reconfigured */

@@ -89,6 +89,7 @@ enum class Action : unsigned char {
 	release, /* driver: disconnect(), if that is due; then `next` */
 	reopen, /* `next`, unless the toolstack detaches the device */
 	reopen_if_wanted, /* `next`, if a restart is in progress */
+	confirm, /* write our state again, if the toolstack detaches the device: the backend sees only writes */
 	complain, /* log that the backend is slow, and keep waiting */
 };
 

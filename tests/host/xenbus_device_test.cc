@@ -1245,6 +1245,22 @@ TEST_F(KeptDevices, DetachedWhileClosed)
 	EXPECT_TRUE(the_calls.wait("1", "pncld")) << the_calls.get("1");
 }
 
+/* A backend waits in Closing for a frontend to write Closed, and sees only a write, not the value. */
+TEST_F(KeptDevices, DetachedWhileClosedAndTheBackendIsClosing)
+{
+	automatic = false;
+	peer.set(backend("1") + "/state", "5");
+	ASSERT_TRUE(the_calls.wait("1", "pncl"));
+	fake::settle();
+	ASSERT_EQ(peer.get(frontend("1") + "/state"), "6");
+	automatic = true;
+	detach("1");
+	EXPECT_TRUE(the_calls.wait("1", "pncld")) << the_calls.get("1");
+	EXPECT_TRUE(peer.becomes(backend("1") + "/state", "6"));
+	/* Once: not for ever. */
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
+}
+
 /* A6: what reconnects is tried again, whatever the error is. */
 TEST_F(KeptDevices, ErrorsOfAReconnectionAreTemporary)
 {
@@ -1409,6 +1425,8 @@ TEST_F(KeptDevices, RefusedTagIsNotWrittenForAnotherDevice)
 	peer.read_only.insert(frontend("2") + "/xpv-tag");
 	attach_connected("2");
 	ASSERT_TRUE(logged("cannot write xpv-tag"));
+	/* While there is no tag, a run in progress could take the new backend for the old one, restarted. */
+	fake::settle();
 	automatic = false;
 	peer.with_no_events([&] {
 		peer.read_only.clear();

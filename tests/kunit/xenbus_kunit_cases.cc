@@ -18,7 +18,7 @@ using namespace xpv;
  *   Reconfiguring Reconfigured nonsense
  * A cell is what to do, and where that leads:
  *   . nothing   n negotiate   c connect   r recheck   x close   X restart
- *   p proceed   d disconnect  o reopen    O reopen if wanted
+ *   p proceed   d disconnect  o reopen    O reopen if wanted   + confirm
  *   i initialising  I initialised  C connected  g closing  w draining (Closed, waiting)  z closed
  */
 constexpr const char *expected[phase_count][theirs_count] = {
@@ -27,7 +27,7 @@ constexpr const char *expected[phase_count][theirs_count] = {
 	/* connected    */ { ".C", ".C", "Xw", ".C", "rC", "xw", "xw", ".C", ".C", ".C" },
 	/* closing      */ { "pw", "pw", "pw", ".g", ".g", "pw", "pw", ".g", ".g", ".g" },
 	/* draining     */ { "dz", "dz", ".w", ".w", ".w", ".w", "dz", ".w", ".w", ".w" },
-	/* closed       */ { "Oi", "Oi", "oi", "Oi", "Oi", ".z", "Oi", ".z", ".z", ".z" },
+	/* closed       */ { "Oi", "Oi", "oi", "Oi", "Oi", "+z", "Oi", ".z", ".z", ".z" },
 };
 
 char letter(Action action)
@@ -54,6 +54,8 @@ char letter(Action action)
 		return 'o';
 	case Action::reopen_if_wanted:
 		return 'O';
+	case Action::confirm:
+		return '+';
 	case Action::complain:
 		return '!';
 	}
