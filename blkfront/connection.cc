@@ -3,6 +3,8 @@
 
 #include "xenbus/xenbus.h"
 
+using namespace xpv;
+
 namespace xpv {
 
 Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backend, uint16_t handle, const char *name)
@@ -43,10 +45,10 @@ Status Connection::publish(xpv_device *device)
 	return status(xpv_device_initialised(device, items, sizeof(items) / sizeof(items[0])));
 }
 
-void Connection::set_features(const Offer &offer)
+void Connection::set_features(const BackendParameters &backend)
 {
 	for (Ring *ring : rings_)
-		ring->set_features({ .flush = offer.flush, .read_only = offer.read_only });
+		ring->set_features({ .flush = backend.flush, .read_only = backend.read_only });
 }
 
 void Connection::end(RequestList &unfinished, bool keep_lost)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "blkfront/offer.hh"
+#include "blkfront/backend_parameters.hh"
 #include "blkfront/queue.hh"
 #include "blkfront/requests.hh"
 #include "gnttab/left_mapped.hh"
@@ -38,7 +38,7 @@ public:
 	/* Publish rings and channels, and switch to Initialised: the last step of negotiate(). Sleeping context. */
 	[[nodiscard]] Status publish(xpv_device *device);
 	/* Set the backend's features. Call before the first request. */
-	void set_features(const Offer &offer);
+	void set_features(const BackendParameters &backend);
 	/* Return how many requests one queue can have in flight. */
 	[[nodiscard]] unsigned int depth() const { return rings_[0]->slots(); }
 

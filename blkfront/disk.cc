@@ -3,6 +3,8 @@
 
 #include "lib/log.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -10,11 +12,11 @@ namespace {
 const char *describe(Flush flush)
 {
 	switch (flush) {
-	case Flush::None:
+	case Flush::none:
 		return "no write cache";
-	case Flush::Cache:
+	case Flush::cache:
 		return "flush cache";
-	case Flush::Barrier:
+	case Flush::barrier:
 		return "barriers";
 	}
 	return "";
@@ -22,8 +24,9 @@ const char *describe(Flush flush)
 
 } // namespace
 
-Disk::Disk(const DiskIdentity &identity, const Offer &offer)
-    : identity_(identity), logical_block_size_(offer.sector_size), sectors_(offer.sectors), read_only_(offer.read_only)
+Disk::Disk(const DiskIdentity &identity, const BackendParameters &backend)
+    : identity_(identity), logical_block_size_(backend.sector_size), sectors_(backend.sectors),
+      read_only_(backend.read_only)
 {
 }
 
@@ -34,9 +37,9 @@ Disk::~Disk()
 }
 
 Result<Owned<Disk>> Disk::make(xpv_device *device, xpv_vbd *vbd, const DiskIdentity &identity, const QueueArray &queues,
-			       unsigned int depth, const Offer &offer)
+			       unsigned int depth, const BackendParameters &backend)
 {
-	auto disk = XPV_TRY(xpv::make<Disk>(XPV_MAY_SLEEP, identity, offer));
+	auto disk = XPV_TRY(xpv::make<Disk>(XPV_MAY_SLEEP, identity, backend));
 	xpv_disk_parameters parameters = {};
 	static_assert(sizeof(parameters.name) == sizeof(identity.name));
 	__builtin_memcpy(parameters.name, identity.name, sizeof(parameters.name));
@@ -46,36 +49,36 @@ Result<Owned<Disk>> Disk::make(xpv_device *device, xpv_vbd *vbd, const DiskIdent
 	parameters.queue_count = queues.count;
 	parameters.queue_depth = depth;
 	parameters.max_segments = max_segments;
-	parameters.sectors = offer.sectors;
-	parameters.logical_block_size = offer.sector_size;
-	parameters.physical_block_size = offer.physical_sector_size;
-	parameters.read_only = offer.read_only;
-	parameters.removable = offer.removable;
+	parameters.sectors = backend.sectors;
+	parameters.logical_block_size = backend.sector_size;
+	parameters.physical_block_size = backend.physical_sector_size;
+	parameters.read_only = backend.read_only;
+	parameters.removable = backend.removable;
 	XPV_TRY(status(xpv_disk_create(xpv_device_linux(device), &parameters, vbd, &disk->disk_)));
 	XPV_INFO("%s: %s, %llu sectors, block size %u (physical %u), %s%s", xpv_device_path(device), identity.name,
-		 static_cast<unsigned long long>(offer.sectors), offer.sector_size, offer.physical_sector_size,
-		 describe(offer.flush), offer.read_only ? ", read-only" : "");
+		 static_cast<unsigned long long>(backend.sectors), backend.sector_size, backend.physical_sector_size,
+		 describe(backend.flush), backend.read_only ? ", read-only" : "");
 	return disk;
 }
 
 /* A backend with smaller sectors can execute all our requests; one with larger sectors cannot. */
-Status Disk::check(const Offer &offer) const
+Status Disk::check(const BackendParameters &backend) const
 {
-	if (offer.sector_size <= logical_block_size_)
+	if (backend.sector_size <= logical_block_size_)
 		return {};
 	XPV_ERR_LIMITED("%s: sector size %u of the backend is larger than the disk's %u, the disk stays stopped",
-			identity_.name, offer.sector_size, logical_block_size_);
+			identity_.name, backend.sector_size, logical_block_size_);
 	return Error(XEN_EINVAL);
 }
 
-void Disk::follow(const Offer &offer)
+void Disk::follow(const BackendParameters &backend)
 {
-	if (offer.read_only != read_only_) {
-		read_only_ = offer.read_only;
+	if (backend.read_only != read_only_) {
+		read_only_ = backend.read_only;
 		XPV_NOTICE_LIMITED("%s: now %s", identity_.name, read_only_ ? "read-only" : "writable");
 		xpv_disk_set_read_only(disk_, read_only_);
 	}
-	resize(offer.sectors);
+	resize(backend.sectors);
 }
 
 void Disk::resize(uint64_t sectors)
@@ -123,7 +126,7 @@ void Disk::requeue_kept()
 
 void Disk::remove()
 {
-	begin_stop(Reason::ConnectionLost);
+	begin_stop(Reason::connection_lost);
 	wait_stopped();
 	kept_.fail_all(-XEN_EIO);
 	if (xpv_block_request *first = kept_.take_all())

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "blkfront/connection.hh"
-#include "blkfront/offer.hh"
+#include "blkfront/backend_parameters.hh"
 #include "blkfront/requests.hh"
 #include "blkfront/vdev.hh"
 #include "lib/memory.hh"
@@ -23,15 +23,16 @@ public:
 
 	/* Why the disk is stopped. It stays stopped while any reason is set. */
 	enum class Reason : unsigned int {
-		Suspend = 1 << 0,
-		ConnectionLost = 1 << 1,
+		suspend = 1 << 0,
+		connection_lost = 1 << 1,
 	};
 
 	/* Create a disk, not visible to user space until add(). Errors as xpv_disk_create(). Sleeping context. */
 	[[nodiscard]] static Result<Owned<Disk>> make(xpv_device *device, xpv_vbd *vbd, const DiskIdentity &identity,
-						      const QueueArray &queues, unsigned int depth, const Offer &offer);
+						      const QueueArray &queues, unsigned int depth,
+						      const BackendParameters &backend);
 	/* Only for make(), which does the part that can fail. */
-	Disk(const DiskIdentity &identity, const Offer &offer);
+	Disk(const DiskIdentity &identity, const BackendParameters &backend);
 	/* Call after remove(), or before add(). */
 	~Disk();
 	Disk(const Disk &) = delete;
@@ -48,9 +49,9 @@ public:
 	void remove();
 
 	/* Return whether that backend can serve this disk: EINVAL, with a log line, if its sectors are too large. */
-	[[nodiscard]] Status check(const Offer &offer) const;
+	[[nodiscard]] Status check(const BackendParameters &backend) const;
 	/* Take over the backend's size and write permission. Sleeping context. */
-	void follow(const Offer &offer);
+	void follow(const BackendParameters &backend);
 	/* Set the size. Sleeping context. */
 	void resize(uint64_t sectors);
 	[[nodiscard]] uint64_t sectors() const { return sectors_; }

@@ -49,7 +49,7 @@ struct xpv_block_request {
 
 /* ---- C calls C++ ---- */
 
-enum xpv_block_submitted {
+enum xpv_block_submit_result {
 	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called for it, or was already */
 	XPV_BLOCK_DONE, /* complete: a flush with nothing to flush */
 	XPV_BLOCK_BUSY, /* no free slot or grant reference: submit it again */
@@ -61,7 +61,7 @@ enum xpv_block_submitted {
  * request of a batch, or by xpv_block_commit(). Atomic context; must not be
  * called while the disk is stopped.
  */
-enum xpv_block_submitted xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last);
+enum xpv_block_submit_result xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last);
 /* End a batch without a `last` request. Contexts as xpv_block_submit(). */
 void xpv_block_commit(struct xpv_block_queue *queue);
 /* Poll for responses, in case an event was lost. Any context but NMI; also while the disk is stopped. */
@@ -84,7 +84,7 @@ extern const struct xpv_frontend_driver xpv_vbd_driver;
 
 /*
  * The parameters of a new disk. Its queue limits never change: the ring emulates
- * what a later backend does not offer. Every disk declares a write cache and FUA
+ * what a later backend does not backend. Every disk declares a write cache and FUA
  * to Linux.
  */
 struct xpv_disk_parameters {

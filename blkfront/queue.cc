@@ -99,7 +99,7 @@ bool xpv_block_queue::respond()
 
 /* ---- For the C files ---- */
 
-xpv_block_submitted xpv_block_submit(xpv_block_queue *queue, xpv_block_request *request, bool last)
+xpv_block_submit_result xpv_block_submit(xpv_block_queue *queue, xpv_block_request *request, bool last)
 {
 	return queue->submit(*request, last);
 }

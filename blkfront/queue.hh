@@ -25,7 +25,7 @@ public:
 	xpv_block_queue &operator=(const xpv_block_queue &) = delete;
 
 	/* As xpv_block_submit(). */
-	[[nodiscard]] xpv_block_submitted submit(xpv_block_request &request, bool last)
+	[[nodiscard]] xpv_block_submit_result submit(xpv_block_request &request, bool last)
 	{
 		if (!ring_)
 			return XPV_BLOCK_DEAD;
@@ -64,7 +64,7 @@ private:
 	void notify();
 
 	xpv_vbd &vbd_;
-	xpv::Spinlock poll_lock_{ "xpv_blkfront_poll"_lock }; /* held by poll(), and to write ring_ and channel_ */
+	xpv::Spinlock poll_lock_{ "xpv blkfront poll"_lock }; /* held by poll(), and to write ring_ and channel_ */
 	xpv::Ring *ring_ = nullptr;
 	xpv_event_channel *channel_ = nullptr;
 };

@@ -28,9 +28,9 @@ void xpv::registry_remove(xpv_vbd &vbd)
 	vbd.unlink();
 }
 
-void xpv_vbds_start(void)
+void xpv_vbds_start()
 {
-	registry.mutex.init("xpv_blkfront_registry"_lock);
+	registry.mutex.init("xpv blkfront registry"_lock);
 }
 
 void xpv_vbds_show(xpv_debug_sink *sink)

@@ -4,6 +4,8 @@
 
 #include "lib/log.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -44,7 +46,7 @@ Ring::Ring(const Parameters &parameters, Parts &&parts)
  */
 uint8_t Ring::operation_locked(xpv_block_operation operation) const
 {
-	bool barriers = flush_locked() == Flush::Barrier;
+	bool barriers = flush_locked() == Flush::barrier;
 	switch (operation) {
 	case XPV_BLOCK_READ:
 		return BLKIF_OP_READ;
@@ -109,11 +111,11 @@ void Ring::cancel_locked(unsigned int first)
 	} while (id != first);
 }
 
-xpv_block_submitted Ring::queue_locked(xpv_block_request &request)
+xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 {
 	if (!open_)
 		return XPV_BLOCK_DEAD;
-	if (request.operation == XPV_BLOCK_FLUSH && flush_locked() == Flush::None)
+	if (request.operation == XPV_BLOCK_FLUSH && flush_locked() == Flush::none)
 		return XPV_BLOCK_DONE;
 	unsigned int per_slot = parameters_.segments_per_slot;
 	unsigned int parts = request.segment_count ? (request.segment_count + per_slot - 1) / per_slot : 1;
@@ -132,7 +134,7 @@ xpv_block_submitted Ring::queue_locked(xpv_block_request &request)
 		link_locked(id, first);
 		Shadow &shadow = slots_[id];
 		shadow.request = &request;
-		shadow.flush_afterwards = request.operation == XPV_BLOCK_WRITE_THROUGH && flush_locked() == Flush::Cache;
+		shadow.flush_afterwards = request.operation == XPV_BLOCK_WRITE_THROUGH && flush_locked() == Flush::cache;
 		shadow.wire.operation = operation_locked(request.operation);
 		shadow.wire.handle = parameters_.handle;
 		shadow.wire.id = id;
@@ -167,7 +169,7 @@ bool Ring::push_locked()
 	return shared_.push();
 }
 
-xpv_block_submitted Ring::submit(xpv_block_request &request, bool last, bool &notify)
+xpv_block_submit_result Ring::submit(xpv_block_request &request, bool last, bool &notify)
 {
 	SpinGuard guard(lock_);
 	auto submitted = queue_locked(request);

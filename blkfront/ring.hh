@@ -14,7 +14,7 @@
 #include <xen/io/blkif.h>
 
 #include "blkfront/linux.h"
-#include "blkfront/offer.hh"
+#include "blkfront/backend_parameters.hh"
 #include "blkfront/requests.hh"
 #include "blkfront/still_mapped.hh"
 #include "gnttab/gnttab.hh"
@@ -36,7 +36,7 @@ public:
 	};
 	/* The backend's features that XPV_BLOCK_FLUSH and XPV_BLOCK_WRITE_THROUGH depend on. */
 	struct Features {
-		Flush flush = Flush::None;
+		Flush flush = Flush::none;
 		bool read_only = false;
 	};
 	/* A protocol violation by the backend; `what` is null if there was no violation. */
@@ -68,7 +68,7 @@ public:
 	void set_features(const Features &features) { features_ = features; }
 
 	/* As xpv_block_submit(). Sets `notify` if the caller must send the backend an event. Atomic context. */
-	[[nodiscard]] xpv_block_submitted submit(xpv_block_request &request, bool last, bool &notify);
+	[[nodiscard]] xpv_block_submit_result submit(xpv_block_request &request, bool last, bool &notify);
 	/* Push queued requests. Returns whether the caller must send the backend an event. Atomic context. */
 	[[nodiscard]] bool commit();
 
@@ -109,10 +109,10 @@ private:
 
 	[[nodiscard]] Flush flush_locked() const XPV_REQUIRES(lock_)
 	{
-		return flush_withdrawn_ ? Flush::None : features_.flush;
+		return flush_withdrawn_ ? Flush::none : features_.flush;
 	}
 	[[nodiscard]] uint8_t operation_locked(xpv_block_operation operation) const XPV_REQUIRES(lock_);
-	[[nodiscard]] xpv_block_submitted queue_locked(xpv_block_request &request) XPV_REQUIRES(lock_);
+	[[nodiscard]] xpv_block_submit_result queue_locked(xpv_block_request &request) XPV_REQUIRES(lock_);
 	[[nodiscard]] Status grant_locked(Shadow &shadow, const xpv_block_segment *segments, unsigned int count)
 		XPV_REQUIRES(lock_);
 	void cancel_locked(unsigned int first) XPV_REQUIRES(lock_);
@@ -148,7 +148,7 @@ private:
 	GrantedPage page_;
 	Features features_; /* written before the first request only */
 
-	Spinlock lock_{ "xpv_blkfront_ring"_lock };
+	Spinlock lock_{ "xpv blkfront ring"_lock };
 	Shared shared_ XPV_GUARDED_BY(lock_);
 	GrantPool pool_ XPV_GUARDED_BY(lock_);
 	Slots<Shadow> slots_ XPV_GUARDED_BY(lock_);

@@ -66,24 +66,24 @@ Status xpv_vbd::negotiate()
 
 Status xpv_vbd::connect()
 {
-	auto offer = XPV_TRY(read_offer(device_));
+	auto backend = XPV_TRY(read_backend_parameters(device_));
 	if (disk_)
-		XPV_TRY(disk_->check(offer));
-	connection_->set_features(offer);
+		XPV_TRY(disk_->check(backend));
+	connection_->set_features(backend);
 	if (disk_) {
 		disk_->requeue_kept();
 		XPV_NOTICE_LIMITED("%s: connected again, %llu sectors", name(),
-				   static_cast<unsigned long long>(offer.sectors));
-		disk_->start(Disk::Reason::ConnectionLost);
+				   static_cast<unsigned long long>(backend.sectors));
+		disk_->start(Disk::Reason::connection_lost);
 		/* After start(): a uevent takes locks whose holders may allocate memory, and so wait for this disk. */
-		disk_->follow(offer);
+		disk_->follow(backend);
 	} else {
-		disk_ = XPV_TRY(Disk::make(device_, this, identity_, queues(), connection_->depth(), offer));
+		disk_ = XPV_TRY(Disk::make(device_, this, identity_, queues(), connection_->depth(), backend));
 		disk_->add();
 	}
 	/* The backend may have unmapped the last connection's ring only when it connected to this one. */
 	left_mapped_.retry();
-	write_once(sectors_, offer.sectors);
+	write_once(sectors_, backend.sectors);
 	write_once(state_, "connected");
 	return {};
 }
@@ -132,7 +132,7 @@ void xpv_vbd::report_parked(unsigned int pages)
 void xpv_vbd::connection_lost()
 {
 	if (disk_) {
-		disk_->begin_stop(Disk::Reason::ConnectionLost);
+		disk_->begin_stop(Disk::Reason::connection_lost);
 		disk_->wait_stopped();
 		write_once(state_, "stopped");
 	}
@@ -152,7 +152,7 @@ void xpv_vbd::retire()
 void xpv_vbd::disconnect()
 {
 	if (disk_) {
-		disk_->begin_stop(Disk::Reason::ConnectionLost);
+		disk_->begin_stop(Disk::Reason::connection_lost);
 		disk_->wait_stopped();
 	}
 	end_connection(true);
@@ -172,7 +172,7 @@ void xpv_vbd::disconnect()
 void xpv_vbd::hold()
 {
 	if (disk_)
-		disk_->begin_stop(Disk::Reason::Suspend);
+		disk_->begin_stop(Disk::Reason::suspend);
 }
 
 Status xpv_vbd::drain(uint64_t deadline_ms)
@@ -202,8 +202,8 @@ void xpv_vbd::go_on(xpv_resume_kind kind)
 		return;
 	/* connection_lost() follows if there is a connection. */
 	if (kind == XPV_RESUME_RESTORED)
-		disk_->begin_stop(Disk::Reason::ConnectionLost);
-	disk_->start(Disk::Reason::Suspend);
+		disk_->begin_stop(Disk::Reason::connection_lost);
+	disk_->start(Disk::Reason::suspend);
 }
 
 /* ---- Queues and work items ---- */

@@ -69,7 +69,7 @@ private:
 	xpv::LeftMapped left_mapped_; /* ring pages of earlier connections that a backend may still map */
 	xpv::Owned<xpv::Disk> disk_;
 
-	xpv::WaitQueue drained_{ "xpv_blkfront_drained"_lock };
+	xpv::WaitQueue drained_{ "xpv blkfront drained"_lock };
 	bool draining_ = false;
 
 	/* For show(). */

@@ -10,6 +10,8 @@
 #include "lib/log.hh"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -17,14 +19,14 @@ namespace {
 void close_port(Port port)
 {
 	/* Fails only for a port that is not open: then there is nothing to undo. */
-	if (Status closed = evtchn_close(port); !closed.ok())
+	if (Status closed = evtchnop_close(port); !closed.ok())
 		XPV_ERR_LIMITED("closing port %u: error %d", port.value, closed.error().number());
 }
 
 struct Binding {
 	Port port = { 0 };
 	bool adopted = false;
-	Source source = { Source::Peer, 0 };
+	Source source = { Source::Kind::peer, 0 };
 	/* Xen keeps it on the vCPU of this CPU. */
 	bool fixed = false;
 	unsigned int cpu = 0;
@@ -52,7 +54,7 @@ Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t
 	{
 		RawSpinGuard guard(channel->lock);
 		channel->cpu = binding.cpu;
-		channel->hidden = static_cast<unsigned int>(Hidden::Irq);
+		channel->mask_reasons = static_cast<unsigned int>(MaskReason::irq);
 	}
 
 	/* Refuse a second channel for one port: both would change its mask. */
@@ -129,266 +131,256 @@ void begin_backoff(xpv_event_channel &channel, unsigned int wait_ms)
 
 } // namespace
 
-void hide_locked(xpv_event_channel &channel, Hidden reason)
+void mask_locked(xpv_event_channel &channel, MaskReason reason)
 {
-	if (channel.hidden == 0 && !lost(channel))
+	if (channel.mask_reasons == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.mask(channel.port); });
-	channel.hidden |= static_cast<unsigned int>(reason);
+	channel.mask_reasons |= static_cast<unsigned int>(reason);
 }
 
-void show_locked(xpv_event_channel &channel, Hidden reason)
+void unmask_locked(xpv_event_channel &channel, MaskReason reason)
 {
-	if (!is_hidden(channel, reason))
+	if (!has_mask_reason(channel, reason))
 		return;
-	channel.hidden &= ~static_cast<unsigned int>(reason);
-	if (channel.hidden == 0 && !lost(channel))
+	channel.mask_reasons &= ~static_cast<unsigned int>(reason);
+	if (channel.mask_reasons == 0 && !lost(channel))
 		abi([&](auto &ports) { ports.unmask(channel.port); });
 }
 
-void hide(xpv_event_channel &channel, Hidden reason)
+void mask(xpv_event_channel &channel, MaskReason reason)
 {
 	RawSpinGuard guard(channel.lock);
-	hide_locked(channel, reason);
+	mask_locked(channel, reason);
 }
 
-void show(xpv_event_channel &channel, Hidden reason)
+void unmask(xpv_event_channel &channel, MaskReason reason)
 {
 	RawSpinGuard guard(channel.lock);
-	show_locked(channel, reason);
+	unmask_locked(channel, reason);
 }
 
 } // namespace xpv
 
 void xpv_event_channel::end_backoff()
 {
-	xpv::show(*this, xpv::Hidden::Backoff);
+	unmask(*this, MaskReason::backoff);
 }
-
-using xpv::Hidden;
-
-extern "C" {
 
 /* ---- The contract ---- */
 
-int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const struct xpv_event_channel_args *args,
-				    struct xpv_event_channel **channel)
+int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
-	return xpv::bind_own([=] { return xpv::evtchn_alloc_unbound(remote); }, {}, *args, channel);
+	return bind_own([=] { return evtchnop_alloc_unbound(remote); }, {}, *args, channel);
 }
 
 int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port,
-				       const struct xpv_event_channel_args *args, struct xpv_event_channel **channel)
+				       const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
-	return xpv::bind_own([=] { return xpv::evtchn_bind_interdomain(remote, port); }, {}, *args, channel);
+	return bind_own([=] { return evtchnop_bind_interdomain(remote, port); }, {}, *args, channel);
 }
 
-int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const struct xpv_event_channel_args *args,
-				struct xpv_event_channel **channel)
+int xpv_event_channel_bind_virq(unsigned int virq, unsigned int cpu, const xpv_event_channel_args *args,
+				xpv_event_channel **channel)
 {
-	bool global = xpv::is_global(virq);
+	bool global = is_global(virq);
 	if ((global && cpu != 0) || cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
-	return xpv::bind_own([=] { return xpv::evtchn_bind_virq(virq, xpv_vcpu_of_cpu(cpu)); },
-			     { .source = { xpv::Source::Virq, virq }, .fixed = !global, .cpu = cpu }, *args, channel);
+	return bind_own([=] { return evtchnop_bind_virq(virq, xpv_vcpu_of_cpu(cpu)); },
+			{ .source = { Source::Kind::virq, virq }, .fixed = !global, .cpu = cpu }, *args, channel);
 }
 
-int xpv_event_channel_bind_ipi(unsigned int cpu, const struct xpv_event_channel_args *args,
-			       struct xpv_event_channel **channel)
+int xpv_event_channel_bind_ipi(unsigned int cpu, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	if (cpu >= xpv_cpu_limit())
 		return -XEN_EINVAL;
-	return xpv::bind_own([=] { return xpv::evtchn_bind_ipi(xpv_vcpu_of_cpu(cpu)); },
-			     { .source = { xpv::Source::Ipi, 0 }, .fixed = true, .cpu = cpu }, *args, channel);
+	return bind_own([=] { return evtchnop_bind_ipi(xpv_vcpu_of_cpu(cpu)); },
+			{ .source = { Source::Kind::ipi, 0 }, .fixed = true, .cpu = cpu }, *args, channel);
 }
 
-int xpv_event_channel_adopt(struct xpv_port port, const struct xpv_event_channel_args *args,
-			    struct xpv_event_channel **channel)
+int xpv_event_channel_adopt(struct xpv_port port, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	*channel = nullptr;
 	uint32_t restores = xpv_restore_count();
-	if (!xpv::is_open(port))
+	if (!is_open(port))
 		return -XEN_ERANGE;
-	return xpv::bind({ .port = port, .adopted = true }, *args, restores, channel).code();
+	return bind({ .port = port, .adopted = true }, *args, restores, channel).code();
 }
 
-void xpv_event_channel_close(struct xpv_event_channel *channel)
+void xpv_event_channel_close(xpv_event_channel *channel)
 {
 	if (!channel)
 		return;
 	/* Unbind the handler before closing the port: the number of a closed port can be reused at once. */
-	xpv::write_once(channel->closing, true);
+	write_once(channel->closing, true);
 	xpv_irq_unbind(channel->irq, channel);
 	channel->backoff_end.cancel();
 	/* Read the port before remove(): afterwards a restore does not mark it as lost. */
-	auto [port, restores] = xpv::port_now(*channel);
-	xpv::channels->remove(*channel);
+	auto [port, restores] = port_now(*channel);
+	channels->remove(*channel);
 	if (!channel->adopted && port.value != 0)
-		xpv::drop_port(port, restores);
-	xpv::destroy(channel);
+		drop_port(port, restores);
+	destroy(channel);
 }
 
-bool xpv_event_channel_lost(const struct xpv_event_channel *channel)
+bool xpv_event_channel_lost(const xpv_event_channel *channel)
 {
-	return xpv::lost(*channel);
+	return lost(*channel);
 }
 
-int xpv_event_channel_rebind_adopted(struct xpv_event_channel *channel, struct xpv_port port)
+int xpv_event_channel_rebind_adopted(xpv_event_channel *channel, struct xpv_port port)
 {
 	uint32_t restores = xpv_restore_count();
-	if (!xpv::is_open(port))
+	if (!is_open(port))
 		return -XEN_ERANGE;
-	return xpv::channels->rebind(*channel, port, true, restores).code();
+	return channels->rebind(*channel, port, true, restores).code();
 }
 
-int xpv_event_channel_rebind_unbound(struct xpv_event_channel *channel, struct xpv_domid remote)
+int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, struct xpv_domid remote)
 {
 	uint32_t restores = xpv_restore_count();
-	auto port = xpv::evtchn_alloc_unbound(remote);
+	auto port = evtchnop_alloc_unbound(remote);
 	if (!port.ok())
 		return port.code();
-	xpv::Status bound = xpv::channels->rebind(*channel, port.value(), false, restores);
+	Status bound = channels->rebind(*channel, port.value(), false, restores);
 	if (!bound.ok())
-		xpv::drop_port(port.value(), restores);
+		drop_port(port.value(), restores);
 	return bound.code();
 }
 
-struct xpv_port xpv_event_channel_port(const struct xpv_event_channel *channel)
+struct xpv_port xpv_event_channel_port(const xpv_event_channel *channel)
 {
 	return channel->port;
 }
 
-unsigned int xpv_event_channel_irq(const struct xpv_event_channel *channel)
+unsigned int xpv_event_channel_irq(const xpv_event_channel *channel)
 {
 	return channel->irq;
 }
 
-int xpv_event_channel_notify(struct xpv_event_channel *channel)
+int xpv_event_channel_notify(xpv_event_channel *channel)
 {
 	/* Also from NMI and panic: no lock, no trace, one hypercall. */
-	xpv_port port = { xpv::read_once(channel->port.value) };
-	return port.value ? xpv::evtchn_send(port).code() : -XEN_ENOTCONN;
+	xpv_port port = { read_once(channel->port.value) };
+	return port.value ? evtchnop_send(port).code() : -XEN_ENOTCONN;
 }
 
-void xpv_event_channel_mask(struct xpv_event_channel *channel)
+void xpv_event_channel_mask(xpv_event_channel *channel)
 {
 	xpv_irq_disable(channel->irq);
 }
 
-void xpv_event_channel_unmask(struct xpv_event_channel *channel)
+void xpv_event_channel_unmask(xpv_event_channel *channel)
 {
 	xpv_irq_enable(channel->irq);
 }
 
-void xpv_event_channel_synchronize(struct xpv_event_channel *channel)
+void xpv_event_channel_synchronize(xpv_event_channel *channel)
 {
 	xpv_irq_synchronize(channel->irq);
 }
 
-int xpv_event_channel_set_priority(struct xpv_event_channel *channel, unsigned int priority)
+int xpv_event_channel_set_priority(xpv_event_channel *channel, unsigned int priority)
 {
 	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
 		return -XEN_EINVAL;
-	xpv::IrqsOffGuard no_suspend;
-	if (xpv::lost(*channel))
+	IrqsOffGuard no_suspend;
+	if (lost(*channel))
 		return -XEN_ENOTCONN;
-	auto set = xpv::abi([&](auto &ports) { return ports.set_priority(channel->port, priority); });
+	auto set = abi([&](auto &ports) { return ports.set_priority(channel->port, priority); });
 	if (set.ok())
 		channel->priority = priority;
 	return set.code();
 }
 
-void xpv_event_channel_spurious(struct xpv_event_channel *channel)
+void xpv_event_channel_spurious(xpv_event_channel *channel)
 {
-	unsigned int wait_ms = xpv::count_spurious(*channel);
+	unsigned int wait_ms = count_spurious(*channel);
 	if (!wait_ms)
 		return;
-	xpv::hide(*channel, Hidden::Backoff);
-	xpv::begin_backoff(*channel, wait_ms);
+	mask(*channel, MaskReason::backoff);
+	begin_backoff(*channel, wait_ms);
 }
 
-void xpv_event_channel_eoi(struct xpv_event_channel *channel, unsigned int flags)
+void xpv_event_channel_eoi(xpv_event_channel *channel, unsigned int flags)
 {
 	unsigned int wait_ms = 0;
 	xpv_trace_event_eoi(channel->port);
 	{
 		/* The handler cannot run, and the counts cannot change, until the mask reason is gone. */
-		xpv::RawSpinGuard guard(channel->lock);
-		if (!xpv::is_hidden(*channel, Hidden::Eoi))
+		RawSpinGuard guard(channel->lock);
+		if (!has_mask_reason(*channel, MaskReason::eoi))
 			return;
 		if (flags & XPV_EOI_SPURIOUS)
-			wait_ms = xpv::count_spurious(*channel);
+			wait_ms = count_spurious(*channel);
 		if (wait_ms)
-			xpv::hide_locked(*channel, Hidden::Backoff);
-		xpv::show_locked(*channel, Hidden::Eoi);
+			mask_locked(*channel, MaskReason::backoff);
+		unmask_locked(*channel, MaskReason::eoi);
 	}
 	if (wait_ms)
-		xpv::begin_backoff(*channel, wait_ms);
+		begin_backoff(*channel, wait_ms);
 }
 
 /* ---- For the irq chip ---- */
 
-void xpv_event_channel_hide(struct xpv_event_channel *channel)
+void xpv_event_channel_irq_mask(xpv_event_channel *channel)
 {
-	xpv::hide(*channel, Hidden::Irq);
+	mask(*channel, MaskReason::irq);
 }
 
-void xpv_event_channel_show(struct xpv_event_channel *channel)
+void xpv_event_channel_irq_unmask(xpv_event_channel *channel)
 {
-	xpv::show(*channel, Hidden::Irq);
+	unmask(*channel, MaskReason::irq);
 }
 
-int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu)
+int xpv_event_channel_move(xpv_event_channel *channel, unsigned int cpu)
 {
 	/* One critical section: rebind() binds the port to the vCPU of channel->cpu. */
-	xpv::RawSpinGuard guard(channel->lock);
+	RawSpinGuard guard(channel->lock);
 	/*
 	 * While the port is masked no CPU handles its events. Unmasking raises on the
 	 * new vCPU what arrived meanwhile.
 	 */
-	xpv::hide_locked(*channel, Hidden::Move);
+	mask_locked(*channel, MaskReason::move);
 	/* A lost channel is bound to that CPU when it is rebound. */
-	auto moved = xpv::lost(*channel) ? xpv::Status() :
-					   xpv::abi([&](auto &ports) { return ports.move(channel->port, cpu); });
+	auto moved = lost(*channel) ? Status() : abi([&](auto &ports) { return ports.move(channel->port, cpu); });
 	if (moved.ok())
-		xpv::channels->count_move(*channel, cpu);
-	xpv::show_locked(*channel, Hidden::Move);
+		channels->count_move(*channel, cpu);
+	unmask_locked(*channel, MaskReason::move);
 	return moved.code();
 }
 
-void xpv_event_channel_raise(struct xpv_event_channel *channel)
+void xpv_event_channel_raise(xpv_event_channel *channel)
 {
-	xpv::RawSpinGuard guard(channel->lock);
-	if (xpv::lost(*channel))
+	RawSpinGuard guard(channel->lock);
+	if (lost(*channel))
 		return;
-	bool hidden = channel->hidden;
-	xpv::abi([&](auto &ports) {
+	bool masked = channel->mask_reasons;
+	abi([&](auto &ports) {
 		ports.set_pending(channel->port);
-		if (!hidden)
+		if (!masked)
 			ports.raise(channel->port);
 	});
 }
 
-void xpv_event_channel_run(struct xpv_event_channel *channel)
+void xpv_event_channel_run(xpv_event_channel *channel)
 {
 	channel->events++;
 	channel->handler(channel->context);
 }
 
-void xpv_event_channel_begin_until_eoi(struct xpv_event_channel *channel)
+void xpv_event_channel_begin_until_eoi(xpv_event_channel *channel)
 {
-	xpv::hide(*channel, Hidden::Eoi);
+	mask(*channel, MaskReason::eoi);
 }
 
-void xpv_event_channel_begin_threaded(struct xpv_event_channel *channel)
+void xpv_event_channel_begin_threaded(xpv_event_channel *channel)
 {
-	xpv::hide(*channel, Hidden::Thread);
+	mask(*channel, MaskReason::thread);
 }
 
-void xpv_event_channel_run_threaded(struct xpv_event_channel *channel)
+void xpv_event_channel_run_threaded(xpv_event_channel *channel)
 {
 	xpv_event_channel_run(channel);
 	xpv_trace_event_eoi(channel->port);
-	xpv::show(*channel, Hidden::Thread);
+	unmask(*channel, MaskReason::thread);
 }
-
-} /* extern "C" */

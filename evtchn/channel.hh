@@ -13,18 +13,18 @@ using xpv::operator""_lock;
 namespace xpv {
 
 /* Mask reasons. A port is masked while it has any. */
-enum class Hidden : unsigned int {
-	Irq = 1 << 0, /* Linux disabled the irq, or has not enabled it yet */
-	Move = 1 << 1, /* it is being moved to another vCPU */
-	Thread = 1 << 2, /* its threaded handler has been woken and is not done */
-	Backoff = 1 << 3, /* its back-off after spurious events has not ended */
-	Offline = 1 << 4, /* it belongs to a vCPU that gets no upcalls now */
-	Eoi = 1 << 5, /* its handler has run, and the event awaits its explicit EOI */
+enum class MaskReason : unsigned int {
+	irq = 1 << 0, /* Linux disabled the irq, or has not enabled it yet */
+	move = 1 << 1, /* it is being moved to another vCPU */
+	thread = 1 << 2, /* its threaded handler has been woken and is not done */
+	backoff = 1 << 3, /* its back-off after spurious events has not ended */
+	offline = 1 << 4, /* it belongs to a vCPU that gets no upcalls now */
+	eoi = 1 << 5, /* its handler has run, and the event awaits its explicit EOI */
 };
 
 /* What is needed to bind the port again after a restore. */
 struct Source {
-	enum Kind : unsigned char { Peer, Virq, Ipi } kind;
+	enum class Kind : unsigned char { peer, virq, ipi } kind;
 	unsigned int virq;
 };
 
@@ -80,7 +80,7 @@ struct xpv_event_channel : xpv::ListLink<> {
 
 	/* Also guards the port's mask. Raw: irq chip callbacks take it, with the irq descriptor's lock held. */
 	xpv::RawSpinlock lock{ "xpv event channel"_lock };
-	unsigned int hidden XPV_GUARDED_BY(lock);
+	unsigned int mask_reasons XPV_GUARDED_BY(lock);
 
 	/*
 	 * Written only in the handler, which never runs twice at once, and between the
@@ -101,18 +101,18 @@ namespace xpv {
 	return read_once(channel.port.value) == 0;
 }
 
-[[nodiscard]] inline bool is_hidden(const xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock)
+[[nodiscard]] inline bool has_mask_reason(const xpv_event_channel &channel, MaskReason reason) XPV_REQUIRES(channel.lock)
 {
-	return channel.hidden & static_cast<unsigned int>(reason);
+	return channel.mask_reasons & static_cast<unsigned int>(reason);
 }
 
 /* Add a mask reason; mask the port if it was the first. Any context but NMI. */
-void hide(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
+void mask(xpv_event_channel &channel, MaskReason reason) XPV_EXCLUDES(channel.lock);
 /* Remove a mask reason; unmask the port if it was the last. Any context but NMI. */
-void show(xpv_event_channel &channel, Hidden reason) XPV_EXCLUDES(channel.lock);
-/* As hide(). Must be called with the channel's lock held. */
-void hide_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
-/* As show(). Must be called with the channel's lock held. */
-void show_locked(xpv_event_channel &channel, Hidden reason) XPV_REQUIRES(channel.lock);
+void unmask(xpv_event_channel &channel, MaskReason reason) XPV_EXCLUDES(channel.lock);
+/* As mask(). Must be called with the channel's lock held. */
+void mask_locked(xpv_event_channel &channel, MaskReason reason) XPV_REQUIRES(channel.lock);
+/* As unmask(). Must be called with the channel's lock held. */
+void unmask_locked(xpv_event_channel &channel, MaskReason reason) XPV_REQUIRES(channel.lock);
 
 } // namespace xpv

@@ -6,6 +6,8 @@
 #include "lib/address.hh"
 #include "lib/debugfs.h"
 
+using namespace xpv;
+
 namespace xpv {
 
 constinit Channels *channels = nullptr;
@@ -38,7 +40,7 @@ Status Channels::add(xpv_event_channel &channel, uint32_t restores)
 		return Error(XEN_EAGAIN);
 	/* Check under the mutex: if the CPU becomes ready later, cpu_ready() finds this channel and unmasks it. */
 	if (channel.fixed && !xpv_upcall_reaches(channel.cpu))
-		hide_locked(channel, Hidden::Offline);
+		mask_locked(channel, MaskReason::offline);
 	/*
 	 * Xen binds a port that is not fixed to vCPU 0. Assign it there: if its irq's
 	 * affinity has no CPU with upcalls, the port is not moved.
@@ -106,14 +108,14 @@ Kind kind_of(const xpv_event_channel &channel)
  */
 void print(xpv_debug_sink &sink, xpv_event_channel &channel)
 {
-	constexpr char letters[] = "imtboe"; /* as enum Hidden */
+	constexpr char letters[] = "imtboe"; /* as enum MaskReason */
 	Kind kind = kind_of(channel);
 	char remote[12] = "-", state[] = "--", why[] = "------";
-	unsigned int cpu, hidden;
+	unsigned int cpu, reasons;
 	{
 		RawSpinGuard guard(channel.lock);
 		cpu = channel.cpu;
-		hidden = channel.hidden;
+		reasons = channel.mask_reasons;
 		if (!lost(channel)) {
 			abi([&](auto &ports) {
 				state[0] = ports.pending(channel.port) ? 'P' : '-';
@@ -124,7 +126,7 @@ void print(xpv_debug_sink &sink, xpv_event_channel &channel)
 	if (kind.remote >= 0)
 		xpv_format(remote, sizeof(remote), "%d", kind.remote);
 	for (unsigned int reason = 0; reason < sizeof(why) - 1; reason++)
-		why[reason] = hidden >> reason & 1 ? letters[reason] : '-';
+		why[reason] = reasons >> reason & 1 ? letters[reason] : '-';
 	xpv_debug_print(&sink, "%-11s %6s %6u %5u %4u %4u  %s %s %12llu %9llu  %-20s %ps\n", kind.name, remote,
 			channel.port.value, channel.irq, cpu, channel.priority, state, why,
 			static_cast<unsigned long long>(read_once(channel.events)),
@@ -138,7 +140,7 @@ void raise_pending()
 {
 	channels->each([](xpv_event_channel &channel) {
 		RawSpinGuard guard(channel.lock);
-		if (channel.hidden || lost(channel))
+		if (channel.mask_reasons || lost(channel))
 			return;
 		abi([&](auto &ports) {
 			if (ports.pending(channel.port))
@@ -149,31 +151,29 @@ void raise_pending()
 
 } // namespace xpv
 
-extern "C" {
-
-int xpv_channels_start(void)
+int xpv_channels_start()
 {
-	return xpv::hand_out(xpv::Channels::make(), &xpv::channels);
+	return hand_out(Channels::make(), &channels);
 }
 
-void xpv_channels_stop(void)
+void xpv_channels_stop()
 {
-	xpv::destroy(std::exchange(xpv::channels, nullptr));
+	destroy(std::exchange(channels, nullptr));
 }
 
 unsigned int xpv_channels_on(unsigned int cpu)
 {
-	return xpv::channels->on(cpu);
+	return channels->on(cpu);
 }
 
 void xpv_channels_cpu_ready(unsigned int cpu)
 {
-	xpv::channels->each([&](xpv_event_channel &channel) {
-		xpv::RawSpinGuard guard(channel.lock);
+	channels->each([&](xpv_event_channel &channel) {
+		RawSpinGuard guard(channel.lock);
 		if (channel.fixed && channel.cpu == cpu)
-			xpv::show_locked(channel, xpv::Hidden::Offline);
+			unmask_locked(channel, MaskReason::offline);
 	});
-	xpv::raise_pending();
+	raise_pending();
 }
 
 void xpv_channels_cpu_dead(unsigned int cpu)
@@ -182,21 +182,19 @@ void xpv_channels_cpu_dead(unsigned int cpu)
 	 * Mask first, so that Xen raises nothing on the dead vCPU any more: the vCPU
 	 * would find it when it starts again.
 	 */
-	xpv::channels->each([&](xpv_event_channel &channel) {
-		xpv::RawSpinGuard guard(channel.lock);
+	channels->each([&](xpv_event_channel &channel) {
+		RawSpinGuard guard(channel.lock);
 		if (channel.fixed && channel.cpu == cpu)
-			xpv::hide_locked(channel, xpv::Hidden::Offline);
+			mask_locked(channel, MaskReason::offline);
 	});
-	xpv::forget_upcall(cpu);
-	xpv::raise_pending();
+	forget_upcall(cpu);
+	raise_pending();
 }
 
-void xpv_channels_show(struct xpv_debug_sink *sink)
+void xpv_channels_show(xpv_debug_sink *sink)
 {
 	xpv_debug_print(sink, "# %s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	xpv_debug_print(sink, "%-11s %6s %6s %5s %4s %4s  %-2s %-6s %12s %9s  %-20s %s\n", "TYPE", "REMOTE", "PORT",
 			"IRQ", "CPU", "PRIO", "ST", "WHY", "EVENTS", "SPURIOUS", "NAME", "HANDLER");
-	xpv::channels->each([&](xpv_event_channel &channel) { xpv::print(*sink, channel); });
+	channels->each([&](xpv_event_channel &channel) { print(*sink, channel); });
 }
-
-} /* extern "C" */

@@ -75,7 +75,7 @@ Status Fifo::tell_of_block(Vcpu vcpu)
 {
 	if (test_bit(vcpu.value, record_->has_block))
 		return {};
-	XPV_TRY(evtchn_init_control(vcpu, Gfn{ record_->control[vcpu.value / blocks_per_page] },
+	XPV_TRY(evtchnop_init_control(vcpu, Gfn{ record_->control[vcpu.value / blocks_per_page] },
 				    vcpu.value % blocks_per_page * block_size));
 	set_bit(vcpu.value, record_->has_block);
 	return {};
@@ -113,7 +113,7 @@ Status Fifo::restore()
 			first = told;
 	}
 	for (unsigned int page = 0; page < page_count_; page++) {
-		Status told = evtchn_expand_array(Gfn{ record_->array[page] });
+		Status told = evtchnop_expand_array(Gfn{ record_->array[page] });
 		if (told.ok())
 			continue;
 		XPV_ERR("event channels from %u on are lost: error %d", page * words_per_page, told.error().number());
@@ -160,7 +160,7 @@ Status Fifo::grow()
 	for (unsigned int i = 0; i < words_per_page; i++)
 		page[i] = masked_bit;
 	Gfn frame = xpv_pages_gfn(page);
-	if (Status expanded = evtchn_expand_array(frame); !expanded.ok()) {
+	if (Status expanded = evtchnop_expand_array(frame); !expanded.ok()) {
 		xpv_lent_take_back(page);
 		return expanded.error();
 	}
@@ -201,7 +201,7 @@ void Fifo::unmask(Port port)
 		if (!(found & masked_bit))
 			return;
 		if (found & pending_bit) {
-			if (Status unmasked = evtchn_unmask(port); !unmasked.ok())
+			if (Status unmasked = evtchnop_unmask(port); !unmasked.ok())
 				XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
 			return;
 		}
@@ -210,12 +210,12 @@ void Fifo::unmask(Port port)
 
 Status Fifo::move(Port port, unsigned int cpu)
 {
-	return evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu));
+	return evtchnop_bind_vcpu(port, xpv_vcpu_of_cpu(cpu));
 }
 
 Status Fifo::set_priority(Port port, unsigned int priority)
 {
-	return evtchn_set_priority(port, priority);
+	return evtchnop_set_priority(port, priority);
 }
 
 uint32_t Fifo::head_of(Queues &queues, unsigned int priority)
@@ -261,7 +261,7 @@ void Fifo::raise(Port port)
 	 * The port is not masked, but Xen then links it if it is pending. An error
 	 * means that the port has just been closed.
 	 */
-	ignore(evtchn_unmask(port));
+	ignore(evtchnop_unmask(port));
 }
 
 } // namespace xpv

@@ -47,12 +47,12 @@ static void port_ack(struct irq_data *data)
 
 static void port_mask(struct irq_data *data)
 {
-	xpv_event_channel_hide(channel_of(data));
+	xpv_event_channel_irq_mask(channel_of(data));
 }
 
 static void port_unmask(struct irq_data *data)
 {
-	xpv_event_channel_show(channel_of(data));
+	xpv_event_channel_irq_unmask(channel_of(data));
 }
 
 static int port_retrigger(struct irq_data *data)
@@ -221,7 +221,7 @@ static struct irq_desc **map_slot(struct xpv_port port)
 	return page ? &page[port.value & (MAP_SIZE - 1)] : NULL;
 }
 
-int xpv_irq_room(struct xpv_port last)
+int xpv_irq_reserve(struct xpv_port last)
 {
 	/* A disk that reconnects waits for this mutex. */
 	unsigned int flags = memalloc_noio_save();
@@ -267,7 +267,7 @@ void xpv_irqs_forget_ports(void)
 
 static int map_add(struct xpv_event_channel *channel, unsigned int irq)
 {
-	int error = xpv_irq_room(xpv_event_channel_port(channel));
+	int error = xpv_irq_reserve(xpv_event_channel_port(channel));
 	unsigned long flags;
 
 	if (error)
@@ -280,7 +280,7 @@ static int map_add(struct xpv_event_channel *channel, unsigned int irq)
 	return error;
 }
 
-static void nothing(void *unused)
+static void noop(void *unused)
 {
 }
 
@@ -295,7 +295,7 @@ static void map_remove(struct xpv_event_channel *channel)
 		WRITE_ONCE(*slot, NULL);
 	local_irq_restore(flags);
 	/* Upcalls run with irqs off: an upcall that found the irq here has ended when its CPU takes this interrupt. */
-	on_each_cpu(nothing, NULL, 1);
+	on_each_cpu(noop, NULL, 1);
 }
 
 /*

@@ -31,7 +31,7 @@ const char *xpv_ports_abi(void);
 /* Allocate what xpv_ports_restore() will need. Sleeping context. */
 XPV_MUST_CHECK int xpv_ports_prepare(void);
 /* Free what xpv_ports_restore() did not need or replaced. Sleeping context. */
-void xpv_ports_settle(void);
+void xpv_ports_resume_done(void);
 /*
  * Set up the ABI in a restored domain, on the only CPU that runs. On return every
  * port is masked and no port is bound, as after xpv_ports_start().
@@ -43,13 +43,13 @@ XPV_MUST_CHECK int xpv_ports_restore(void);
 /* Set up the CPU's vCPU for events, and discard the upcalls that Xen raised on it before. Sleeping context. */
 XPV_MUST_CHECK int xpv_upcall_prepare(unsigned int cpu);
 /* Handle all events that are pending for the CPU. Return whether an upcall was pending. Hard irq context. */
-bool xpv_upcall(unsigned int cpu);
+bool xpv_handle_upcall(unsigned int cpu);
 /*
  * Stop upcalls; every port must be masked. evtchn_upcall_pending that stays
  * set keeps Xen from raising the vector of a vCPU. With a `callback` vector it
  * must be clear, or Xen injects one as soon as a callback is set again.
  */
-void xpv_upcall_silence(unsigned int cpu, bool callback);
+void xpv_upcall_disable(unsigned int cpu, bool callback);
 /* Set the vector of the vCPU (HVMOP_set_evtchn_upcall_vector). */
 XPV_MUST_CHECK int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector);
 /* Return whether such a vector was ever set in this domain, by this load or an earlier one. */
@@ -82,9 +82,9 @@ void xpv_channels_show(struct xpv_debug_sink *sink);
 /* ---- A channel, for its irq ---- */
 
 /* Mask the port: its irq is disabled. Any context but NMI, with the irq descriptor's lock held. */
-void xpv_event_channel_hide(struct xpv_event_channel *channel);
-/* Undo xpv_event_channel_hide(): the irq is enabled. The same context. */
-void xpv_event_channel_show(struct xpv_event_channel *channel);
+void xpv_event_channel_irq_mask(struct xpv_event_channel *channel);
+/* Undo xpv_event_channel_irq_mask(): the irq is enabled. The same context. */
+void xpv_event_channel_irq_unmask(struct xpv_event_channel *channel);
 /* Deliver the port's events to this CPU from now on; lose no event. Return 0 or Xen's errno. The same context. */
 XPV_MUST_CHECK int xpv_event_channel_move(struct xpv_event_channel *channel, unsigned int cpu);
 /* Raise an event on the port, as if it had arrived from the other end. The same context. */
@@ -159,7 +159,7 @@ XPV_MUST_CHECK int xpv_irq_bind(const char *name, unsigned int flags, unsigned i
 /* Free the irq. On return no handler runs and Linux has no reference to the channel. Sleeping context. */
 void xpv_irq_unbind(unsigned int irq, struct xpv_event_channel *channel);
 /* Preallocate the map from port to irq up to `last`. Sleeping context. */
-XPV_MUST_CHECK int xpv_irq_room(struct xpv_port last);
+XPV_MUST_CHECK int xpv_irq_reserve(struct xpv_port last);
 /* Clear the map. Irqs off. */
 void xpv_irqs_forget_ports(void);
 /* Map the port to the irq; -ENOMEM if that was not preallocated. Irqs off. */

@@ -6,6 +6,8 @@
 #include "hypervisor/hypercall.hh"
 #include "lib/log.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 constinit Abi abi = {};
@@ -14,7 +16,7 @@ namespace {
 
 /* Allocated for a suspend: used if the restored domain's Xen does not have the FIFO ABI. */
 constinit TwoLevel *spare = nullptr;
-/* The FIFO ABI that a restore replaced by the spare one; freed by xpv_ports_settle(). */
+/* The FIFO ABI that a restore replaced by the spare one; freed by xpv_ports_resume_done(). */
 constinit Fifo *retired = nullptr;
 
 void handle(Port port)
@@ -88,95 +90,91 @@ void forget_upcall(unsigned int cpu)
 
 } // namespace xpv
 
-extern "C" {
-
 int xpv_ports_start(enum xpv_evtchn_abi wanted)
 {
-	return xpv::start(wanted).code();
+	return start(wanted).code();
 }
 
-void xpv_ports_stop(void)
+void xpv_ports_stop()
 {
-	xpv::destroy(xpv::abi.two_level);
-	xpv::destroy(xpv::abi.fifo);
-	xpv::abi = {};
+	destroy(abi.two_level);
+	destroy(abi.fifo);
+	abi = {};
 }
 
-int xpv_ports_prepare(void)
+int xpv_ports_prepare()
 {
-	if (!xpv::abi.fifo || xpv::spare)
+	if (!abi.fifo || spare)
 		return 0;
-	auto made = xpv::make<xpv::TwoLevel>(XPV_MAY_SLEEP);
+	auto made = make<TwoLevel>(XPV_MAY_SLEEP);
 	if (!made.ok())
 		return made.code();
 	/* start() masks the ports of the 2-level ABI, which Xen ignores under the FIFO ABI. */
-	if (xpv::Status started = made.value()->start(); !started.ok())
+	if (Status started = made.value()->start(); !started.ok())
 		return started.code();
-	xpv::spare = made.value().release();
+	spare = made.value().release();
 	return 0;
 }
 
-int xpv_ports_restore(void)
+int xpv_ports_restore()
 {
-	return xpv::restore().code();
+	return restore().code();
 }
 
-void xpv_ports_settle(void)
+void xpv_ports_resume_done()
 {
-	xpv::destroy(std::exchange(xpv::spare, nullptr));
+	destroy(std::exchange(spare, nullptr));
 	/* The suspend may have stopped a task that opens a channel while it used the retired ABI. */
-	xpv::channels->quiesced([] {
-		if (xpv::Fifo *old = std::exchange(xpv::retired, nullptr)) {
+	channels->quiesced([] {
+		if (Fifo *old = std::exchange(retired, nullptr)) {
 			old->take_back();
-			xpv::destroy(old);
+			destroy(old);
 		}
-		if (xpv::abi.fifo)
-			xpv::abi.fifo->drop_refused();
+		if (abi.fifo)
+			abi.fifo->drop_refused();
 	});
 }
 
-const char *xpv_ports_abi(void)
+const char *xpv_ports_abi()
 {
-	return xpv::abi.fifo ? "FIFO" : "2-level";
+	return abi.fifo ? "FIFO" : "2-level";
 }
 
 int xpv_upcall_prepare(unsigned int cpu)
 {
-	xpv::Status added = xpv::abi([&](auto &ports) { return ports.add_cpu(cpu); });
+	Status added = abi([&](auto &ports) { return ports.add_cpu(cpu); });
 	if (added.ok())
-		xpv::forget_upcall(cpu);
+		forget_upcall(cpu);
 	return added.code();
 }
 
-bool xpv_upcall(unsigned int cpu)
+bool xpv_handle_upcall(unsigned int cpu)
 {
-	return xpv::abi([&](auto &ports) { return ports.scan(cpu, *xpv_vcpu_info(cpu), xpv::handle); });
+	return abi([&](auto &ports) { return ports.scan(cpu, *xpv_vcpu_info(cpu), handle); });
 }
 
-void xpv_ports_mask_all(void)
+void xpv_ports_mask_all()
 {
-	xpv::abi([](auto &ports) { ports.mask_all(); });
+	abi([](auto &ports) { ports.mask_all(); });
 }
 
-void xpv_upcall_silence(unsigned int cpu, bool callback)
+void xpv_upcall_disable(unsigned int cpu, bool callback)
 {
-	xpv::write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, callback ? 0 : 1);
+	write_once(xpv_vcpu_info(cpu)->evtchn_upcall_pending, callback ? 0 : 1);
 }
 
 int xpv_upcall_set_vector(unsigned int cpu, unsigned int vector)
 {
-	xpv_remember(XPV_REMEMBER_UPCALL_VECTORS);
-	return xpv::hvm_set_evtchn_upcall_vector(xpv_vcpu_of_cpu(cpu), vector).code();
+	xpv_record_irreversible(XPV_IRREVERSIBLE_UPCALL_VECTORS);
+	return hvm_set_evtchn_upcall_vector(xpv_vcpu_of_cpu(cpu), vector).code();
 }
 
-bool xpv_upcall_vectors_were_set(void)
+bool xpv_upcall_vectors_were_set()
 {
-	return xpv_has_remembered(XPV_REMEMBER_UPCALL_VECTORS);
+	return xpv_is_recorded(XPV_IRREVERSIBLE_UPCALL_VECTORS);
 }
 
 int xpv_upcall_set_via(uint64_t via)
 {
-	return xpv::hvm_set_param(HVM_PARAM_CALLBACK_IRQ, via).code();
+	return hvm_set_param(HVM_PARAM_CALLBACK_IRQ, via).code();
 }
-
-} /* extern "C" */

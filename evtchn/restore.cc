@@ -23,7 +23,7 @@ Status Channels::prepare()
 		count++;
 	}
 	uint32_t most = abi([](auto &ports) { return ports.ports; });
-	return status(xpv_irq_room(Port{ (count < most ? count : most) - 1 }));
+	return status(xpv_irq_reserve(Port{ (count < most ? count : most) - 1 }));
 }
 
 void Channels::remember_events()
@@ -39,7 +39,7 @@ Status Channels::restore()
 		write_once(channel.port.value, 0);
 	Status first;
 	for (xpv_event_channel &channel : all_) {
-		if (channel.source.kind == Source::Peer || channel.closing)
+		if (channel.source.kind == Source::Kind::peer || channel.closing)
 			continue;
 		Status bound = bind_again(channel);
 		if (!bound.ok())
@@ -54,17 +54,17 @@ Status Channels::bind_again(xpv_event_channel &channel)
 {
 	RawSpinGuard guard(channel.lock);
 	Vcpu vcpu = xpv_vcpu_of_cpu(channel.fixed ? channel.cpu : 0);
-	Port port = XPV_TRY(channel.source.kind == Source::Virq ? evtchn_bind_virq(channel.source.virq, vcpu) :
-								  evtchn_bind_ipi(vcpu));
+	Port port = XPV_TRY(channel.source.kind == Source::Kind::virq ? evtchnop_bind_virq(channel.source.virq, vcpu) :
+								  evtchnop_bind_ipi(vcpu));
 	Status attached = attach(channel, port);
 	if (!attached.ok()) {
-		if (Status closed = evtchn_close(port); !closed.ok())
+		if (Status closed = evtchnop_close(port); !closed.ok())
 			XPV_ERR("closing port %u: error %d", port.value, closed.error().number());
 		return attached;
 	}
 	if (channel.had_event)
 		abi([&](auto &ports) { ports.set_pending(port); });
-	if (channel.hidden == 0)
+	if (channel.mask_reasons == 0)
 		abi([&](auto &ports) { ports.unmask(port); });
 	return {};
 }
@@ -101,13 +101,13 @@ Status Channels::rebind(xpv_event_channel &channel, Port port, bool adopted, uin
 	if (!lost(channel))
 		return Error(XEN_EISCONN);
 	XPV_TRY(make_room_locked(port));
-	XPV_TRY(status(xpv_irq_room(port)));
+	XPV_TRY(status(xpv_irq_reserve(port)));
 	RawSpinGuard channel_guard(channel.lock);
 	if (xpv_restore_count() != restores)
 		return Error(XEN_EAGAIN);
 	XPV_TRY(attach(channel, port));
 	channel.adopted = adopted;
-	if (channel.hidden == 0)
+	if (channel.mask_reasons == 0)
 		abi([&](auto &ports) { ports.unmask(port); });
 	return {};
 }

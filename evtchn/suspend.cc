@@ -4,6 +4,8 @@
 #include "evtchn/linux.h"
 #include "hypervisor/suspend_part.h"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -37,7 +39,7 @@ int resume_cpu(unsigned int cpu)
 
 void resume_late(xpv_resume_kind kind)
 {
-	xpv_ports_settle();
+	xpv_ports_resume_done();
 	/* Setting the vector of a vCPU raises its pending events. Raise them here for a vCPU where that failed. */
 	if (kind == XPV_RESUME_RESTORED)
 		raise_pending();
@@ -50,12 +52,12 @@ void resume_late(xpv_resume_kind kind)
 constinit xpv_suspend_part xpv_evtchn_suspend_part = {
 	.name = "event channels",
 	.layer = XPV_SUSPEND_EVTCHN,
-	.prepare = xpv::prepare,
-	.abandon = xpv_ports_settle,
-	.suspend_early = xpv::suspend_early,
-	.resume_early = xpv::resume_early,
-	.resume_cpu = xpv::resume_cpu,
-	.resume_late = xpv::resume_late,
+	.prepare = prepare,
+	.abandon = xpv_ports_resume_done,
+	.suspend_early = suspend_early,
+	.resume_early = resume_early,
+	.resume_cpu = resume_cpu,
+	.resume_late = resume_late,
 	.next = nullptr,
 	.prepared = false,
 };

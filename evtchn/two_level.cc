@@ -47,13 +47,13 @@ void TwoLevel::unmask(Port port)
 	if (!test_bit(port.value, shared_->evtchn_pending))
 		return;
 	set_bit(port.value, shared_->evtchn_mask);
-	if (Status unmasked = evtchn_unmask(port); !unmasked.ok())
+	if (Status unmasked = evtchnop_unmask(port); !unmasked.ok())
 		XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
 }
 
 void TwoLevel::assign(Port port, unsigned int cpu)
 {
-	for (std::size_t other = 0; other < mine_.size(); other++) {
+	for (size_t other = 0; other < mine_.size(); other++) {
 		if (other != cpu && test_bit(port.value, mine_[other]))
 			clear_bit(port.value, mine_[other]);
 	}
@@ -62,7 +62,7 @@ void TwoLevel::assign(Port port, unsigned int cpu)
 
 Status TwoLevel::move(Port port, unsigned int cpu)
 {
-	XPV_TRY(evtchn_bind_vcpu(port, xpv_vcpu_of_cpu(cpu)));
+	XPV_TRY(evtchnop_bind_vcpu(port, xpv_vcpu_of_cpu(cpu)));
 	assign(port, cpu);
 	return {};
 }
@@ -74,7 +74,7 @@ void TwoLevel::raise(Port port)
 	 * means that the port has just been closed.
 	 */
 	set_bit(port.value, shared_->evtchn_mask);
-	ignore(evtchn_unmask(port));
+	ignore(evtchnop_unmask(port));
 }
 
 void TwoLevel::forget(unsigned int cpu)

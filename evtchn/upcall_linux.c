@@ -70,13 +70,13 @@ const char *xpv_upcalls_kind(void)
 
 static irqreturn_t vector_interrupt(int irq, void *unused)
 {
-	xpv_upcall(smp_processor_id());
+	xpv_handle_upcall(smp_processor_id());
 	return IRQ_HANDLED;
 }
 
 static irqreturn_t intx_interrupt(int irq, void *unused)
 {
-	return xpv_upcall(0) ? IRQ_HANDLED : IRQ_NONE;
+	return xpv_handle_upcall(0) ? IRQ_HANDLED : IRQ_NONE;
 }
 
 static struct irq_chip vector_chip = {
@@ -199,10 +199,10 @@ static void spares_free(bool take_back)
 	}
 }
 
-static void nothing(struct work_struct *unused)
+static void noop(struct work_struct *unused)
 {
 }
-static DECLARE_WORK(visit, nothing);
+static DECLARE_WORK(visit, noop);
 
 /*
  * Wait for interrupts already sent to a CPU: once a CPU has run a task, they have
@@ -270,7 +270,7 @@ static int bring_up(unsigned int cpu)
 }
 
 /* Clean up after a dead CPU: its ports have been moved away, but Xen may have raised events on it before. */
-static int bury(unsigned int cpu)
+static int cpu_dead(unsigned int cpu)
 {
 	cpumask_clear_cpu(cpu, &ready);
 	xpv_channels_cpu_dead(cpu);
@@ -303,7 +303,7 @@ static void vectors_free(void)
 	callback_agreed = false;
 }
 
-static void silence(void)
+static void disable_upcalls(void)
 {
 	int error = xpv_upcall_set_via(0);
 	unsigned int cpu;
@@ -312,7 +312,7 @@ static void silence(void)
 		pr_warn("HVM_PARAM_CALLBACK_IRQ stays set: error %d\n", error);
 	xpv_ports_mask_all();
 	for_each_cpu_and(cpu, &ready, cpu_online_mask)
-		xpv_upcall_silence(cpu, callback);
+		xpv_upcall_disable(cpu, callback);
 }
 
 /* Set the callback in Xen, once the irqs exist. */
@@ -344,7 +344,7 @@ static int vectors_start(bool one_for_all)
 		irq_domain_free_fwnode(node);
 		return -ENOMEM;
 	}
-	error = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "xpv/evtchn:dead", NULL, bury);
+	error = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "xpv/evtchn:dead", NULL, cpu_dead);
 	if (error < 0)
 		goto free;
 	dead_state = error;
@@ -360,7 +360,7 @@ static int vectors_start(bool one_for_all)
 no_online_state:
 	cpuhp_remove_state_nocalls(dead_state);
 free:
-	silence();
+	disable_upcalls();
 	vectors_free();
 	return error;
 }
@@ -438,7 +438,7 @@ int xpv_upcall_restore_cpu(unsigned int cpu)
 void xpv_upcalls_stop(void)
 {
 	if (intx_irq) {
-		silence();
+		disable_upcalls();
 		free_irq(intx_irq, &intx_irq);
 		intx_irq = 0;
 		cpumask_clear(&ready);
@@ -446,6 +446,6 @@ void xpv_upcalls_stop(void)
 	}
 	cpuhp_remove_state_nocalls(online_state);
 	cpuhp_remove_state_nocalls(dead_state);
-	silence();
+	disable_upcalls();
 	vectors_free();
 }

@@ -254,11 +254,9 @@ Status xpv_event_user::restrict_to(Domid domain)
 	return {};
 }
 
-extern "C" {
-
 /* ---- The contract's part: held ports ---- */
 
-int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held)
+int xpv_event_port_hold(struct xpv_port port, xpv_held_port **held)
 {
 	MutexGuard guard(all->mutex);
 	for (HeldPort &candidate : all->ports) {
@@ -271,84 +269,82 @@ int xpv_event_port_hold(struct xpv_port port, struct xpv_held_port **held)
 	return -XEN_EINVAL;
 }
 
-void xpv_event_port_release(struct xpv_held_port *held)
+void xpv_event_port_release(xpv_held_port *held)
 {
 	if (held)
 		release(*held);
 }
 
-int xpv_event_port_notify(struct xpv_held_port *held)
+int xpv_event_port_notify(xpv_held_port *held)
 {
 	return xpv_event_channel_notify(held->channel);
 }
 
 /* ---- For the device ---- */
 
-int xpv_event_users_start(void)
+int xpv_event_users_start()
 {
 	return hand_out(make<AllPorts>(XPV_MAY_SLEEP), &all);
 }
 
-void xpv_event_users_stop(void)
+void xpv_event_users_stop()
 {
 	destroy(std::exchange(all, nullptr));
 }
 
-int xpv_event_user_open(struct xpv_event_node *node, const char *name, struct xpv_event_user **user)
+int xpv_event_user_open(xpv_event_node *node, const char *name, xpv_event_user **user)
 {
 	return hand_out(make<xpv_event_user>(XPV_MAY_SLEEP, node, name), user);
 }
 
-void xpv_event_user_close(struct xpv_event_user *user)
+void xpv_event_user_close(xpv_event_user *user)
 {
 	destroy(user);
 }
 
-int xpv_event_user_bind(struct xpv_event_user *user, const struct xpv_event_user_binding *binding)
+int xpv_event_user_bind(xpv_event_user *user, const xpv_event_user_binding *binding)
 {
 	auto bound = user->bind(*binding);
 	return bound.ok() ? static_cast<int>(bound.value().value) : bound.code();
 }
 
-int xpv_event_user_unbind(struct xpv_event_user *user, struct xpv_port port)
+int xpv_event_user_unbind(xpv_event_user *user, struct xpv_port port)
 {
 	return user->unbind(port).code();
 }
 
-int xpv_event_user_notify(struct xpv_event_user *user, struct xpv_port port)
+int xpv_event_user_notify(xpv_event_user *user, struct xpv_port port)
 {
 	return user->notify(port).code();
 }
 
-int xpv_event_user_restrict(struct xpv_event_user *user, struct xpv_domid domain)
+int xpv_event_user_restrict(xpv_event_user *user, struct xpv_domid domain)
 {
 	return user->restrict_to(domain).code();
 }
 
-void xpv_event_user_reset(struct xpv_event_user *user)
+void xpv_event_user_reset(xpv_event_user *user)
 {
 	user->reset();
 }
 
-int xpv_event_user_peek(struct xpv_event_user *user, uint32_t *ports, unsigned int most)
+int xpv_event_user_peek(xpv_event_user *user, uint32_t *ports, unsigned int most)
 {
 	auto there = user->peek(ports, most);
 	return there.ok() ? static_cast<int>(there.value()) : there.code();
 }
 
-void xpv_event_user_skip(struct xpv_event_user *user, unsigned int count)
+void xpv_event_user_skip(xpv_event_user *user, unsigned int count)
 {
 	user->skip(count);
 }
 
-void xpv_event_user_finish(struct xpv_event_user *user, const uint32_t *ports, unsigned int count)
+void xpv_event_user_finish(xpv_event_user *user, const uint32_t *ports, unsigned int count)
 {
 	user->finish(ports, count);
 }
 
-unsigned int xpv_event_user_readiness(struct xpv_event_user *user)
+unsigned int xpv_event_user_readiness(xpv_event_user *user)
 {
 	return user->readiness();
 }
-
-} /* extern "C" */

@@ -4,6 +4,8 @@
 #include "gnttab/linux.h"
 #include "hypervisor/translate.hh"
 
+using namespace xpv;
+
 namespace {
 
 void set_end(gnttab_copy::gnttab_copy_ptr &to, const xpv_grant_copy_end &end)
@@ -13,21 +15,21 @@ void set_end(gnttab_copy::gnttab_copy_ptr &to, const xpv_grant_copy_end &end)
 	if (end.granted)
 		to.u.ref = static_cast<grant_ref_t>(end.number);
 	else
-		to.u.gmfn = xpv::gfn_of(xpv::Pfn{ end.number }).value;
+		to.u.gmfn = gfn_of(Pfn{ end.number }).value;
 }
 
 } // namespace
 
 int16_t xpv_grant_status(int error)
 {
-	return xpv::grant_status(error);
+	return grant_status(error);
 }
 
 unsigned int xpv_grant_copy(xpv_grant_copy_op *copies, unsigned int count)
 {
 	unsigned int failed = 0;
-	xpv::run_in_batches<gnttab_copy>(
-		count, xpv::grant_table_copy,
+	run_in_batches<gnttab_copy>(
+		count, gnttabop_copy,
 		[=](unsigned int i, gnttab_copy &operation) {
 			const xpv_grant_copy_op &copy = copies[i];
 			operation = {};

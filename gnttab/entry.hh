@@ -25,10 +25,10 @@ static_assert(sizeof(grant_entry_v2) == 16);
 static_assert(sizeof(grant_status_t) == 2);
 
 enum class Revocation {
-	Done,
-	StillMapped,
-	NothingGranted,
-	NoEntry, /* its frame was lost in a restore: revoked, but cannot be reused */
+	done,
+	still_mapped,
+	nothing_granted,
+	no_entry, /* its frame was lost in a restore: revoked, but cannot be reused */
 };
 
 /* Return the flags of an entry that permits access, without Xen's bits. */
@@ -57,11 +57,11 @@ inline void permit_access(grant_entry_v1 &entry, Domid remote, Gfn frame, xpv_gr
 	uint16_t flags = read_once(entry.flags);
 	do {
 		if (flags & (GTF_reading | GTF_writing))
-			return Revocation::StillMapped;
+			return Revocation::still_mapped;
 		if ((flags & GTF_type_mask) == GTF_invalid)
-			return Revocation::NothingGranted;
+			return Revocation::nothing_granted;
 	} while (!compare_exchange(entry.flags, flags, GTF_invalid));
-	return Revocation::Done;
+	return Revocation::done;
 }
 
 /* ---- Version 2 ---- */
@@ -96,13 +96,13 @@ inline void permit_access(grant_entry_v2 &entry, Domid remote, Gfn frame, xpv_gr
 		/* Xen sets its bits, then rereads the flags; we clear the flags, then read its bits. */
 		virt_mb();
 	} else if (read_once(entry.full_page.pad0) != withdrawn) {
-		return Revocation::NothingGranted;
+		return Revocation::nothing_granted;
 	}
 	if (load_acquire(status) & (GTF_reading | GTF_writing))
-		return Revocation::StillMapped;
+		return Revocation::still_mapped;
 	write_once(entry.hdr.flags, GTF_invalid);
 	write_once(entry.full_page.pad0, 0);
-	return Revocation::Done;
+	return Revocation::done;
 }
 
 /* ---- The whole table, in one of its versions ---- */

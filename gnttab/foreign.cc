@@ -5,6 +5,8 @@
 #include "lib/log.hh"
 #include "lib/ordering.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -76,7 +78,7 @@ Result<Mapping> Mapping::make(Domid domain, Gref reference, xpv_grant_access acc
 	uint32_t restores = xpv_restore_count();
 	xpv_grant_handle handle = XPV_NO_GRANT_HANDLE;
 	run_in_batches<gnttab_map_grant_ref>(
-		1, grant_table_map,
+		1, gnttabop_map_grant_ref,
 		[&](unsigned int, gnttab_map_grant_ref &operation) {
 			operation = map_request(domain, reference, access, target);
 			return true;
@@ -100,7 +102,7 @@ Status Mapping::unmap() &&
 	if (!foreign_exists(handle))
 		return {};
 	run_in_batches<gnttab_unmap_grant_ref>(
-		1, grant_table_unmap,
+		1, gnttabop_unmap_grant_ref,
 		[&](unsigned int, gnttab_unmap_grant_ref &operation) {
 			operation = unmap_request(target_, handle);
 			return true;
@@ -128,8 +130,6 @@ unsigned int unmap_for_good(xpv_grant_map_op *maps, unsigned int count)
 
 } // namespace xpv
 
-using namespace xpv;
-
 unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 {
 	unsigned int failed = 0;
@@ -139,7 +139,7 @@ unsigned int xpv_grant_map(xpv_grant_map_op *maps, unsigned int count)
 	 */
 	uint32_t restores = xpv_restore_count();
 	run_in_batches<gnttab_map_grant_ref>(
-		count, grant_table_map,
+		count, gnttabop_map_grant_ref,
 		[=](unsigned int i, gnttab_map_grant_ref &operation) {
 			operation = map_request(maps[i].domain, maps[i].reference, maps[i].access,
 						MapTarget::frame(maps[i].target));
@@ -158,7 +158,7 @@ unsigned int xpv_grant_unmap(xpv_grant_map_op *maps, unsigned int count)
 {
 	unsigned int failed = 0, done = 0;
 	run_in_batches<gnttab_unmap_grant_ref>(
-		count, grant_table_unmap,
+		count, gnttabop_unmap_grant_ref,
 		[=](unsigned int i, gnttab_unmap_grant_ref &operation) {
 			if (maps[i].handle == XPV_NO_GRANT_HANDLE)
 				return false;

@@ -6,11 +6,13 @@
 #include "hypervisor/window.h"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 /* May be partly constructed; the destructor undoes whatever was set up. */
 struct xpv_grant_window {
 public:
-	[[nodiscard]] static xpv::Result<xpv::Owned<xpv_grant_window>> make(
-		xpv::Domid domain, const xpv::Gref *references, unsigned int count, xpv_grant_access access);
+	[[nodiscard]] static Result<Owned<xpv_grant_window>> make(Domid domain, const Gref *references,
+								  unsigned int count, xpv_grant_access access);
 	xpv_grant_window() = default;
 	~xpv_grant_window();
 	xpv_grant_window(const xpv_grant_window &) = delete;
@@ -19,16 +21,14 @@ public:
 	[[nodiscard]] void *address() const { return xpv_window_address(window_); }
 
 private:
-	[[nodiscard]] xpv::Status map(xpv::Domid domain, const xpv::Gref *references, xpv_grant_access access);
-	[[nodiscard]] xpv::Status show(xpv_grant_access access);
+	[[nodiscard]] Status map(Domid domain, const Gref *references, xpv_grant_access access);
+	[[nodiscard]] Status show(xpv_grant_access access);
 
-	xpv::Array<xpv_grant_map_op> maps_;
-	xpv::Gfn first_ = {};
+	Array<xpv_grant_map_op> maps_;
+	Gfn first_ = {};
 	bool claimed_ = false;
 	xpv_window *window_ = nullptr;
 };
-
-using namespace xpv;
 
 Result<Owned<xpv_grant_window>> xpv_grant_window::make(Domid domain, const Gref *references, unsigned int count,
 						       xpv_grant_access access)

@@ -69,7 +69,7 @@ static long gntalloc_ioctl(struct file *file, unsigned int command, unsigned lon
 	void __user *from = (void __user *)argument;
 	struct ioctl_gntalloc_dealloc_gref freed;
 	struct ioctl_gntalloc_unmap_notify asked;
-	struct xpv_unmap_notice notice;
+	struct xpv_unmap_notify notify;
 
 	switch (command) {
 	case IOCTL_GNTALLOC_ALLOC_GREF:
@@ -83,9 +83,9 @@ static long gntalloc_ioctl(struct file *file, unsigned int command, unsigned lon
 	case IOCTL_GNTALLOC_SET_UNMAP_NOTIFY:
 		if (copy_from_user(&asked, from, sizeof(asked)))
 			return -EFAULT;
-		notice.action = asked.action;
-		notice.port.value = asked.event_channel_port;
-		return xpv_user_pages_set_notice(user, asked.index, &notice);
+		notify.action = asked.action;
+		notify.port.value = asked.event_channel_port;
+		return xpv_user_pages_set_notify(user, asked.index, &notify);
 	}
 	return -ENOTTY;
 }

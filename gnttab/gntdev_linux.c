@@ -257,7 +257,7 @@ static long gntdev_ioctl(struct file *file, unsigned int command, unsigned long 
 	void __user *from = (void __user *)argument;
 	struct ioctl_gntdev_unmap_grant_ref removed;
 	struct ioctl_gntdev_unmap_notify asked;
-	struct xpv_unmap_notice notice;
+	struct xpv_unmap_notify notify;
 
 	switch (command) {
 	case IOCTL_GNTDEV_MAP_GRANT_REF:
@@ -276,9 +276,9 @@ static long gntdev_ioctl(struct file *file, unsigned int command, unsigned long 
 	case IOCTL_GNTDEV_SET_UNMAP_NOTIFY:
 		if (copy_from_user(&asked, from, sizeof(asked)))
 			return -EFAULT;
-		notice.action = asked.action;
-		notice.port.value = asked.event_channel_port;
-		return xpv_user_maps_set_notice(user, asked.index, &notice);
+		notify.action = asked.action;
+		notify.port.value = asked.event_channel_port;
+		return xpv_user_maps_set_notify(user, asked.index, &notify);
 	case IOCTL_GNTDEV_GRANT_COPY:
 		return copy_segments(from);
 	}

@@ -68,13 +68,13 @@ int xpv_grant_try_revoke(xpv_gref reference)
 {
 	Table &table = *the_table;
 	switch (table.revoke(reference)) {
-		[[likely]] case Revocation::Done : table.give_back(reference);
+		[[likely]] case Revocation::done : table.give_back(reference);
 		return 0;
-	case Revocation::NoEntry:
+	case Revocation::no_entry:
 		return 0;
-	case Revocation::StillMapped:
+	case Revocation::still_mapped:
 		return -XEN_EBUSY;
-	case Revocation::NothingGranted:
+	case Revocation::nothing_granted:
 		break;
 	}
 	return -XEN_EINVAL;

@@ -58,7 +58,7 @@ void xpv_gnttab_unload(void);
 #define XPV_UNMAP_CLEAR_BYTE 1u
 #define XPV_UNMAP_SEND_EVENT 2u
 /* How to notify the other end when the memory is unmapped; setting it again replaces the previous one. */
-struct xpv_unmap_notice {
+struct xpv_unmap_notify {
 	unsigned int action;
 	struct xpv_port port; /* must be owned by user space */
 };
@@ -86,7 +86,7 @@ int xpv_user_pages_free(struct xpv_user_pages *user, uint64_t index, unsigned in
  * Set the notification of the page that contains byte `offset`. -ENOENT: no
  * such page. -EINVAL: invalid action or port.
  */
-int xpv_user_pages_set_notice(struct xpv_user_pages *user, uint64_t offset, const struct xpv_unmap_notice *notice);
+int xpv_user_pages_set_notify(struct xpv_user_pages *user, uint64_t offset, const struct xpv_unmap_notify *notify);
 
 /* Pages that are mapped in a user address space. */
 struct xpv_page_view;
@@ -118,7 +118,7 @@ int xpv_user_maps_remove(struct xpv_user_maps *user, uint64_t index, unsigned in
  * map. -EINVAL: invalid action or port, or a byte to clear in a map that is
  * mapped read-only.
  */
-int xpv_user_maps_set_notice(struct xpv_user_maps *user, uint64_t offset, const struct xpv_unmap_notice *notice);
+int xpv_user_maps_set_notify(struct xpv_user_maps *user, uint64_t offset, const struct xpv_unmap_notify *notify);
 
 struct xpv_user_map;
 /*

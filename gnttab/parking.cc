@@ -51,17 +51,17 @@ void Parking::retry(Set &set)
 	for (unsigned int i = 0; i < set.waiting; i++) {
 		Parked parked = set.entries[i];
 		switch (table_.revoke(parked.reference)) {
-		case Revocation::StillMapped:
+		case Revocation::still_mapped:
 			set.entries[still_mapped++] = parked;
 			continue;
-		case Revocation::NothingGranted:
+		case Revocation::nothing_granted:
 			/* Other code revoked it, so giving it back is not up to us. */
 			XPV_ERR_LIMITED("parked reference %u was revoked by another", parked.reference.value);
 			break;
-		case Revocation::Done:
+		case Revocation::done:
 			table_.give_back(parked.reference);
 			break;
-		case Revocation::NoEntry:
+		case Revocation::no_entry:
 			break;
 		}
 		if (!set.pages.pages)

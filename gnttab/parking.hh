@@ -72,14 +72,14 @@ private:
 
 	Table &table_;
 
-	Spinlock lock_{ "xpv_gnttab_parking"_lock };
+	Spinlock lock_{ "xpv gnttab parking"_lock };
 	List<Set> sets_ XPV_GUARDED_BY(lock_);
 	uint64_t next_retry_ms_ XPV_GUARDED_BY(lock_) = none; /* when the work runs next */
 	/* Something is parked, so the module must stay loaded. */
 	bool holds_module_ XPV_GUARDED_BY(lock_) = false;
 	unsigned int count_ = 0;
 	/* For recovery, because a reconnecting disk may wait for parked references. */
-	Work<&Parking::retry_all> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_parking_work"_lock };
+	Work<&Parking::retry_all> work_{ *this, XPV_WORK_RECOVERY, "xpv gnttab parking work"_lock };
 };
 
 } // namespace xpv

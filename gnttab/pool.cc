@@ -78,7 +78,7 @@ bool xpv_grant_pool::revoke_one(Gref reference)
 	if (!table_.has(reference)) [[unlikely]]
 		return false;
 	Revocation revocation = table_.entries().visit([&](auto entries) { return entries.revoke(reference); });
-	if (revocation != Revocation::Done) [[unlikely]]
+	if (revocation != Revocation::done) [[unlikely]]
 		return false;
 	free_[available_++] = reference;
 	return true;
@@ -92,14 +92,14 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 		for (unsigned int i = 0; i < count; i++) {
 			Gref reference = references[i];
 			Revocation revocation = table_.has(reference) ? entries.revoke(reference) :
-									Revocation::NothingGranted;
-			if (revocation == Revocation::NothingGranted) [[unlikely]]
+									Revocation::nothing_granted;
+			if (revocation == Revocation::nothing_granted) [[unlikely]]
 				revocation = table_.revoke(reference); /* it handles restores too */
-			if (revocation == Revocation::Done) [[likely]] {
+			if (revocation == Revocation::done) [[likely]] {
 				*free++ = reference;
-			} else if (revocation == Revocation::StillMapped) {
+			} else if (revocation == Revocation::still_mapped) {
 				references[still_mapped++] = reference;
-			} else if (revocation == Revocation::NoEntry) {
+			} else if (revocation == Revocation::no_entry) {
 				shrink(1);
 			} else {
 				/* Putting it on the free list twice would give two users one reference. */

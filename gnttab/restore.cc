@@ -7,6 +7,8 @@
 #include "hypervisor/suspend_part.h"
 #include "lib/log.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 /* Stop growth: a frame added during the suspend would exist in the old domain only. */
@@ -119,12 +121,12 @@ void resume_late(xpv_resume_kind)
 constinit xpv_suspend_part xpv_gnttab_suspend_part = {
 	.name = "grant table",
 	.layer = XPV_SUSPEND_GNTTAB,
-	.prepare = xpv::prepare,
-	.abandon = xpv::abandon,
-	.suspend_early = xpv::suspend_early,
-	.resume_early = xpv::resume_early,
+	.prepare = prepare,
+	.abandon = abandon,
+	.suspend_early = suspend_early,
+	.resume_early = resume_early,
 	.resume_cpu = nullptr,
-	.resume_late = xpv::resume_late,
+	.resume_late = resume_late,
 	.next = nullptr,
 	.prepared = false,
 };

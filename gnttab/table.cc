@@ -6,6 +6,8 @@
 #include "lib/address.hh"
 #include "lib/log.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 constinit Table *the_table = nullptr;
@@ -32,7 +34,7 @@ Status Table::init()
 	cpus_ = xpv_cpu_limit();
 	/* The allocator aligns to 8 bytes. */
 	magazine_memory_ = XPV_TRY(Array<char>::make((cpus_ + 1) * sizeof(Magazine), XPV_MAY_SLEEP));
-	std::size_t past = address_of(magazine_memory_.data()) % alignof(Magazine);
+	size_t past = address_of(magazine_memory_.data()) % alignof(Magazine);
 	magazines_ = value_at<Magazine>(magazine_memory_.data(), alignof(Magazine) - past);
 	for (unsigned int cpu = 0; cpu < cpus_; cpu++)
 		xpv_gnttab_set_magazine(cpu, &magazines_[cpu]);

@@ -65,10 +65,10 @@ public:
 	[[nodiscard]] Revocation revoke(Gref reference) const
 	{
 		if (!has(reference))
-			return reference.value < read_once(lost_end_) ? Revocation::NoEntry : Revocation::NothingGranted;
+			return reference.value < read_once(lost_end_) ? Revocation::no_entry : Revocation::nothing_granted;
 		Revocation revoked = entries().visit([&](auto entries) { return entries.revoke(reference); });
-		if (revoked == Revocation::NothingGranted && entries().take_withdrawn(reference.value))
-			return Revocation::Done;
+		if (revoked == Revocation::nothing_granted && entries().take_withdrawn(reference.value))
+			return Revocation::done;
 		return revoked;
 	}
 
@@ -197,23 +197,23 @@ private:
 	uint32_t lost_end_ = 0; /* the largest entry_count_ before a restore reduced it */
 	Array<unsigned long> free_bits_; /* one bit per reference: on the shared list when the domain was suspended */
 	bool suspending_ = false; /* written with grow_mutex_ held */
-	WaitQueue settled_{ "xpv_gnttab_settled"_lock };
+	WaitQueue settled_{ "xpv gnttab settled"_lock };
 	unsigned int cpus_ = 0;
 	Magazine *magazines_ = nullptr;
 	Array<char> magazine_memory_;
 
-	Mutex grow_mutex_{ "xpv_gnttab_grow"_lock }; /* taken before list_lock_ */
+	Mutex grow_mutex_{ "xpv gnttab grow"_lock }; /* taken before list_lock_ */
 	unsigned int wanted_ = 0; /* the largest request that was refused since the table grew */
 
 	/*
 	 * Innermost lock; also guards the links in the entries. Raw, because
 	 * the magazines require that it is taken with irqs off.
 	 */
-	RawSpinlock list_lock_{ "xpv_gnttab_list"_lock };
+	RawSpinlock list_lock_{ "xpv gnttab list"_lock };
 	uint32_t first_free_ XPV_GUARDED_BY(list_lock_) = end_of_list;
 	uint32_t free_ = 0; /* written with list_lock_ held */
 
-	Spinlock pools_lock_{ "xpv_gnttab_pools"_lock };
+	Spinlock pools_lock_{ "xpv gnttab pools"_lock };
 	List<xpv_grant_pool> pools_ XPV_GUARDED_BY(pools_lock_);
 
 	int pooled_ = 0;
@@ -221,7 +221,7 @@ private:
 	Parking parking_{ *this };
 	Waiters waiters_{ *this };
 	/* For recovery, because a reconnecting disk waits for references. */
-	Work<&Table::grow_ahead> grow_work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_grow_work"_lock };
+	Work<&Table::grow_ahead> grow_work_{ *this, XPV_WORK_RECOVERY, "xpv gnttab grow work"_lock };
 };
 
 /* The only table; null before load and after unload. */

@@ -17,19 +17,19 @@
 
 using namespace xpv;
 
-struct xpv_user_map : xpv::ListLink<> {
+struct xpv_user_map : ListLink<> {
 	xpv_user_maps *user = nullptr;
 	uint64_t index = 0; /* in pages, in its file */
 	unsigned int views = 0;
 	bool listed = true; /* the file has it */
 	bool writable = false; /* valid while it has views */
-	xpv::Array<xpv_grant_map_op> maps;
-	xpv::Gfn first = {};
-	xpv::UnmapNotice notice;
-	xpv::Page zero; /* source of the byte that the notification clears */
+	Array<xpv_grant_map_op> maps;
+	Gfn first = {};
+	UnmapNotify notify;
+	Page zero; /* source of the byte that the notification clears */
 
 	[[nodiscard]] unsigned int count() const { return static_cast<unsigned int>(maps.size()); }
-	[[nodiscard]] xpv::Status map();
+	[[nodiscard]] Status map();
 	void unmap();
 	void clear_byte();
 };
@@ -48,10 +48,10 @@ public:
 	xpv_user_maps(const xpv_user_maps &) = delete;
 	xpv_user_maps &operator=(const xpv_user_maps &) = delete;
 
-	[[nodiscard]] xpv::Result<uint64_t> add(const xpv_foreign_reference *references, unsigned int count);
-	[[nodiscard]] xpv::Status remove(uint64_t index, unsigned int count);
-	[[nodiscard]] xpv::Status set_notice(uint64_t offset, const xpv_unmap_notice &notice);
-	[[nodiscard]] xpv::Result<xpv_user_map *> view(uint64_t index, unsigned int count, bool writable);
+	[[nodiscard]] Result<uint64_t> add(const xpv_foreign_reference *references, unsigned int count);
+	[[nodiscard]] Status remove(uint64_t index, unsigned int count);
+	[[nodiscard]] Status set_notify(uint64_t offset, const xpv_unmap_notify &notify);
+	[[nodiscard]] Result<xpv_user_map *> view(uint64_t index, unsigned int count, bool writable);
 	void hold(xpv_user_map &map);
 	void release(xpv_user_map &map);
 
@@ -59,8 +59,8 @@ private:
 	[[nodiscard]] xpv_user_map *find(uint64_t index, unsigned int count) XPV_REQUIRES(mutex_);
 	void drop_if_unused(xpv_user_map &map) XPV_REQUIRES(mutex_);
 
-	xpv::Mutex mutex_{ "xpv_gnttab_user_maps"_lock };
-	xpv::List<xpv_user_map> maps_ XPV_GUARDED_BY(mutex_);
+	Mutex mutex_{ "xpv gnttab user maps"_lock };
+	List<xpv_user_map> maps_ XPV_GUARDED_BY(mutex_);
 	/* Never reused: a stale index cannot name another map. */
 	uint64_t next_index_ XPV_GUARDED_BY(mutex_) = 0;
 };
@@ -90,15 +90,15 @@ Status xpv_user_map::map()
  */
 void xpv_user_map::clear_byte()
 {
-	if (!notice.clears() || !writable)
+	if (!notify.clears() || !writable)
 		return;
-	const xpv_grant_map_op &map = maps[notice.offset() / page_size];
+	const xpv_grant_map_op &map = maps[notify.offset() / page_size];
 	gnttab_copy copy = {};
 	copy.source.u.gmfn = gfn_of(zero.pfn()).value;
 	copy.source.domid = DOMID_SELF;
 	copy.dest.u.ref = map.reference.value;
 	copy.dest.domid = map.domain.value;
-	copy.dest.offset = static_cast<uint16_t>(notice.offset() % page_size);
+	copy.dest.offset = static_cast<uint16_t>(notify.offset() % page_size);
 	copy.len = 1;
 	copy.flags = GNTCOPY_dest_gref;
 	Patience patience;
@@ -108,7 +108,7 @@ void xpv_user_map::clear_byte()
 		 * it cannot come between check and copy.
 		 */
 		IrqsOffGuard no_suspend;
-		if (!foreign_exists(map.handle) || !grant_table_copy(&copy, 1).ok())
+		if (!foreign_exists(map.handle) || !gnttabop_copy(&copy, 1).ok())
 			return;
 	} while (copy.status == GNTST_eagain && patience.wait());
 }
@@ -119,7 +119,7 @@ void xpv_user_map::unmap()
 	/* A claim is released as a whole, and guest frames with a foreign page still mapped must not be reused. */
 	if (unmap_for_good(maps.data(), count()) == 0)
 		xpv_frames_release(first, count());
-	notice.send();
+	notify.send();
 }
 
 xpv_user_map *xpv_user_maps::find(uint64_t index, unsigned int count)
@@ -136,7 +136,7 @@ void xpv_user_maps::drop_if_unused(xpv_user_map &map)
 		return;
 	map.unlink();
 	/* Not sent yet for a map that was never mapped, or got its notification after the unmap. */
-	map.notice.send();
+	map.notify.send();
 	destroy(&map);
 }
 
@@ -171,16 +171,16 @@ Status xpv_user_maps::remove(uint64_t index, unsigned int count)
 	return {};
 }
 
-Status xpv_user_maps::set_notice(uint64_t offset, const xpv_unmap_notice &notice)
+Status xpv_user_maps::set_notify(uint64_t offset, const xpv_unmap_notify &notify)
 {
 	MutexGuard guard(mutex_);
 	for (xpv_user_map &map : maps_) {
 		uint64_t first = map.index * page_size;
 		if (!map.listed || offset < first || offset - first >= map.count() * page_size)
 			continue;
-		if (notice.action & XPV_UNMAP_CLEAR_BYTE && map.views != 0 && !map.writable)
+		if (notify.action & XPV_UNMAP_CLEAR_BYTE && map.views != 0 && !map.writable)
 			return Error(XEN_EINVAL);
-		return map.notice.set(offset - first, notice);
+		return map.notify.set(offset - first, notify);
 	}
 	return Error(XEN_ENOENT);
 }
@@ -236,34 +236,33 @@ void xpv_user_maps::release(xpv_user_map &map)
 	drop_if_unused(map);
 }
 
-int xpv_user_maps_open(struct xpv_user_maps **user)
+int xpv_user_maps_open(xpv_user_maps **user)
 {
 	return hand_out(make<xpv_user_maps>(XPV_MAY_SLEEP), user);
 }
 
-void xpv_user_maps_close(struct xpv_user_maps *user)
+void xpv_user_maps_close(xpv_user_maps *user)
 {
 	destroy(user);
 }
 
-int xpv_user_maps_add(struct xpv_user_maps *user, const struct xpv_foreign_reference *references, unsigned int count,
-		      uint64_t *index)
+int xpv_user_maps_add(xpv_user_maps *user, const xpv_foreign_reference *references, unsigned int count, uint64_t *index)
 {
 	return hand_out(user->add(references, count), index);
 }
 
-int xpv_user_maps_remove(struct xpv_user_maps *user, uint64_t index, unsigned int count)
+int xpv_user_maps_remove(xpv_user_maps *user, uint64_t index, unsigned int count)
 {
 	return user->remove(index, count).code();
 }
 
-int xpv_user_maps_set_notice(struct xpv_user_maps *user, uint64_t offset, const struct xpv_unmap_notice *notice)
+int xpv_user_maps_set_notify(xpv_user_maps *user, uint64_t offset, const xpv_unmap_notify *notify)
 {
-	return user->set_notice(offset, *notice).code();
+	return user->set_notify(offset, *notify).code();
 }
 
-int xpv_user_map_view(struct xpv_user_maps *user, uint64_t index, unsigned int count, bool writable,
-		      struct xpv_user_map **map, struct xpv_pfn *first)
+int xpv_user_map_view(xpv_user_maps *user, uint64_t index, unsigned int count, bool writable, xpv_user_map **map,
+		      xpv_pfn *first)
 {
 	auto viewed = user->view(index, count, writable);
 	if (!viewed.ok())
@@ -273,17 +272,17 @@ int xpv_user_map_view(struct xpv_user_maps *user, uint64_t index, unsigned int c
 	return 0;
 }
 
-void xpv_user_map_hold(struct xpv_user_map *map)
+void xpv_user_map_hold(xpv_user_map *map)
 {
 	map->user->hold(*map);
 }
 
-void xpv_user_map_release(struct xpv_user_map *map)
+void xpv_user_map_release(xpv_user_map *map)
 {
 	map->user->release(*map);
 }
 
-void xpv_user_map_describe(const struct xpv_user_map *map, uint64_t *index, unsigned int *count)
+void xpv_user_map_describe(const xpv_user_map *map, uint64_t *index, unsigned int *count)
 {
 	*index = map->index;
 	*count = map->count();

@@ -11,32 +11,32 @@
 
 namespace xpv {
 
-class UnmapNotice {
+class UnmapNotify {
 public:
-	UnmapNotice() = default;
-	UnmapNotice(const UnmapNotice &) = delete;
-	UnmapNotice &operator=(const UnmapNotice &) = delete;
-	~UnmapNotice() { xpv_event_port_release(held_); }
+	UnmapNotify() = default;
+	UnmapNotify(const UnmapNotify &) = delete;
+	UnmapNotify &operator=(const UnmapNotify &) = delete;
+	~UnmapNotify() { xpv_event_port_release(held_); }
 
 	/*
 	 * Set the notification. EINVAL for a port that user space does not own,
 	 * or an unknown action; then nothing changes. Sleeping context.
 	 */
-	[[nodiscard]] Status set(std::uint64_t offset, const xpv_unmap_notice &notice)
+	[[nodiscard]] Status set(uint64_t offset, const xpv_unmap_notify &notify)
 	{
-		if (notice.action & ~(XPV_UNMAP_CLEAR_BYTE | XPV_UNMAP_SEND_EVENT))
+		if (notify.action & ~(XPV_UNMAP_CLEAR_BYTE | XPV_UNMAP_SEND_EVENT))
 			return Error(XEN_EINVAL);
 		xpv_held_port *held = nullptr;
-		if (notice.action & XPV_UNMAP_SEND_EVENT)
-			XPV_TRY(status(xpv_event_port_hold(notice.port, &held)));
+		if (notify.action & XPV_UNMAP_SEND_EVENT)
+			XPV_TRY(status(xpv_event_port_hold(notify.port, &held)));
 		xpv_event_port_release(std::exchange(held_, held));
-		clears_ = notice.action & XPV_UNMAP_CLEAR_BYTE;
+		clears_ = notify.action & XPV_UNMAP_CLEAR_BYTE;
 		offset_ = offset;
 		return {};
 	}
 	/* Return, once, whether the byte at offset() must be cleared before the memory is unmapped. */
 	[[nodiscard]] bool clears() { return std::exchange(clears_, false); }
-	[[nodiscard]] std::uint64_t offset() const { return offset_; }
+	[[nodiscard]] uint64_t offset() const { return offset_; }
 	/* Send the event, once, after the memory was unmapped. Sleeping context. */
 	void send()
 	{
@@ -50,7 +50,7 @@ public:
 private:
 	xpv_held_port *held_ = nullptr;
 	bool clears_ = false;
-	std::uint64_t offset_ = 0; /* in bytes, in the owner's page or map */
+	uint64_t offset_ = 0; /* in bytes, in the owner's page or map */
 };
 
 } // namespace xpv

@@ -11,6 +11,8 @@
 #include "lib/list.hh"
 #include "lib/ordering.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -20,16 +22,16 @@ constinit unsigned int allocated; /* in all files */
 struct UserPage : ListLink<> {
 	~UserPage()
 	{
-		if (notice.clears())
-			write_once(static_cast<unsigned char *>(page.get())[notice.offset()],
+		if (notify.clears())
+			write_once(static_cast<unsigned char *>(page.get())[notify.offset()],
 				   static_cast<unsigned char>(0));
-		notice.send();
+		notify.send();
 	}
 
-	std::uint64_t index = 0; /* in pages, in its file */
+	uint64_t index = 0; /* in pages, in its file */
 	bool listed = false; /* the file has it */
 	unsigned int views = 0;
-	UnmapNotice notice;
+	UnmapNotify notify;
 	Page page;
 	Grant grant; /* destroyed before the page, which is parked if the other end still maps it */
 };
@@ -48,12 +50,10 @@ bool take_allowance(unsigned int count, unsigned int limit)
 
 } // namespace xpv
 
-using namespace xpv;
-
 struct xpv_page_view {
 	xpv_user_pages *user;
 	unsigned int holders;
-	xpv::Array<xpv::UserPage *> pages;
+	Array<UserPage *> pages;
 };
 
 struct xpv_user_pages {
@@ -62,7 +62,7 @@ public:
 	/* No views may be left. */
 	~xpv_user_pages()
 	{
-		for (xpv::UserPage &page : pages_) {
+		for (UserPage &page : pages_) {
 			page.listed = false;
 			drop_if_unused(page);
 		}
@@ -70,20 +70,20 @@ public:
 	xpv_user_pages(const xpv_user_pages &) = delete;
 	xpv_user_pages &operator=(const xpv_user_pages &) = delete;
 
-	[[nodiscard]] xpv::Status allocate(const xpv_user_pages_request &request, uint64_t *index, xpv_gref *references);
-	[[nodiscard]] xpv::Status free(uint64_t index, unsigned int count);
-	[[nodiscard]] xpv::Status set_notice(uint64_t offset, const xpv_unmap_notice &notice);
-	[[nodiscard]] xpv::Result<xpv_page_view *> view(uint64_t index, unsigned int count);
+	[[nodiscard]] Status allocate(const xpv_user_pages_request &request, uint64_t *index, xpv_gref *references);
+	[[nodiscard]] Status free(uint64_t index, unsigned int count);
+	[[nodiscard]] Status set_notify(uint64_t offset, const xpv_unmap_notify &notify);
+	[[nodiscard]] Result<xpv_page_view *> view(uint64_t index, unsigned int count);
 	void hold(xpv_page_view &view);
 	void release(xpv_page_view &view);
 
 private:
 	/* Find the `count` pages of the file with consecutive indexes from `index` on; false if one is missing. */
-	[[nodiscard]] bool find(uint64_t index, unsigned int count, xpv::UserPage **found) XPV_REQUIRES(mutex_);
-	void drop_if_unused(xpv::UserPage &page) XPV_REQUIRES(mutex_);
+	[[nodiscard]] bool find(uint64_t index, unsigned int count, UserPage **found) XPV_REQUIRES(mutex_);
+	void drop_if_unused(UserPage &page) XPV_REQUIRES(mutex_);
 
-	xpv::Mutex mutex_{ "xpv_gnttab_user_pages"_lock };
-	xpv::List<xpv::UserPage> pages_ XPV_GUARDED_BY(mutex_); /* sorted by index */
+	Mutex mutex_{ "xpv gnttab user pages"_lock };
+	List<UserPage> pages_ XPV_GUARDED_BY(mutex_); /* sorted by index */
 	uint64_t next_index_ XPV_GUARDED_BY(mutex_) = 0;
 };
 
@@ -154,13 +154,13 @@ Status xpv_user_pages::free(uint64_t index, unsigned int count)
 	return {};
 }
 
-Status xpv_user_pages::set_notice(uint64_t offset, const xpv_unmap_notice &notice)
+Status xpv_user_pages::set_notify(uint64_t offset, const xpv_unmap_notify &notify)
 {
 	UserPage *page;
 	MutexGuard guard(mutex_);
 	if (!find(offset / page_size, 1, &page))
 		return Error(XEN_ENOENT);
-	return page->notice.set(offset % page_size, notice);
+	return page->notify.set(offset % page_size, notify);
 }
 
 Result<xpv_page_view *> xpv_user_pages::view(uint64_t index, unsigned int count)
@@ -197,48 +197,48 @@ void xpv_user_pages::release(xpv_page_view &view)
 	destroy(&view);
 }
 
-int xpv_user_pages_open(struct xpv_user_pages **user)
+int xpv_user_pages_open(xpv_user_pages **user)
 {
 	return hand_out(make<xpv_user_pages>(XPV_MAY_SLEEP), user);
 }
 
-void xpv_user_pages_close(struct xpv_user_pages *user)
+void xpv_user_pages_close(xpv_user_pages *user)
 {
 	destroy(user);
 }
 
-int xpv_user_pages_allocate(struct xpv_user_pages *user, const struct xpv_user_pages_request *request, uint64_t *index,
-			    struct xpv_gref *references)
+int xpv_user_pages_allocate(xpv_user_pages *user, const xpv_user_pages_request *request, uint64_t *index,
+			    xpv_gref *references)
 {
 	return user->allocate(*request, index, references).code();
 }
 
-int xpv_user_pages_free(struct xpv_user_pages *user, uint64_t index, unsigned int count)
+int xpv_user_pages_free(xpv_user_pages *user, uint64_t index, unsigned int count)
 {
 	return user->free(index, count).code();
 }
 
-int xpv_user_pages_set_notice(struct xpv_user_pages *user, uint64_t offset, const struct xpv_unmap_notice *notice)
+int xpv_user_pages_set_notify(xpv_user_pages *user, uint64_t offset, const xpv_unmap_notify *notify)
 {
-	return user->set_notice(offset, *notice).code();
+	return user->set_notify(offset, *notify).code();
 }
 
-int xpv_page_view_make(struct xpv_user_pages *user, uint64_t index, unsigned int count, struct xpv_page_view **view)
+int xpv_page_view_make(xpv_user_pages *user, uint64_t index, unsigned int count, xpv_page_view **view)
 {
 	return hand_out(user->view(index, count), view);
 }
 
-void *xpv_page_view_page(const struct xpv_page_view *view, unsigned int i)
+void *xpv_page_view_page(const xpv_page_view *view, unsigned int i)
 {
 	return view->pages[i]->page.get();
 }
 
-void xpv_page_view_hold(struct xpv_page_view *view)
+void xpv_page_view_hold(xpv_page_view *view)
 {
 	view->user->hold(*view);
 }
 
-void xpv_page_view_release(struct xpv_page_view *view)
+void xpv_page_view_release(xpv_page_view *view)
 {
 	view->user->release(*view);
 }

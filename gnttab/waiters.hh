@@ -56,15 +56,15 @@ private:
 
 	Table &table_;
 
-	Mutex calling_{ "xpv_gnttab_calling"_lock }; /* held while a function runs; taken before lock_ */
-	RawSpinlock lock_{ "xpv_gnttab_waiters"_lock }; /* also guards the waiters' private members */
+	Mutex calling_{ "xpv gnttab calling"_lock }; /* held while a function runs; taken before lock_ */
+	RawSpinlock lock_{ "xpv gnttab waiters"_lock }; /* also guards the waiters' private members */
 	xpv_grant_waiter *first_ XPV_GUARDED_BY(lock_) = nullptr;
 	bool newcomers_ XPV_GUARDED_BY(lock_) = false;
 	/* Written with lock_ held. */
 	unsigned int count_ = 0;
 	unsigned int least_ = 0; /* the smallest number that a waiter wants */
 	/* For recovery, because data paths wait for references. */
-	Work<&Waiters::call_satisfied> work_{ *this, XPV_WORK_RECOVERY, "xpv_gnttab_waiters_work"_lock };
+	Work<&Waiters::call_satisfied> work_{ *this, XPV_WORK_RECOVERY, "xpv gnttab waiters work"_lock };
 };
 
 } // namespace xpv

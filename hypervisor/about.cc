@@ -6,12 +6,14 @@
 #include "lib/address.hh"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
 
 /* Print a string that Xen wrote into an array of fixed size. */
-template <std::size_t size>
+template <size_t size>
 int line(char *text, const char (&from)[size])
 {
 	return xpv_format(text, page_size, "%.*s\n", static_cast<int>(size), from);
@@ -56,7 +58,7 @@ int buildid(char *text)
 		return xpv_format(text, page_size, "<denied>");
 	if (length < 0)
 		return static_cast<int>(length);
-	if (static_cast<std::size_t>(length) > page_size - sizeof(xen_build_id_t))
+	if (static_cast<size_t>(length) > page_size - sizeof(xen_build_id_t))
 		return -XEN_ENOSPC;
 	auto made = Array<char>::make(page_size, XPV_MAY_SLEEP);
 	if (!made.ok())
@@ -67,7 +69,7 @@ int buildid(char *text)
 	long written = xen_version(XENVER_build_id, id);
 	if (written < 0 || written > length)
 		return written < 0 ? static_cast<int>(written) : -XEN_EIO;
-	__builtin_memcpy(text, id->buf, static_cast<std::size_t>(written));
+	__builtin_memcpy(text, id->buf, static_cast<size_t>(written));
 	return static_cast<int>(written);
 }
 
@@ -75,9 +77,7 @@ int buildid(char *text)
 
 } // namespace xpv
 
-using namespace xpv;
-
-extern "C" int xpv_hypervisor_about(enum xpv_about what, char *text)
+int xpv_hypervisor_about(enum xpv_about what, char *text)
 {
 	unsigned int version = xpv_hypervisor_version();
 	switch (what) {

@@ -3,6 +3,8 @@
 #include "hypervisor/detect.hh"
 #include "hypervisor/hypervisor_owned.h"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -18,12 +20,12 @@ void choose_hypercall(const XenPresence &xen)
 
 } // namespace xpv
 
-extern "C" long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsigned long a3, unsigned long a4)
+long xpv_hypercall(unsigned int number, unsigned long a1, unsigned long a2, unsigned long a3, unsigned long a4)
 {
 	long result;
 	register unsigned long r10 asm("r10") = a4;
 
-	if (xpv::vmmcall)
+	if (vmmcall)
 		asm volatile("vmmcall"
 			     : "=a"(result), "+D"(a1), "+S"(a2), "+d"(a3), "+r"(r10)
 			     : "a"(number)

@@ -39,14 +39,14 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 
 /* ---- event_channel.h ---- */
 
-[[nodiscard]] inline Result<Port> evtchn_alloc_unbound(Domid remote)
+[[nodiscard]] inline Result<Port> evtchnop_alloc_unbound(Domid remote)
 {
 	::evtchn_alloc_unbound operation = { .dom = DOMID_SELF, .remote_dom = remote.value, .port = 0 };
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, operation));
 	return Port{ operation.port };
 }
 
-[[nodiscard]] inline Result<Port> evtchn_bind_interdomain(Domid remote, Port remote_port)
+[[nodiscard]] inline Result<Port> evtchnop_bind_interdomain(Domid remote, Port remote_port)
 {
 	::evtchn_bind_interdomain operation = { .remote_dom = remote.value,
 						.remote_port = remote_port.value,
@@ -55,39 +55,39 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 	return Port{ operation.local_port };
 }
 
-[[nodiscard]] inline Status evtchn_close(Port port)
+[[nodiscard]] inline Status evtchnop_close(Port port)
 {
 	::evtchn_close operation = { .port = port.value };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_close, operation);
 }
 
-[[nodiscard]] inline Status evtchn_send(Port port)
+[[nodiscard]] inline Status evtchnop_send(Port port)
 {
 	::evtchn_send operation = { .port = port.value };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_send, operation);
 }
 
-[[nodiscard]] inline Status evtchn_unmask(Port port)
+[[nodiscard]] inline Status evtchnop_unmask(Port port)
 {
 	::evtchn_unmask operation = { .port = port.value };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_unmask, operation);
 }
 
-[[nodiscard]] inline Status evtchn_bind_vcpu(Port port, Vcpu vcpu)
+[[nodiscard]] inline Status evtchnop_bind_vcpu(Port port, Vcpu vcpu)
 {
 	::evtchn_bind_vcpu operation = { .port = port.value, .vcpu = vcpu.value };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_vcpu, operation);
 }
 
 /* A VIRQ of each vCPU stays on its vCPU; a global one is bound on vCPU 0 and may be moved. */
-[[nodiscard]] inline Result<Port> evtchn_bind_virq(unsigned int virq, Vcpu vcpu)
+[[nodiscard]] inline Result<Port> evtchnop_bind_virq(unsigned int virq, Vcpu vcpu)
 {
 	::evtchn_bind_virq operation = { .virq = virq, .vcpu = vcpu.value, .port = 0 };
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_virq, operation));
 	return Port{ operation.port };
 }
 
-[[nodiscard]] inline Result<Port> evtchn_bind_ipi(Vcpu vcpu)
+[[nodiscard]] inline Result<Port> evtchnop_bind_ipi(Vcpu vcpu)
 {
 	::evtchn_bind_ipi operation = { .vcpu = vcpu.value, .port = 0 };
 	XPV_TRY(detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_ipi, operation));
@@ -95,7 +95,7 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 }
 
 /* `offset` in bytes, a multiple of 8. The first call of a domain switches it to the FIFO ABI, for good. */
-[[nodiscard]] inline Status evtchn_init_control(Vcpu vcpu, Gfn control, unsigned int offset)
+[[nodiscard]] inline Status evtchnop_init_control(Vcpu vcpu, Gfn control, unsigned int offset)
 {
 	::evtchn_init_control operation = {};
 	operation.control_gfn = control.value;
@@ -104,14 +104,14 @@ inline Status hypercall_with(unsigned int number, unsigned int command, T &argum
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_init_control, operation);
 }
 
-[[nodiscard]] inline Status evtchn_expand_array(Gfn page)
+[[nodiscard]] inline Status evtchnop_expand_array(Gfn page)
 {
 	::evtchn_expand_array operation = { .array_gfn = page.value };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_expand_array, operation);
 }
 
 /* 0 (highest) to 15; FIFO ABI only, ENOSYS otherwise. */
-[[nodiscard]] inline Status evtchn_set_priority(Port port, unsigned int priority)
+[[nodiscard]] inline Status evtchnop_set_priority(Port port, unsigned int priority)
 {
 	::evtchn_set_priority operation = { .port = port.value, .priority = priority };
 	return detail::hypercall_with(__HYPERVISOR_event_channel_op, EVTCHNOP_set_priority, operation);
@@ -189,17 +189,17 @@ struct GrantTableSize {
  * (GNTST_*) into it. The error returned is that of the call: operations that Xen
  * did not reach keep the status that they had.
  */
-[[nodiscard]] inline Status grant_table_map(gnttab_map_grant_ref *operations, unsigned int count)
+[[nodiscard]] inline Status gnttabop_map_grant_ref(gnttab_map_grant_ref *operations, unsigned int count)
 {
 	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, *operations, count);
 }
 
-[[nodiscard]] inline Status grant_table_unmap(gnttab_unmap_grant_ref *operations, unsigned int count)
+[[nodiscard]] inline Status gnttabop_unmap_grant_ref(gnttab_unmap_grant_ref *operations, unsigned int count)
 {
 	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, *operations, count);
 }
 
-[[nodiscard]] inline Status grant_table_copy(gnttab_copy *operations, unsigned int count)
+[[nodiscard]] inline Status gnttabop_copy(gnttab_copy *operations, unsigned int count)
 {
 	return detail::hypercall_with(__HYPERVISOR_grant_table_op, GNTTABOP_copy, *operations, count);
 }
@@ -265,17 +265,19 @@ struct GrantTableSize {
 
 /* ---- sched.h ---- */
 
-/*
- * Suspend the domain (SHUTDOWN_suspend); on vCPU 0. Return 1 when cancelled: this
- * is the same domain. Return 0 when restored: this is another domain.
- */
-[[nodiscard]] inline Result<int> sched_suspend()
+enum class Suspended {
+	restored, /* this is another domain, with the same memory */
+	cancelled, /* this is the same domain */
+};
+
+/* Suspend the domain (SHUTDOWN_suspend). On vCPU 0, all others down or spinning. */
+[[nodiscard]] inline Result<Suspended> sched_shutdown_suspend()
 {
 	sched_shutdown operation = { .reason = SHUTDOWN_suspend };
 	long code = xpv_hypercall(__HYPERVISOR_sched_op, SCHEDOP_shutdown, address_of(&operation), 0, 0);
 	if (code < 0)
 		return Error(static_cast<int>(code));
-	return static_cast<int>(code);
+	return code == 0 ? Suspended::restored : Suspended::cancelled;
 }
 
 /* ---- version.h ---- */

@@ -14,6 +14,8 @@
 #include "lib/log.hh"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -24,9 +26,9 @@ namespace {
  */
 Result<Domid> domid_of_own_port()
 {
-	Port port = XPV_TRY(evtchn_alloc_unbound(Domid{ DOMID_SELF }));
+	Port port = XPV_TRY(evtchnop_alloc_unbound(Domid{ DOMID_SELF }));
 	auto state = evtchn_status(port);
-	if (Status closed = evtchn_close(port); !closed.ok())
+	if (Status closed = evtchnop_close(port); !closed.ok())
 		XPV_WARNING("event channel %u stays open: error %d", port.value, closed.error().number());
 	if (!state.ok())
 		return state.error();
@@ -41,7 +43,7 @@ struct State {
 	::shared_info *shared_info;
 	Array<Vcpu> vcpus; /* by Linux's CPU number */
 	Array<vcpu_info *> infos; /* likewise */
-	VcpuInfoPages loaned;
+	VcpuInfoPages vcpu_infos;
 };
 
 constinit XenPresence presence = {};
@@ -89,7 +91,7 @@ Status start()
 	made->vcpus = XPV_TRY(Array<Vcpu>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	made->infos = XPV_TRY(Array<vcpu_info *>::make(xpv_cpu_limit(), XPV_MAY_SLEEP));
 	XPV_TRY(map_shared_info(*made));
-	forget_lent_notes();
+	forget_lent_records();
 	undo.dismiss();
 	state = made;
 	return {};
@@ -102,7 +104,7 @@ Status vcpu_online(unsigned int cpu)
 	if (vcpu.value < XEN_LEGACY_MAX_VCPUS) {
 		state->infos[cpu] = &state->shared_info->vcpu_info[vcpu.value];
 	} else {
-		state->infos[cpu] = XPV_TRY(state->loaned.register_vcpu(vcpu));
+		state->infos[cpu] = XPV_TRY(state->vcpu_infos.register_vcpu(vcpu));
 	}
 	state->vcpus[cpu] = vcpu;
 	return {};
@@ -119,8 +121,8 @@ Status restore()
 	choose_hypercall(presence);
 	/* The toolstack restored the content of the old shared info page at this frame; Xen drops that page. */
 	XPV_TRY(add_to_physmap(XENMAPSPACE_shared_info, 0, state->shared_info_frame));
-	note_lent_again();
-	state->loaned.forget_registrations();
+	record_lent_again();
+	state->vcpu_infos.forget_registrations();
 	/*
 	 * Xen initialises a vCPU only when its info is registered. Register it here for
 	 * the vCPUs that are down, and for this one. A vCPU that runs can only register
@@ -128,7 +130,7 @@ Status restore()
 	 */
 	for (unsigned int cpu = 0; cpu < state->vcpus.size(); cpu++) {
 		if (state->infos[cpu] && state->vcpus[cpu].value >= XEN_LEGACY_MAX_VCPUS)
-			ignore(state->loaned.register_again(state->vcpus[cpu]));
+			ignore(state->vcpu_infos.register_again(state->vcpus[cpu]));
 	}
 	return {};
 }
@@ -141,7 +143,7 @@ int resume_early(xpv_resume_kind kind)
 int resume_cpu(unsigned int cpu)
 {
 	Vcpu vcpu = state->vcpus[cpu];
-	return vcpu.value < XEN_LEGACY_MAX_VCPUS ? 0 : state->loaned.register_again(vcpu).code();
+	return vcpu.value < XEN_LEGACY_MAX_VCPUS ? 0 : state->vcpu_infos.register_again(vcpu).code();
 }
 
 } // namespace
@@ -154,65 +156,61 @@ constinit xpv_suspend_part xpv_hypervisor_suspend_part = {
 	.prepare = nullptr,
 	.abandon = nullptr,
 	.suspend_early = nullptr,
-	.resume_early = xpv::resume_early,
-	.resume_cpu = xpv::resume_cpu,
+	.resume_early = resume_early,
+	.resume_cpu = resume_cpu,
 	.resume_late = nullptr,
 	.next = nullptr,
 	.prepared = false,
 };
 
-extern "C" {
-
-int xpv_hypervisor_detect(void)
+int xpv_hypervisor_detect()
 {
-	auto found = xpv::detect_xen();
+	auto found = detect_xen();
 	if (!found.ok())
 		return found.code();
-	xpv::presence = found.value();
-	xpv::choose_hypercall(found.value());
+	presence = found.value();
+	choose_hypercall(found.value());
 	return 0;
 }
 
-int xpv_hypervisor_start(void)
+int xpv_hypervisor_start()
 {
-	return xpv::start().code();
+	return start().code();
 }
 
-void xpv_hypervisor_stop(void)
+void xpv_hypervisor_stop()
 {
-	xpv::release(xpv::state);
-	xpv::state = nullptr;
+	release(state);
+	state = nullptr;
 }
 
 int xpv_hypervisor_vcpu_online(unsigned int cpu)
 {
-	return xpv::vcpu_online(cpu).code();
+	return vcpu_online(cpu).code();
 }
 
-unsigned int xpv_hypervisor_version(void)
+unsigned int xpv_hypervisor_version()
 {
-	return xpv::presence.version;
+	return presence.version;
 }
 
-int xpv_own_domid(struct xpv_domid *domid)
+int xpv_own_domid(xpv_domid *domid)
 {
-	auto own = xpv::own_domid(xpv::presence);
-	return xpv::hand_out(own.ok() ? std::move(own) : xpv::domid_of_own_port(), domid);
+	auto own = own_domid(presence);
+	return hand_out(own.ok() ? std::move(own) : domid_of_own_port(), domid);
 }
 
-struct shared_info *xpv_shared_info(void)
+struct shared_info *xpv_shared_info()
 {
-	return xpv::state->shared_info;
+	return state->shared_info;
 }
 
 struct xpv_vcpu xpv_vcpu_of_cpu(unsigned int cpu)
 {
-	return xpv::state->vcpus[cpu];
+	return state->vcpus[cpu];
 }
 
 struct vcpu_info *xpv_vcpu_info(unsigned int cpu)
 {
-	return xpv::state->infos[cpu];
+	return state->infos[cpu];
 }
-
-} /* extern "C" */

@@ -74,13 +74,13 @@ XPV_MUST_CHECK void *xpv_lent_page(struct xpv_gfn frame);
 void xpv_lent_take_back(void *page);
 
 /* Actions that cannot be undone in this domain. They are recorded for the next load. */
-enum xpv_remembered {
-	XPV_REMEMBER_UPCALL_VECTORS, /* HVMOP_set_evtchn_upcall_vector */
+enum xpv_irreversible {
+	XPV_IRREVERSIBLE_UPCALL_VECTORS, /* HVMOP_set_evtchn_upcall_vector */
 };
 /* Record an action. Any context. */
-void xpv_remember(enum xpv_remembered what);
+void xpv_record_irreversible(enum xpv_irreversible what);
 /* Return whether the action was recorded, by this load or an earlier one. Any context. */
-XPV_MUST_CHECK bool xpv_has_remembered(enum xpv_remembered what);
+XPV_MUST_CHECK bool xpv_is_recorded(enum xpv_irreversible what);
 
 /*
  * Get the irq of the platform PCI device, and the value of HVM_PARAM_CALLBACK_IRQ

@@ -12,11 +12,13 @@
 #include "lib/address.hh"
 #include "lib/memory.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
 
-struct Note {
+struct Record {
 	uint64_t magic;
 	uint64_t frame;
 	uint64_t check; /* of the two above */
@@ -29,61 +31,61 @@ constexpr uint64_t magic_of(xpv_lent_purpose purpose)
 	return 0x746e656c2d767078 + (static_cast<uint64_t>(purpose) << 56); /* "xpv-lent" */
 }
 
-constexpr uint64_t magic_of(xpv_remembered what)
+constexpr uint64_t magic_of(xpv_irreversible what)
 {
 	return 0x656e6f642d767078 + (static_cast<uint64_t>(what) << 56); /* "xpv-done" */
 }
 
 /* The records from the end of the page: lent pages first, then actions that cannot be undone. */
-constexpr std::size_t lent_notes = 2, done_notes = 1;
+constexpr size_t lent_records = 2, done_records = 1;
 
-Note &note_at(std::size_t index)
+Record &record_at(size_t index)
 {
-	constexpr std::size_t notes = page_size / sizeof(Note);
-	static_assert(sizeof(::shared_info) <= (notes - lent_notes - done_notes) * sizeof(Note));
-	return *value_at<Note>(xpv_shared_info(), (notes - 1 - index) * sizeof(Note));
+	constexpr size_t records = page_size / sizeof(Record);
+	static_assert(sizeof(::shared_info) <= (records - lent_records - done_records) * sizeof(Record));
+	return *value_at<Record>(xpv_shared_info(), (records - 1 - index) * sizeof(Record));
 }
 
-Note &note_of(xpv_lent_purpose purpose)
+Record &record_of(xpv_lent_purpose purpose)
 {
-	return note_at(purpose);
+	return record_at(purpose);
 }
 
-Note &note_of(xpv_remembered what)
+Record &record_of(xpv_irreversible what)
 {
-	return note_at(lent_notes + what);
+	return record_at(lent_records + what);
 }
 
-void write(Note &note, uint64_t magic, Gfn frame)
+void write(Record &record, uint64_t magic, Gfn frame)
 {
-	note.frame = frame.value;
-	note.magic = magic;
-	note.check = magic ^ frame.value;
+	record.frame = frame.value;
+	record.magic = magic;
+	record.check = magic ^ frame.value;
 }
 
 constexpr unsigned int purposes = XPV_LENT_EVENT_CHANNELS + 1;
 /* The frames in the records that this load wrote or found; 0: no record. */
-constinit Gfn noted[purposes] = {};
+constinit Gfn recorded[purposes] = {};
 
-void write_note(xpv_lent_purpose purpose, Gfn frame)
+void write_record(xpv_lent_purpose purpose, Gfn frame)
 {
-	write(note_of(purpose), magic_of(purpose), frame);
-	noted[purpose] = frame;
+	write(record_of(purpose), magic_of(purpose), frame);
+	recorded[purpose] = frame;
 }
 
 } // namespace
 
-void forget_lent_notes()
+void forget_lent_records()
 {
-	for (Gfn &frame : noted)
+	for (Gfn &frame : recorded)
 		frame = {};
 }
 
-void note_lent_again()
+void record_lent_again()
 {
 	for (unsigned int i = 0; i < purposes; i++) {
-		if (noted[i].value)
-			write_note(static_cast<xpv_lent_purpose>(i), noted[i]);
+		if (recorded[i].value)
+			write_record(static_cast<xpv_lent_purpose>(i), recorded[i]);
 	}
 }
 
@@ -91,51 +93,51 @@ void note_lent_again()
 
 void *xpv_lend_pages(xpv_lent_purpose purpose, unsigned int order, bool *found)
 {
-	xpv::Note &note = xpv::note_of(purpose);
+	Record &record = record_of(purpose);
 	*found = false;
-	if (note.valid(xpv::magic_of(purpose))) {
-		void *pages = xpv_loan_find(xpv::Gfn{ note.frame }, order);
+	if (record.valid(magic_of(purpose))) {
+		void *pages = xpv_lent_find(Gfn{ record.frame }, order);
 		if (pages) {
 			*found = true;
-			xpv::noted[purpose] = xpv::Gfn{ note.frame };
+			recorded[purpose] = Gfn{ record.frame };
 			return pages;
 		}
 		/* A record of another kernel, before a kexec: its pages are in other use by now. */
 	}
-	void *pages = xpv_loan_pages(order);
+	void *pages = xpv_lent_alloc(order);
 	if (!pages)
 		return nullptr;
-	xpv::write_note(purpose, xpv_pages_gfn(pages));
+	write_record(purpose, xpv_pages_gfn(pages));
 	return pages;
 }
 
 bool xpv_has_lent(xpv_lent_purpose purpose)
 {
-	const xpv::Note &note = xpv::note_of(purpose);
-	return note.valid(xpv::magic_of(purpose)) && xpv_loan_find(xpv::Gfn{ note.frame }, 0);
+	const Record &record = record_of(purpose);
+	return record.valid(magic_of(purpose)) && xpv_lent_find(Gfn{ record.frame }, 0);
 }
 
-void *xpv_lend_page(void)
+void *xpv_lend_page()
 {
-	return xpv_loan_pages(0);
+	return xpv_lent_alloc(0);
 }
 
 void *xpv_lent_page(xpv_gfn frame)
 {
-	return xpv_loan_find(frame, 0);
+	return xpv_lent_find(frame, 0);
 }
 
 void xpv_lent_take_back(void *page)
 {
-	xpv_loan_free(page, 0);
+	xpv_lent_free(page, 0);
 }
 
-void xpv_remember(xpv_remembered what)
+void xpv_record_irreversible(xpv_irreversible what)
 {
-	xpv::write(xpv::note_of(what), xpv::magic_of(what), {});
+	write(record_of(what), magic_of(what), {});
 }
 
-bool xpv_has_remembered(xpv_remembered what)
+bool xpv_is_recorded(xpv_irreversible what)
 {
-	return xpv::note_of(what).valid(xpv::magic_of(what));
+	return record_of(what).valid(magic_of(what));
 }

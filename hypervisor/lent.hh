@@ -9,8 +9,8 @@ namespace xpv {
  * again, after a restore: the shared info page is new, and the lent pages are
  * used again. Any context, on the only CPU that runs.
  */
-void note_lent_again();
+void record_lent_again();
 /* Forget the lent pages, when the module is loaded: this load has lent no page yet. */
-void forget_lent_notes();
+void forget_lent_records();
 
 } // namespace xpv

@@ -62,11 +62,11 @@ void xpv_sysfs_stop(void);
  * Allocate 2^order zeroed pages that stay allocated, and marked as lent, when the
  * module is unloaded; see xpv_lend_pages().
  */
-void *xpv_loan_pages(unsigned int order);
+void *xpv_lent_alloc(unsigned int order);
 /* Return the kernel address of pages that were lent in this boot; NULL if these pages were not. */
-void *xpv_loan_find(struct xpv_gfn frame, unsigned int order);
+void *xpv_lent_find(struct xpv_gfn frame, unsigned int order);
 /* Free lent pages. */
-void xpv_loan_free(void *pages, unsigned int order);
+void xpv_lent_free(void *pages, unsigned int order);
 
 /* Return the PTE (4 KiB level) of a kernel address in a window; NULL when there is no such PTE. */
 uint64_t *xpv_pte_lookup(const void *address);

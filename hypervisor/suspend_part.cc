@@ -7,6 +7,8 @@
 #include "lib/ordering.hh"
 #include "lib/result.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -60,18 +62,15 @@ void complain(const xpv_suspend_part &part, int error)
 
 } // namespace xpv
 
-extern "C" {
-
-void xpv_suspend_parts_start(void)
+void xpv_suspend_parts_start()
 {
-	using xpv::operator""_lock;
-	xpv::registry.mutex.init("xpv suspend parts"_lock);
+	registry.mutex.init("xpv suspend parts"_lock);
 }
 
-void xpv_suspend_part_register(struct xpv_suspend_part *part)
+void xpv_suspend_part_register(xpv_suspend_part *part)
 {
 	xpv_suspend_parts_lock();
-	xpv_suspend_part **at = &xpv::registry.first;
+	xpv_suspend_part **at = &registry.first;
 	while (*at && (*at)->layer <= part->layer)
 		at = &(*at)->next;
 	part->prepared = false;
@@ -80,10 +79,10 @@ void xpv_suspend_part_register(struct xpv_suspend_part *part)
 	xpv_suspend_parts_unlock();
 }
 
-void xpv_suspend_part_unregister(struct xpv_suspend_part *part)
+void xpv_suspend_part_unregister(xpv_suspend_part *part)
 {
 	xpv_suspend_parts_lock();
-	xpv_suspend_part **at = &xpv::registry.first;
+	xpv_suspend_part **at = &registry.first;
 	while (*at && *at != part)
 		at = &(*at)->next;
 	if (*at)
@@ -93,28 +92,28 @@ void xpv_suspend_part_unregister(struct xpv_suspend_part *part)
 }
 
 /* The mutex stays held until xpv_suspend_parts_unlock(). */
-void xpv_suspend_parts_lock(void) XPV_NO_THREAD_SAFETY_ANALYSIS
+void xpv_suspend_parts_lock() XPV_NO_THREAD_SAFETY_ANALYSIS
 {
-	xpv::registry.mutex.lock();
+	registry.mutex.lock();
 }
 
-void xpv_suspend_parts_unlock(void) XPV_NO_THREAD_SAFETY_ANALYSIS
+void xpv_suspend_parts_unlock() XPV_NO_THREAD_SAFETY_ANALYSIS
 {
-	xpv::registry.mutex.unlock();
+	registry.mutex.unlock();
 }
 
-uint32_t xpv_restore_count(void)
+uint32_t xpv_restore_count()
 {
-	return xpv::read_once(xpv::restore_count);
+	return read_once(restore_count);
 }
 
 int xpv_suspend_parts_prepare(uint64_t deadline_ms, const char **refused_by)
 {
 	int error = 0;
-	xpv::each_down(xpv::registry.first, [&](xpv_suspend_part &part) {
+	each_down(registry.first, [&](xpv_suspend_part &part) {
 		if (error)
 			return;
-		error = xpv::prepare(part, deadline_ms);
+		error = prepare(part, deadline_ms);
 		if (error)
 			*refused_by = part.name;
 	});
@@ -123,18 +122,18 @@ int xpv_suspend_parts_prepare(uint64_t deadline_ms, const char **refused_by)
 	return error;
 }
 
-void xpv_suspend_parts_abandon(void)
+void xpv_suspend_parts_abandon()
 {
-	xpv::each_up([](xpv_suspend_part &part) {
+	each_up([](xpv_suspend_part &part) {
 		if (part.prepared && part.abandon)
 			part.abandon();
 		part.prepared = false;
 	});
 }
 
-void xpv_suspend_parts_suspend_early(void)
+void xpv_suspend_parts_suspend_early()
 {
-	xpv::each_down(xpv::registry.first, [](xpv_suspend_part &part) {
+	each_down(registry.first, [](xpv_suspend_part &part) {
 		if (part.suspend_early)
 			part.suspend_early();
 	});
@@ -143,28 +142,26 @@ void xpv_suspend_parts_suspend_early(void)
 void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind)
 {
 	if (kind == XPV_RESUME_RESTORED)
-		xpv::write_once(xpv::restore_count, xpv::restore_count + 1);
-	xpv::each_up([&](xpv_suspend_part &part) {
+		write_once(restore_count, restore_count + 1);
+	each_up([&](xpv_suspend_part &part) {
 		if (part.resume_early)
-			xpv::complain(part, part.resume_early(kind));
+			complain(part, part.resume_early(kind));
 	});
 }
 
 void xpv_suspend_parts_resume_cpu(unsigned int cpu)
 {
-	xpv::each_up([&](xpv_suspend_part &part) {
+	each_up([&](xpv_suspend_part &part) {
 		if (part.resume_cpu)
-			xpv::complain(part, part.resume_cpu(cpu));
+			complain(part, part.resume_cpu(cpu));
 	});
 }
 
 void xpv_suspend_parts_resume_late(enum xpv_resume_kind kind)
 {
-	xpv::each_up([&](xpv_suspend_part &part) {
+	each_up([&](xpv_suspend_part &part) {
 		if (part.resume_late)
 			part.resume_late(kind);
 		part.prepared = false;
 	});
 }
-
-} /* extern "C" */

@@ -31,7 +31,7 @@ public:
 private:
 	[[nodiscard]] Status tell_xen(Vcpu vcpu, unsigned int slot) const;
 
-	Mutex mutex_{ "xpv_vcpu_info"_lock }; /* guards the rest while vCPUs come up in parallel */
+	Mutex mutex_{ "xpv vcpu info"_lock }; /* guards the rest while vCPUs come up in parallel */
 	vcpu_info *base_ = nullptr;
 	bool found_ = false; /* an earlier load lent the pages */
 	unsigned long registered_[2] = {}; /* slots that this load registered */

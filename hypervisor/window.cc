@@ -22,24 +22,24 @@ struct xpv_windows_context {};
  * mutex does not keep others from changing the PTEs; the compare-and-swap detects
  * that.
  */
-struct xpv_window : xpv::ListLink<> {
+struct xpv_window : ListLink<> {
 	xpv_address_range range;
 	const char *name;
 	unsigned int pages;
-	xpv::Mutex mutex{ "xpv_window"_lock };
-	xpv::Array<xpv::KernelPte> shown; /* what we wrote; guarded by the mutex once published */
+	Mutex mutex{ "xpv window"_lock };
+	Array<KernelPte> shown; /* what we wrote; guarded by the mutex once published */
 
 	[[nodiscard]] char *page(unsigned int index) const
 	{
-		return static_cast<char *>(range.address) + index * xpv::page_size;
+		return static_cast<char *>(range.address) + index * page_size;
 	}
 	[[nodiscard]] uint64_t *entry(unsigned int index) const { return xpv_pte_lookup(page(index)); }
 	/* Must be called with the mutex held, once the window is published. */
-	[[nodiscard]] xpv::Status change(unsigned int index, xpv::KernelPte to)
+	[[nodiscard]] Status change(unsigned int index, KernelPte to)
 	{
 		uint64_t *pte = entry(index);
-		if (!pte || !xpv::change_pte(*pte, shown[index], to))
-			return xpv::Error(XEN_EIO);
+		if (!pte || !change_pte(*pte, shown[index], to))
+			return Error(XEN_EIO);
 		shown[index] = to;
 		return {};
 	}
@@ -124,85 +124,83 @@ Result<xpv_window *> create_window(unsigned int pages, const char *name)
 
 } // namespace xpv
 
-extern "C" {
-
-void xpv_windows_start(void)
+void xpv_windows_start()
 {
-	windows.mutex.init("xpv_windows"_lock);
+	windows.mutex.init("xpv windows"_lock);
 }
 
-struct xpv_window *xpv_window_create(unsigned int pages, const char *name)
+xpv_window *xpv_window_create(unsigned int pages, const char *name)
 {
-	auto made = xpv::create_window(pages, name);
+	auto made = create_window(pages, name);
 	return made.ok() ? made.value() : nullptr;
 }
 
-void xpv_window_destroy(struct xpv_window *window)
+void xpv_window_destroy(xpv_window *window)
 {
 	if (!window)
 		return;
 	{
-		xpv::MutexGuard guard(xpv::windows.mutex);
+		MutexGuard guard(windows.mutex);
 		window->unlink();
 	}
-	xpv::give_back(*window);
+	give_back(*window);
 	destroy(window);
 }
 
-void *xpv_window_address(const struct xpv_window *window)
+void *xpv_window_address(const xpv_window *window)
 {
 	return window->range.address;
 }
 
-int xpv_window_map(struct xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access)
+int xpv_window_map(xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access)
 {
 	if (index >= window->pages)
 		return -XEN_ERANGE;
-	if (!xpv::KernelPte::representable(frame))
+	if (!KernelPte::representable(frame))
 		return -XEN_EINVAL;
-	xpv::MutexGuard guard(window->mutex);
+	MutexGuard guard(window->mutex);
 	if (!window->shown[index].empty())
 		return -XEN_EBUSY;
 	/* No flush: the PTE was not present, and flushed, so no CPU can have cached a translation. */
-	return window->change(index, xpv::KernelPte(frame, access, xpv_pte_supported_mask())).code();
+	return window->change(index, KernelPte(frame, access, xpv_pte_supported_mask())).code();
 }
 
-int xpv_window_unmap(struct xpv_window *window, unsigned int index)
+int xpv_window_unmap(xpv_window *window, unsigned int index)
 {
 	return xpv_window_unmap_run(window, index, 1);
 }
 
-int xpv_window_unmap_run(struct xpv_window *window, unsigned int first, unsigned int count)
+int xpv_window_unmap_run(xpv_window *window, unsigned int first, unsigned int count)
 {
 	if (first > window->pages || count > window->pages - first)
 		return -XEN_ERANGE;
-	xpv::MutexGuard guard(window->mutex);
-	xpv::Status result;
+	MutexGuard guard(window->mutex);
+	Status result;
 	bool changed = false;
 	for (unsigned int i = first; i < first + count; i++) {
 		if (window->shown[i].empty())
 			continue;
-		if (window->change(i, xpv::KernelPte()).ok())
+		if (window->change(i, KernelPte()).ok())
 			changed = true;
 		else
-			result = xpv::Error(XEN_EIO);
+			result = Error(XEN_EIO);
 	}
 	if (changed)
 		xpv_flush_tlb_everywhere();
 	return result.code();
 }
 
-void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_windows_context *context)
+void xpv_windows_visit(const xpv_windows_visitor *visitor, xpv_windows_context *context)
 {
-	xpv::MutexGuard guard(xpv::windows.mutex);
-	for (xpv_window &window : xpv::windows.all) {
-		xpv::MutexGuard window_guard(window.mutex);
+	MutexGuard guard(windows.mutex);
+	for (xpv_window &window : windows.all) {
+		MutexGuard window_guard(window.mutex);
 		visitor->window(context, window.name, window.range.address, window.pages);
 		for (unsigned int i = 0; i < window.pages; i++) {
 			const uint64_t *pte = window.entry(i);
 			if (window.shown[i].empty() || !pte)
 				continue;
-			xpv::FoundPte found = xpv::FoundPte::read(*pte);
+			FoundPte found = FoundPte::read(*pte);
 			const xpv_window_page page = {
 				.address = window.page(i),
 				.asked_frame = window.shown[i].frame(),
@@ -220,18 +218,18 @@ void xpv_windows_visit(const struct xpv_windows_visitor *visitor, struct xpv_win
 	}
 }
 
-void xpv_windows_show(struct xpv_debug_sink *sink)
+void xpv_windows_show(xpv_debug_sink *sink)
 {
 	static constexpr xpv_windows_visitor printer = {
 		.window =
 			[](xpv_windows_context *context, const char *name, const void *address, unsigned int pages) {
-				xpv_debug_print(static_cast<xpv::Printing *>(context)->sink,
-						"window 0x%pK pages %u %s\n", address, pages, name);
+				xpv_debug_print(static_cast<Printing *>(context)->sink, "window 0x%pK pages %u %s\n",
+						address, pages, name);
 			},
 		.page =
 			[](xpv_windows_context *context, const xpv_window_page *page) {
 				xpv_debug_print(
-					static_cast<xpv::Printing *>(context)->sink,
+					static_cast<Printing *>(context)->sink,
 					"page 0x%pK frame 0x%llx %s pte: frame 0x%llx present %d writable %d user %d nx %d accessed %d dirty %d\n",
 					page->address, static_cast<unsigned long long>(page->asked_frame.value),
 					page->asked_access == XPV_WINDOW_READ_WRITE ? "rw" : "ro",
@@ -239,8 +237,6 @@ void xpv_windows_show(struct xpv_debug_sink *sink)
 					page->writable, page->user, page->no_execute, page->accessed, page->dirty);
 			},
 	};
-	xpv::Printing context{ {}, sink };
+	Printing context{ {}, sink };
 	xpv_windows_visit(&printer, &context);
 }
-
-} /* extern "C" */

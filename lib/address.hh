@@ -43,7 +43,7 @@ template <typename T>
 
 /* Return the plain value that an ABI places at `offset` in this memory. It must be aligned for T. */
 template <typename T>
-[[nodiscard]] inline T *value_at(void *memory, std::size_t offset = 0)
+[[nodiscard]] inline T *value_at(void *memory, size_t offset = 0)
 {
 	static_assert(std::is_trivially_copyable_v<T>);
 	return static_cast<T *>(static_cast<void *>(static_cast<char *>(memory) + offset));

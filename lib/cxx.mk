@@ -9,10 +9,14 @@
 xpv-dir  := $(dir $(lastword $(filter-out %/cxx.mk,$(MAKEFILE_LIST))))
 xpv-root := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
 
-# One folder is one module: its objects are all the sources in it.
-xpv-objects := $(patsubst %.cc,%.o,$(notdir $(wildcard $(xpv-dir)*.cc))) \
-	       $(patsubst %.c,%.o,$(filter-out %.mod.c,$(notdir $(wildcard $(xpv-dir)*.c)))) \
-	       $(patsubst %.S,%.o,$(notdir $(wildcard $(xpv-dir)*.S)))
+# One folder is one module: its objects are all the sources in it and in its
+# subfolders. Sources that only some configurations have are named before this
+# file is included, as objects:
+#
+#   xpv-only-$(CONFIG_XPV_FOO) += foo.o
+xpv-sources := $(foreach kind,cc c S,$(wildcard $(xpv-dir)*.$(kind) $(xpv-dir)*/*.$(kind)))
+xpv-objects := $(filter-out $(xpv-only-) $(xpv-only-n),$(addsuffix .o,$(basename \
+	       $(patsubst $(xpv-dir)%,%,$(filter-out %.mod.c,$(xpv-sources))))))
 
 # Outside the kernel tree there is no .config for these options. All modules
 # are built; "make CONFIG_XPV_BLKFRONT=n" leaves one out.

@@ -13,22 +13,22 @@ namespace xpv {
 class Deadline {
 public:
 	/* Return the deadline `milliseconds` from now. Any context. */
-	[[nodiscard]] static Deadline after(std::uint64_t milliseconds)
+	[[nodiscard]] static Deadline after(uint64_t milliseconds)
 	{
-		std::uint64_t at;
+		uint64_t at;
 		return Deadline(__builtin_add_overflow(xpv_now_ms(), milliseconds, &at) ? UINT64_MAX : at);
 	}
 	/* Return the deadline at a time of xpv_now_ms(), as C interfaces pass it. */
-	[[nodiscard]] static constexpr Deadline at(std::uint64_t time_ms) { return Deadline(time_ms); }
+	[[nodiscard]] static constexpr Deadline at(uint64_t time_ms) { return Deadline(time_ms); }
 
-	[[nodiscard]] constexpr std::uint64_t at_ms() const { return at_ms_; }
+	[[nodiscard]] constexpr uint64_t at_ms() const { return at_ms_; }
 	/* Any context. */
 	[[nodiscard]] bool expired() const { return xpv_now_ms() >= at_ms_; }
 	/* Return the milliseconds that are left, 0 once expired: for functions that take a timeout. Any context. */
 	[[nodiscard]] unsigned int left_ms() const
 	{
-		std::uint64_t now = xpv_now_ms();
-		std::uint64_t left = now < at_ms_ ? at_ms_ - now : 0;
+		uint64_t now = xpv_now_ms();
+		uint64_t left = now < at_ms_ ? at_ms_ - now : 0;
 		return left < UINT_MAX ? static_cast<unsigned int>(left) : UINT_MAX;
 	}
 	[[nodiscard]] constexpr Deadline earlier_of(Deadline other) const
@@ -37,9 +37,9 @@ public:
 	}
 
 private:
-	explicit constexpr Deadline(std::uint64_t at_ms) : at_ms_(at_ms) {}
+	explicit constexpr Deadline(uint64_t at_ms) : at_ms_(at_ms) {}
 
-	std::uint64_t at_ms_;
+	uint64_t at_ms_;
 };
 
 /*

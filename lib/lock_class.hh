@@ -18,11 +18,11 @@ struct LockClass {
 };
 
 /* The text of a lock class literal. Public members only: it is a template argument. */
-template <std::size_t size>
+template <size_t size>
 struct LockName {
 	consteval LockName(const char (&from)[size])
 	{
-		for (std::size_t i = 0; i < size; i++)
+		for (size_t i = 0; i < size; i++)
 			text[i] = from[i];
 	}
 

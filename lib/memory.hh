@@ -110,9 +110,9 @@ public:
 	Array &operator=(const Array &) = delete;
 	~Array() { xpv_free(data_); }
 
-	[[nodiscard]] static Result<Array> make(std::size_t size, xpv_allocation how)
+	[[nodiscard]] static Result<Array> make(size_t size, xpv_allocation how)
 	{
-		std::size_t bytes;
+		size_t bytes;
 		if (__builtin_mul_overflow(size, sizeof(T), &bytes))
 			return Error(XEN_ENOMEM);
 		Array array;
@@ -124,17 +124,17 @@ public:
 	}
 
 	[[nodiscard]] T *data() const { return data_; }
-	[[nodiscard]] std::size_t size() const { return size_; }
-	T &operator[](std::size_t i) const { return data_[i]; }
+	[[nodiscard]] size_t size() const { return size_; }
+	T &operator[](size_t i) const { return data_[i]; }
 	T *begin() const { return data_; }
 	T *end() const { return data_ + size_; }
 
 private:
 	T *data_ = nullptr;
-	std::size_t size_ = 0;
+	size_t size_ = 0;
 };
 
-inline constexpr std::size_t page_size = 4096;
+inline constexpr size_t page_size = 4096;
 
 /* Sole owner of one zeroed page that may be shared with another domain. */
 class Page {

@@ -45,14 +45,14 @@ template <std::unsigned_integral T>
 }
 
 /* Parse an unsigned decimal number. */
-template <std::unsigned_integral T = std::uint32_t>
+template <std::unsigned_integral T = uint32_t>
 [[nodiscard]] Result<T> parse_decimal(std::string_view text, std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {
 	return parse_digits<T>(text, 10, most);
 }
 
 /* Parse hexadecimal digits without a prefix. */
-template <std::unsigned_integral T = std::uint32_t>
+template <std::unsigned_integral T = uint32_t>
 [[nodiscard]] Result<T> parse_hexadecimal(std::string_view text,
 					  std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {
@@ -60,7 +60,7 @@ template <std::unsigned_integral T = std::uint32_t>
 }
 
 /* Parse an unsigned number: decimal, or hexadecimal with the prefix 0x or 0X. */
-template <std::unsigned_integral T = std::uint64_t>
+template <std::unsigned_integral T = uint64_t>
 [[nodiscard]] Result<T> parse_number(std::string_view text, std::type_identity_t<T> most = std::numeric_limits<T>::max())
 {
 	if (text.starts_with("0x") || text.starts_with("0X"))

@@ -72,7 +72,7 @@ public:
 	/* Return the shadow of an id that is in use. */
 	[[nodiscard]] Shadow &operator[](unsigned int id) const { return slots_[id].shadow; }
 	/* Return the shadow of an id from the other end; nullptr when no such id is in use. */
-	[[nodiscard]] Shadow *find(std::uint64_t id) const
+	[[nodiscard]] Shadow *find(uint64_t id) const
 	{
 		if (id >= slots_.size() || !slots_[id].used)
 			return nullptr;

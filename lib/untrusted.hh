@@ -28,9 +28,9 @@ public:
 		if constexpr (Word<T>) {
 			result.value_ = read_once(shared);
 		} else if constexpr (alignof(T) >= 4 && sizeof(T) % 4 == 0) {
-			copy_words<std::uint32_t>(&result.value_, &shared);
+			copy_words<uint32_t>(&result.value_, &shared);
 		} else {
-			copy_words<std::uint8_t>(&result.value_, &shared);
+			copy_words<uint8_t>(&result.value_, &shared);
 		}
 		return result;
 	}
@@ -76,7 +76,7 @@ private:
 		typedef Unit __attribute__((may_alias)) Aliasing;
 		auto *target = static_cast<Aliasing *>(to);
 		auto *source = static_cast<const volatile Aliasing *>(from);
-		for (std::size_t i = 0; i < sizeof(T) / sizeof(Unit); i++)
+		for (size_t i = 0; i < sizeof(T) / sizeof(Unit); i++)
 			target[i] = source[i];
 	}
 

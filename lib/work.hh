@@ -14,7 +14,7 @@ namespace xpv {
  * A member of its owner, declared after all members that the method uses:
  *
  *	void retry();
- *	Work<&Parking::retry> work_{ *this, XPV_WORK_SYSTEM, "xpv_gnttab_parking"_lock };
+ *	Work<&Parking::retry> work_{ *this, XPV_WORK_SYSTEM, "xpv gnttab parking"_lock };
  *
  * The method never runs twice at once, and may schedule its work again. The
  * destructor cancels the work. An owner that is freed by its own work, or that

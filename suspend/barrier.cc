@@ -80,13 +80,13 @@ unsigned int Barrier::await(Place place, unsigned int milliseconds) const
 	uint64_t deadline = xpv_suspend_clock() + milliseconds * 1000000ull;
 	unsigned int cpu;
 	for (;;) {
-		bool last_look = xpv_suspend_clock() >= deadline;
+		bool timed_out = xpv_suspend_clock() >= deadline;
 		int missing = each_secondary(cpu, [&](unsigned int other) {
 			return load_acquire(members_[other].place) < place;
 		});
 		if (!missing)
 			return xpv_cpu_limit();
-		if (last_look)
+		if (timed_out)
 			return cpu;
 		relax(0);
 	}

@@ -8,6 +8,8 @@
 #include "suspend/suspend.h"
 #include "xenbus/transaction.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -18,7 +20,7 @@ constexpr const char *sysrq_path = "control/sysrq";
 constexpr const char *error_path = "error/control/shutdown/error";
 
 /* Longer than any known request. */
-constexpr std::size_t request_capacity = 24;
+constexpr size_t request_capacity = 24;
 /*
  * libxl gives up 60 s after it sees the acknowledgement (libxl_dom_suspend.c:
  * domain_suspend_common_wait_guest()), and then nothing resumes a domain that
@@ -28,14 +30,14 @@ constexpr std::size_t request_capacity = 24;
 constexpr unsigned int suspend_limit_ms = 45000;
 
 /* Read the text of a node; empty if there is no such node. EMSGSIZE: longer than any request. */
-Result<std::string_view> read_node(xpv_store_transaction transaction, const char *path, char *buffer, std::size_t size)
+Result<std::string_view> read_node(xpv_store_transaction transaction, const char *path, char *buffer, size_t size)
 {
 	int length = xpv_store_read(transaction, path, buffer, size);
 	if (length == -XEN_ENOENT)
 		return std::string_view();
 	if (length < 0)
 		return Error(length);
-	return std::string_view(buffer, static_cast<std::size_t>(length));
+	return std::string_view(buffer, static_cast<size_t>(length));
 }
 
 /* Read the current request, and its text for the log. */
@@ -121,22 +123,22 @@ Activity Control::activity_locked() const
 
 /* ---- control/shutdown ---- */
 
-void Control::look()
+void Control::poll()
 {
 	MutexGuard guard(mutex_);
-	Status looked = look_locked();
+	Status polled = poll_locked();
 	retry_at_ms_ = 0;
-	if (looked.ok()) {
+	if (polled.ok()) {
 		failures_ = 0;
 		return;
 	}
-	XPV_ERR_LIMITED("cannot serve control/shutdown (error %d)", looked.error().number());
+	XPV_ERR_LIMITED("cannot serve control/shutdown (error %d)", polled.error().number());
 	/*
 	 * Stop retrying after some failures, or on EIO, because a broken
 	 * xenstore stays broken. A write to the node fires the watch in any
 	 * case.
 	 */
-	if (failures_ >= retries || looked.error() == XEN_EIO) {
+	if (failures_ >= retries || polled.error() == XEN_EIO) {
 		failures_ = 0;
 		return;
 	}
@@ -144,7 +146,7 @@ void Control::look()
 	wake();
 }
 
-Status Control::look_locked()
+Status Control::poll_locked()
 {
 	/*
 	 * Read without a transaction first: usually there is nothing to
@@ -175,7 +177,7 @@ Status Control::acknowledge_locked()
 {
 	Request request = Request::none;
 	Answer answer = Answer::nothing;
-	std::uint64_t begun_ms = 0;
+	uint64_t begun_ms = 0;
 	const Activity activity = activity_locked();
 	Status done = in_transaction([&](xpv_store_transaction transaction) -> Status {
 		/*
@@ -196,7 +198,7 @@ Status Control::acknowledge_locked()
 	return {};
 }
 
-void Control::act_locked(Request request, Answer answer, std::uint64_t begun_ms)
+void Control::act_locked(Request request, Answer answer, uint64_t begun_ms)
 {
 	XPV_NOTICE("the toolstack asks for %s%s", name_of(request), answer == Answer::again ? " again" : "");
 	switch (request) {
@@ -230,7 +232,7 @@ void Control::give_time_locked(Activity activity)
 {
 	unsigned int seconds = xpv_linux_shutdown_timeout();
 	activity_ = seconds ? activity : Activity::running;
-	deadline_ms_ = seconds ? xpv_now_ms() + std::uint64_t(seconds) * 1000 : 0;
+	deadline_ms_ = seconds ? xpv_now_ms() + uint64_t(seconds) * 1000 : 0;
 	wake();
 }
 
@@ -250,7 +252,7 @@ Result<unsigned char> Control::take_key()
 	return key;
 }
 
-void Control::look_at_sysrq()
+void Control::read_sysrq()
 {
 	auto key = take_key();
 	if (!key.ok() && key.error() == XEN_EMSGSIZE)
@@ -281,8 +283,8 @@ void Control::run()
 		case Due::suspend:
 			suspend(next.suspend_deadline_ms);
 			continue;
-		case Due::look:
-			look();
+		case Due::poll:
+			poll();
 			continue;
 		case Due::power_off:
 			XPV_WARNING("user space did not power off in time: forcing it");
@@ -303,7 +305,7 @@ void Control::run()
 Control::Due Control::due()
 {
 	MutexGuard guard(mutex_);
-	std::uint64_t now = xpv_now_ms();
+	uint64_t now = xpv_now_ms();
 	if (read_once(down_))
 		return {};
 	if (activity_ == Activity::suspending)
@@ -313,15 +315,15 @@ Control::Due Control::due()
 		return { .what = activity_ == Activity::rebooting ? Due::reboot : Due::power_off };
 	}
 	if (retry_at_ms_ && now >= retry_at_ms_)
-		return { .what = Due::look };
+		return { .what = Due::poll };
 	Due next;
-	for (std::uint64_t at : { deadline_ms_, retry_at_ms_ })
+	for (uint64_t at : { deadline_ms_, retry_at_ms_ })
 		if (at && at - now < next.wait_ms)
 			next.wait_ms = static_cast<unsigned int>(at - now);
 	return next;
 }
 
-void Control::suspend(std::uint64_t deadline_ms)
+void Control::suspend(uint64_t deadline_ms)
 {
 	/* Remove the error of an earlier attempt; a failure to do so must not prevent the suspend. */
 	ignore(status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, error_path)));
@@ -343,7 +345,7 @@ void Control::suspend(std::uint64_t deadline_ms)
 		activity_ = Activity::running;
 	}
 	/* Handle requests made meanwhile. */
-	look();
+	poll();
 }
 
 namespace {
@@ -354,9 +356,7 @@ constinit Control *the_control;
 
 } // namespace xpv
 
-using namespace xpv;
-
-int xpv_control_start(void)
+int xpv_control_start()
 {
 	auto made = make<Control>(XPV_MAY_SLEEP);
 	if (!made.ok())
@@ -369,12 +369,12 @@ int xpv_control_start(void)
 	return 0;
 }
 
-void xpv_control_stop(void)
+void xpv_control_stop()
 {
 	Owned<Control> control(std::exchange(the_control, nullptr));
 }
 
-void xpv_control_going_down(void)
+void xpv_control_going_down()
 {
 	if (Control *control = read_once(the_control))
 		control->going_down();

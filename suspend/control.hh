@@ -36,38 +36,38 @@ public:
 private:
 	/* What the thread has to do next. */
 	struct Due {
-		enum { nothing, suspend, power_off, reboot, look } what = nothing;
+		enum { nothing, suspend, power_off, reboot, poll } what = nothing;
 		unsigned int wait_ms = idle_ms; /* how long there is nothing to do */
-		std::uint64_t suspend_deadline_ms = 0;
+		uint64_t suspend_deadline_ms = 0;
 	};
 
 	static constexpr unsigned int idle_ms = 10000;
 	static constexpr unsigned int first_retry_ms = 1000;
 	static constexpr unsigned int retries = 5;
 
-	void look();
-	[[nodiscard]] Status look_locked() XPV_REQUIRES(mutex_);
+	void poll();
+	[[nodiscard]] Status poll_locked() XPV_REQUIRES(mutex_);
 	[[nodiscard]] Status acknowledge_locked() XPV_REQUIRES(mutex_);
 	/* `begun_ms`: a time before the request was acknowledged. */
-	void act_locked(Request request, Answer answer, std::uint64_t begun_ms) XPV_REQUIRES(mutex_);
+	void act_locked(Request request, Answer answer, uint64_t begun_ms) XPV_REQUIRES(mutex_);
 	void give_time_locked(Activity activity) XPV_REQUIRES(mutex_);
 	[[nodiscard]] Activity activity_locked() const XPV_REQUIRES(mutex_);
 	[[nodiscard]] Result<unsigned char> take_key();
-	void look_at_sysrq();
+	void read_sysrq();
 
 	void run();
 	[[nodiscard]] Due due();
-	void suspend(std::uint64_t deadline_ms);
+	void suspend(uint64_t deadline_ms);
 	void wake();
 
 	/* Held while xenstore is accessed; not during a suspend, nor during a forced shutdown. */
 	Mutex mutex_{ "xpv control"_lock };
 	Activity activity_ XPV_GUARDED_BY(mutex_) = Activity::running;
 	/* When user space has run out of time; 0: never. */
-	std::uint64_t deadline_ms_ XPV_GUARDED_BY(mutex_) = 0;
-	std::uint64_t suspend_deadline_ms_ XPV_GUARDED_BY(mutex_) = 0; /* valid while suspending */
+	uint64_t deadline_ms_ XPV_GUARDED_BY(mutex_) = 0;
+	uint64_t suspend_deadline_ms_ XPV_GUARDED_BY(mutex_) = 0; /* valid while suspending */
 	/* When to read the node again, after xenstore failed; 0: no need. */
-	std::uint64_t retry_at_ms_ XPV_GUARDED_BY(mutex_) = 0;
+	uint64_t retry_at_ms_ XPV_GUARDED_BY(mutex_) = 0;
 	unsigned int failures_ XPV_GUARDED_BY(mutex_) = 0; /* of reads, in a row */
 
 	bool down_ = false; /* Linux shuts down; set without the mutex, which may be held while waiting for xenstored */
@@ -75,8 +75,8 @@ private:
 	bool woken_ = false;
 	WaitQueue wait_queue_{ "xpv control thread"_lock }; /* our thread waits here */
 	Thread<&Control::run> thread_{ *this };
-	StoreWatch<&Control::look> shutdown_watch_{ *this };
-	StoreWatch<&Control::look_at_sysrq> sysrq_watch_{ *this };
+	StoreWatch<&Control::poll> shutdown_watch_{ *this };
+	StoreWatch<&Control::read_sysrq> sysrq_watch_{ *this };
 };
 
 } // namespace xpv

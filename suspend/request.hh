@@ -12,7 +12,7 @@
 
 namespace xpv {
 
-enum class Request : std::uint8_t {
+enum class Request : uint8_t {
 	none, /* empty, or no such node: no request, or it was acknowledged */
 	poweroff,
 	halt, /* handled as poweroff: a halted domain is of no use */
@@ -23,7 +23,7 @@ enum class Request : std::uint8_t {
 inline constexpr unsigned int request_count = 6;
 
 /* What the domain is doing about earlier requests. */
-enum class Activity : std::uint8_t {
+enum class Activity : uint8_t {
 	running, /* nothing */
 	suspending,
 	powering_off, /* user space was asked to */
@@ -32,7 +32,7 @@ enum class Activity : std::uint8_t {
 };
 inline constexpr unsigned int activity_count = 5;
 
-enum class Answer : std::uint8_t {
+enum class Answer : uint8_t {
 	nothing,
 	start, /* acknowledge and do it */
 	again, /* acknowledge and ask user space once more; its deadline does not change */
@@ -59,11 +59,11 @@ enum class Answer : std::uint8_t {
 [[nodiscard]] const char *name_of(Activity activity);
 
 /* Make `text` safe to log: truncate it, and replace all but printable ASCII by '?'. The result has a NUL. */
-template <std::size_t Capacity>
+template <size_t Capacity>
 void make_printable(std::string_view text, char (&printable)[Capacity])
 {
-	std::size_t size = text.size() < Capacity ? text.size() : Capacity - 1;
-	for (std::size_t i = 0; i < size; i++)
+	size_t size = text.size() < Capacity ? text.size() : Capacity - 1;
+	for (size_t i = 0; i < size; i++)
 		printable[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
 	printable[size] = 0;
 }

@@ -11,6 +11,8 @@
 #include "suspend/vcpus.hh"
 #include "suspend/wallclock.hh"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -59,11 +61,11 @@ int suspend_domain()
 		return XPV_REFUSE(error, "Linux's core: error %d", error);
 	OnExit resume_core([] { xpv_core_resume(); });
 	record(XPV_STEP_ENTERING);
-	Result<int> suspended = sched_suspend();
+	Result<Suspended> suspended = sched_shutdown_suspend();
 	record(XPV_STEP_RETURNED);
 	if (!suspended.ok())
 		return XPV_REFUSE(suspended.code(), "the hypercall: error %d", suspended.code());
-	state->kind = suspended.value() ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
+	state->kind = suspended.value() == Suspended::cancelled ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
 	return 0;
 }
 
@@ -220,47 +222,43 @@ void conclude(int error)
 
 } // namespace xpv
 
-extern "C" {
-
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
 	/* The parts stop all disks: reclaim must not wait for them. */
-	xpv::NoIoScope no_io;
+	NoIoScope no_io;
 	xpv_suspend_parts_lock();
-	xpv::state->deadline_ms = deadline_ms;
+	state->deadline_ms = deadline_ms;
 	reason[0] = '\0';
-	xpv::state->reason = reason;
-	xpv::state->reason_size = reason_size;
-	int error = xpv::suspend();
-	xpv::conclude(error);
+	state->reason = reason;
+	state->reason_size = reason_size;
+	int error = suspend();
+	conclude(error);
 	xpv_suspend_parts_unlock();
 	return error;
 }
 
-int xpv_suspend_start(void)
+int xpv_suspend_start()
 {
-	auto made = xpv::make<xpv::State>(XPV_MAY_SLEEP);
+	auto made = make<State>(XPV_MAY_SLEEP);
 	if (!made.ok())
 		return made.code();
-	if (xpv::Status barrier = made.value()->barrier.make(); !barrier.ok())
+	if (Status barrier = made.value()->barrier.make(); !barrier.ok())
 		return barrier.code();
-	xpv::state = made.value().release();
+	state = made.value().release();
 	return 0;
 }
 
-void xpv_suspend_stop(void)
+void xpv_suspend_stop()
 {
-	xpv::destroy(std::exchange(xpv::state, nullptr));
+	destroy(std::exchange(state, nullptr));
 }
 
-void xpv_suspend_get_statistics(struct xpv_suspend_statistics *copy)
+void xpv_suspend_get_statistics(xpv_suspend_statistics *copy)
 {
-	*copy = xpv::state->statistics;
+	*copy = state->statistics;
 }
 
 uint64_t xpv_suspend_cpu_back(unsigned int cpu)
 {
-	return xpv::state->barrier.back_at(cpu);
+	return state->barrier.back_at(cpu);
 }
-
-} /* extern "C" */

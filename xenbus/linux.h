@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Internal interface between this module's C and C++ files. */
+/*
+ * Interface between the protocols (C++) and Linux's side (C: *_linux.c) of this
+ * module: xenstore, the bus, and /dev/xen/xenbus.
+ */
 #ifndef XPV_XENBUS_LINUX_H
 #define XPV_XENBUS_LINUX_H
 
@@ -12,7 +15,11 @@
 extern "C" {
 #endif
 
-/* ---- C++, called from C ---- */
+struct xpv_linux_device; /* in C: the device as Linux knows it */
+struct xpv_store_node; /* in C: an open file of /dev/xen/xenbus */
+struct xpv_store_user; /* in C++: its user */
+
+/* ---- C calls C++: xenstore (store/) ---- */
 
 struct xpv_store_counts {
 	uint64_t sent; /* requests written to the ring */
@@ -61,6 +68,8 @@ void xpv_store_show(struct xpv_debug_sink *sink);
 /* Return the name of a request type, e.g. "XS_READ". */
 const char *xpv_store_operation_name(uint32_t type);
 
+/* ---- C calls C++: the bus (bus/) ---- */
+
 /* Start to discover devices. Sleeping context. */
 int xpv_bus_start(void);
 /* Stop discovery, and remove all devices. Sleeping context. */
@@ -102,35 +111,7 @@ void xpv_device_fail_text(struct xpv_device *device, int error, const char *text
 /* Return the device's type, e.g. "vbd". Any context. */
 const char *xpv_device_type(const struct xpv_device *device);
 
-/* ---- C, called from C++ ---- */
-
-/* Tracepoints (xenbus/trace.h), and the clock for their durations. Any context. Texts with a length need no NUL. */
-void xpv_trace_store_request(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length);
-void xpv_trace_store_reply(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length,
-			   int result, uint64_t nanoseconds);
-void xpv_trace_store_watch(const char *path, size_t length, const char *token, size_t token_length);
-void xpv_trace_store_watch_called(const char *path, uint64_t nanoseconds);
-uint64_t xpv_store_clock_ns(void);
-
-/* The rest: sleeping context. */
-
-struct xpv_linux_device;
-/* Allocate Linux's device, without adding it. On 0, the last xpv_linux_device_put() calls xpv_device_release(). */
-int xpv_linux_device_make(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
-/* Add the device to Linux. A driver may be bound, and its functions called, before this returns. */
-int xpv_linux_device_add(struct xpv_linux_device *linux_device);
-/*
- * Unbind the driver and remove the device from Linux. Until its release Linux
- * may hold references, and may call xpv_device_type() and similar functions.
- */
-void xpv_linux_device_del(struct xpv_linux_device *linux_device);
-void xpv_linux_device_put(struct xpv_linux_device *linux_device);
-struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
-
-/* ---- /dev/xen/xenbus: one user for each open file ---- */
-
-struct xpv_store_user; /* C++ */
-struct xpv_store_node; /* C */
+/* ---- C calls C++: /dev/xen/xenbus (node/), one user for each open file ---- */
 
 /* Allocate the table of users. Call after xpv_store_start(). Sleeping context. */
 int xpv_store_users_start(void);
@@ -163,15 +144,43 @@ long xpv_store_user_peek(struct xpv_store_user *user, const void **bytes);
 /* Consume bytes that xpv_store_user_peek() returned. Any context. */
 void xpv_store_user_skip(struct xpv_store_user *user, size_t size);
 
-/* Wake readers and writers: data or room may be available. In C. Any context, called with a spinlock held. */
+/* ---- C++ calls C ---- */
+
+/* Tracepoints (xenbus/store/trace.h), and the clock for their durations. Any context. Texts with a length need no NUL. */
+void xpv_trace_store_request(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length);
+void xpv_trace_store_reply(uint32_t type, uint32_t transaction, uint32_t id, const char *path, size_t length,
+			   int result, uint64_t nanoseconds);
+void xpv_trace_store_watch(const char *path, size_t length, const char *token, size_t token_length);
+void xpv_trace_store_watch_called(const char *path, uint64_t nanoseconds);
+uint64_t xpv_store_clock_ns(void);
+
+/* Wake readers and writers: data or room may be available. Any context, called with a spinlock held. */
 void xpv_store_node_wake(struct xpv_store_node *node);
 
-/* Register and unregister the misc device. Sleeping context. */
-int xpv_store_node_register(void);
-void xpv_store_node_unregister(void);
+/* The rest: sleeping context. */
+
+/* Allocate Linux's device, without adding it. On 0, the last xpv_linux_device_put() calls xpv_device_release(). */
+int xpv_linux_device_make(struct xpv_device *device, const char *name, struct xpv_linux_device **linux_device);
+/* Add the device to Linux. A driver may be bound, and its functions called, before this returns. */
+int xpv_linux_device_add(struct xpv_linux_device *linux_device);
+/*
+ * Unbind the driver and remove the device from Linux. Until its release Linux
+ * may hold references, and may call xpv_device_type() and similar functions.
+ */
+void xpv_linux_device_del(struct xpv_linux_device *linux_device);
+void xpv_linux_device_put(struct xpv_linux_device *linux_device);
+struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
 
 /* ---- Between the C files. Sleeping context. ---- */
 
+/* Register and unregister the bus type and its root device. */
+int xpv_bus_linux_start(void);
+void xpv_bus_linux_stop(void);
+/* Wait until Linux has released all devices, after xpv_bus_stop(). */
+void xpv_bus_linux_wait(void);
+/* Register and unregister the misc device. */
+int xpv_store_node_register(void);
+void xpv_store_node_unregister(void);
 /* Add and remove the files in debugfs. xenstore must be connected in between. */
 void xpv_xenbus_debug_start(void);
 void xpv_xenbus_debug_stop(void);

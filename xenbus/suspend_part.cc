@@ -5,6 +5,8 @@
 #include "lib/log.hh"
 #include "xenbus/linux.h"
 
+using namespace xpv;
+
 namespace xpv {
 
 namespace {
@@ -45,12 +47,12 @@ void resume_late(xpv_resume_kind kind)
 constinit xpv_suspend_part xpv_xenbus_suspend_part = {
 	.name = "xenstore",
 	.layer = XPV_SUSPEND_XENBUS,
-	.prepare = xpv::prepare,
-	.abandon = xpv::abandon,
+	.prepare = prepare,
+	.abandon = abandon,
 	.suspend_early = nullptr,
 	.resume_early = nullptr,
 	.resume_cpu = nullptr,
-	.resume_late = xpv::resume_late,
+	.resume_late = resume_late,
 	.next = nullptr,
 	.prepared = false,
 };

@@ -4,7 +4,7 @@
  * paths.pandoc of Xen): what a frontend driver is, and what the bus calls when.
  *
  * The bus watches device/ in xenstore, makes a Linux device on the bus "xpv"
- * for each entry, and runs the handshake from one table (xenbus/state.cc): for
+ * for each entry, and runs the handshake from one table (xenbus/bus/state.cc): for
  * every pair of our state and the backend's, which function of the driver to
  * call and which state to go to. All functions of a driver run in a sleeping
  * context, one at a time for one device; different devices overlap. Errors are

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who may include what: a frontend works over any provider, and a module over no test.
 
-A header <module>/<module or part>_owned.h has what only modules that own Xen in the guest can offer.
+A header <module>/<module or part>_owned.h has what only modules that own Xen in the guest can backend.
 """
 
 import re
@@ -43,6 +43,6 @@ def test_the_rules_see_an_include():
     owned = '#include "xenbus/store_owned.h"\n'
     assert owned_in_a_frontend("blkfront/vbd.cc", owned)
     assert owned_in_a_frontend("examples/echo/echofront.c", "  # include <xenbus/store_owned.h>\n")
-    assert not owned_in_a_frontend("xenbus/user.cc", owned)
+    assert not owned_in_a_frontend("xenbus/node/user.cc", owned)
     assert not owned_in_a_frontend("blkfront/vbd.cc", '#include "xenbus/store.h"\n')
     assert names_of_tests("suspend/barrier.cc", '#include "tests/fake/fake_vcpus.h"\n')

@@ -29,7 +29,7 @@ def pattern(line):
 
 
 def logged():
-    return [pair for folder in FOLDERS for path in sorted((ROOT / folder).iterdir())
+    return [pair for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))
             if path.suffix in (".c", ".cc", ".hh") for pair in formats(path.read_text())]
 
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/host/fake/shim.hh"
-#include "xenbus/store.hh"
+#include "xenbus/store/store.hh"
 #include "xenbus/store_owned.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size);

@@ -28,7 +28,7 @@ protected:
 		xpv_fake_set_max_grant_frames(4);
 		xpv_fake_reset();
 		ASSERT_EQ(xpv_gnttab_load(), 0);
-		open({ .flush = Flush::Cache });
+		open({ .flush = Flush::cache });
 	}
 	void TearDown() override
 	{
@@ -73,7 +73,8 @@ protected:
 		EXPECT_TRUE(seen.has_value());
 		return seen.value_or(blkif_request{});
 	}
-	xpv_block_submitted submit(unsigned int number, xpv_block_operation operation, unsigned int pages, bool last = true)
+	xpv_block_submit_result submit(unsigned int number, xpv_block_operation operation, unsigned int pages,
+				       bool last = true)
 	{
 		auto entry = requests.insert_or_assign(number, BlockRequest(operation, 8 * number, pages)).first;
 		return ring->submit(entry->second, last, notify);
@@ -255,7 +256,7 @@ TEST_F(BlkfrontRing, FlushIsWhatTheBackendOffers)
 
 TEST_F(BlkfrontRing, BarriersFlushAndWriteThrough)
 {
-	reopen({ .flush = Flush::Barrier });
+	reopen({ .flush = Flush::barrier });
 	auto seen = send(1, XPV_BLOCK_FLUSH, 0);
 	EXPECT_EQ(seen.operation, BLKIF_OP_WRITE_BARRIER);
 	other.respond(seen);
@@ -319,7 +320,7 @@ TEST_F(BlkfrontRing, WriteThroughInItsFlushComesBackOnce)
 /* A3: the disk always says that it has a cache; the ring knows when there is none. */
 TEST_F(BlkfrontRing, BackendWithoutCacheIsNotAskedToFlush)
 {
-	reopen({ .flush = Flush::None });
+	reopen({ .flush = Flush::none });
 	EXPECT_EQ(submit(1, XPV_BLOCK_FLUSH, 0), XPV_BLOCK_DONE);
 	auto seen = send(2, XPV_BLOCK_WRITE_THROUGH, 2);
 	EXPECT_EQ(seen.operation, BLKIF_OP_WRITE);
@@ -332,7 +333,7 @@ TEST_F(BlkfrontRing, BackendWithoutCacheIsNotAskedToFlush)
 /* A9: blkback refuses to flush what it exports read-only. */
 TEST_F(BlkfrontRing, ReadOnlyDiskHasNothingToFlush)
 {
-	for (Flush flush : { Flush::Cache, Flush::Barrier }) {
+	for (Flush flush : { Flush::cache, Flush::barrier }) {
 		reopen({ .flush = flush, .read_only = true });
 		for (unsigned int i = 0; i < 2; i++) {
 			other.respond(send(1, XPV_BLOCK_FLUSH, 0), BLKIF_RSP_ERROR);
@@ -341,7 +342,7 @@ TEST_F(BlkfrontRing, ReadOnlyDiskHasNothingToFlush)
 		}
 	}
 	/* Writing there is an error still. */
-	reopen({ .flush = Flush::Barrier, .read_only = true });
+	reopen({ .flush = Flush::barrier, .read_only = true });
 	other.respond(send(2, XPV_BLOCK_WRITE_THROUGH, 1), BLKIF_RSP_ERROR);
 	EXPECT_FALSE(collect());
 	expect_only(2, -XEN_EIO);
@@ -350,13 +351,13 @@ TEST_F(BlkfrontRing, ReadOnlyDiskHasNothingToFlush)
 /* A12: old backends refuse an empty barrier with an error; a disk that fails does too. */
 TEST_F(BlkfrontRing, OnlyTheFirstEmptyBarrierMayBeUnsupported)
 {
-	reopen({ .flush = Flush::Barrier });
+	reopen({ .flush = Flush::barrier });
 	other.respond(send(1, XPV_BLOCK_FLUSH, 0), BLKIF_RSP_ERROR);
 	EXPECT_FALSE(collect());
 	expect_only(1, 0);
 	EXPECT_EQ(submit(2, XPV_BLOCK_FLUSH, 0), XPV_BLOCK_DONE);
 
-	reopen({ .flush = Flush::Barrier });
+	reopen({ .flush = Flush::barrier });
 	other.respond(send(1, XPV_BLOCK_FLUSH, 0));
 	EXPECT_FALSE(collect());
 	expect_only(1, 0);
@@ -473,7 +474,7 @@ TEST_F(BlkfrontRing, SplitWriteThroughIsFlushedOnce)
 	EXPECT_FALSE(collect());
 	expect_only(2, -XEN_EIO);
 
-	reopen({ .flush = Flush::Barrier });
+	reopen({ .flush = Flush::barrier });
 	ASSERT_EQ(submit(3, XPV_BLOCK_WRITE_THROUGH, 20), XPV_BLOCK_QUEUED);
 	for (unsigned int i = 0; i < 2; i++) {
 		auto part = take();
@@ -487,7 +488,7 @@ TEST_F(BlkfrontRing, SplitWriteThroughIsFlushedOnce)
 /* A reconnection to a backend that takes less does not meet requests that do not fit. */
 TEST_F(BlkfrontRing, FewerSegmentsForEachSlot)
 {
-	reopen({ .flush = Flush::None }, 1);
+	reopen({ .flush = Flush::none }, 1);
 	ASSERT_EQ(submit(1, XPV_BLOCK_READ, 32), XPV_BLOCK_QUEUED);
 	for (unsigned int i = 0; i < 32; i++) {
 		auto part = take();

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "blkfront/offer.hh"
+#include "blkfront/backend_parameters.hh"
 #include "blkfront/vdev.hh"
 
 namespace {
@@ -62,7 +62,7 @@ TEST(BlkfrontVdev, OthersAreNoDisk)
 	}
 }
 
-constexpr OfferTexts plain = {
+constexpr BackendParameterTexts plain = {
 	.sectors = "2097152",
 	.sector_size = "512",
 	.physical_sector_size = nullptr,
@@ -74,41 +74,41 @@ constexpr OfferTexts plain = {
 
 TEST(BlkfrontOffer, PlainDisk)
 {
-	auto offer = check_offer(plain, "test");
-	ASSERT_TRUE(offer.ok());
-	EXPECT_EQ(offer.value().sectors, 2097152u);
-	EXPECT_EQ(offer.value().sector_size, 512u);
-	EXPECT_EQ(offer.value().physical_sector_size, 512u);
-	EXPECT_EQ(offer.value().flush, Flush::None);
-	EXPECT_FALSE(offer.value().read_only);
-	EXPECT_FALSE(offer.value().removable);
+	auto backend = parse_backend_parameters(plain, "test");
+	ASSERT_TRUE(backend.ok());
+	EXPECT_EQ(backend.value().sectors, 2097152u);
+	EXPECT_EQ(backend.value().sector_size, 512u);
+	EXPECT_EQ(backend.value().physical_sector_size, 512u);
+	EXPECT_EQ(backend.value().flush, Flush::none);
+	EXPECT_FALSE(backend.value().read_only);
+	EXPECT_FALSE(backend.value().removable);
 }
 
 TEST(BlkfrontOffer, FlushCacheGoesBeforeBarrier)
 {
-	OfferTexts texts = plain;
+	BackendParameterTexts texts = plain;
 	texts.barrier = "1";
-	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Barrier);
+	EXPECT_EQ(parse_backend_parameters(texts, "test").take().flush, Flush::barrier);
 	texts.flush_cache = "1";
-	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Cache);
+	EXPECT_EQ(parse_backend_parameters(texts, "test").take().flush, Flush::cache);
 	texts.flush_cache = "0";
-	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::Barrier);
+	EXPECT_EQ(parse_backend_parameters(texts, "test").take().flush, Flush::barrier);
 	texts.barrier = "nonsense";
-	EXPECT_EQ(check_offer(texts, "test").take().flush, Flush::None);
+	EXPECT_EQ(parse_backend_parameters(texts, "test").take().flush, Flush::none);
 }
 
 TEST(BlkfrontOffer, ReadOnlyByInfoOrMode)
 {
-	OfferTexts texts = plain;
+	BackendParameterTexts texts = plain;
 	texts.info = "4";
-	EXPECT_TRUE(check_offer(texts, "test").take().read_only);
+	EXPECT_TRUE(parse_backend_parameters(texts, "test").take().read_only);
 	texts.info = "2";
-	EXPECT_FALSE(check_offer(texts, "test").take().read_only);
-	EXPECT_TRUE(check_offer(texts, "test").take().removable);
+	EXPECT_FALSE(parse_backend_parameters(texts, "test").take().read_only);
+	EXPECT_TRUE(parse_backend_parameters(texts, "test").take().removable);
 	texts.mode = "r";
-	EXPECT_TRUE(check_offer(texts, "test").take().read_only);
+	EXPECT_TRUE(parse_backend_parameters(texts, "test").take().read_only);
 	texts.info = texts.mode = nullptr;
-	EXPECT_FALSE(check_offer(texts, "test").take().read_only);
+	EXPECT_FALSE(parse_backend_parameters(texts, "test").take().read_only);
 }
 
 /* Hostile case 24. */
@@ -117,27 +117,27 @@ TEST(BlkfrontOffer, SectorSizesThatAreNone)
 	for (const char *text :
 	     { "0", "1", "3", "511", "513", "1536", "8192", "4294967296", "4294967808", "-512", "", "abc" }) {
 		SCOPED_TRACE(text);
-		OfferTexts texts = plain;
+		BackendParameterTexts texts = plain;
 		texts.sector_size = text;
-		EXPECT_FALSE(check_offer(texts, "test").ok());
+		EXPECT_FALSE(parse_backend_parameters(texts, "test").ok());
 	}
 	for (const char *text : { "512", "1024", "2048", "4096" }) {
-		OfferTexts texts = plain;
+		BackendParameterTexts texts = plain;
 		texts.sector_size = text;
-		EXPECT_TRUE(check_offer(texts, "test").ok());
+		EXPECT_TRUE(parse_backend_parameters(texts, "test").ok());
 	}
-	OfferTexts texts = plain;
+	BackendParameterTexts texts = plain;
 	texts.sector_size = nullptr;
-	EXPECT_FALSE(check_offer(texts, "test").ok());
+	EXPECT_FALSE(parse_backend_parameters(texts, "test").ok());
 }
 
 TEST(BlkfrontOffer, SectorsThatAreNone)
 {
 	for (const char *text : { "9223372036854775808", "18014398509481984", "18446744073709551615", "", "x", "-1" }) {
 		SCOPED_TRACE(text);
-		OfferTexts texts = plain;
+		BackendParameterTexts texts = plain;
 		texts.sectors = text;
-		EXPECT_FALSE(check_offer(texts, "test").ok());
+		EXPECT_FALSE(parse_backend_parameters(texts, "test").ok());
 		EXPECT_FALSE(check_sectors(text).ok());
 	}
 	EXPECT_FALSE(check_sectors(nullptr).ok());
@@ -149,13 +149,13 @@ TEST(BlkfrontOffer, PhysicalSectorSizeIsAHint)
 {
 	for (const char *text : { "0", "3", "256", "513", "131072", "4294967296", "x", "" }) {
 		SCOPED_TRACE(text);
-		OfferTexts texts = plain;
+		BackendParameterTexts texts = plain;
 		texts.physical_sector_size = text;
-		EXPECT_EQ(check_offer(texts, "test").take().physical_sector_size, 512u);
+		EXPECT_EQ(parse_backend_parameters(texts, "test").take().physical_sector_size, 512u);
 	}
-	OfferTexts texts = plain;
+	BackendParameterTexts texts = plain;
 	texts.physical_sector_size = "4096";
-	EXPECT_EQ(check_offer(texts, "test").take().physical_sector_size, 4096u);
+	EXPECT_EQ(parse_backend_parameters(texts, "test").take().physical_sector_size, 4096u);
 }
 
 } // namespace

@@ -65,7 +65,7 @@ protected:
 	/* A new port on this CPU, masked or not. */
 	Port open(unsigned int cpu, bool masked = false)
 	{
-		auto port = xpv::evtchn_alloc_unbound(Domid{ 0 });
+		auto port = evtchnop_alloc_unbound(Domid{ 0 });
 		EXPECT_TRUE(port.ok());
 		EXPECT_TRUE(ports->add_port(port.value()).ok());
 		EXPECT_TRUE(ports->masked(port.value()));

@@ -47,7 +47,7 @@ protected:
 	static void event(Port port)
 	{
 		xpv_fake_event(port);
-		xpv_upcall(0);
+		xpv_handle_upcall(0);
 	}
 };
 
@@ -85,7 +85,7 @@ TEST_P(EvtchnChannel, OwnerHasItsMethodCalled)
 	event(queue.channel.port());
 	EXPECT_EQ(queue.events, 1u);
 	queue.channel.unmask();
-	xpv_upcall(0);
+	xpv_handle_upcall(0);
 	EXPECT_EQ(queue.events, 2u);
 	queue.channel.close();
 	EXPECT_FALSE(queue.channel.is_open());
@@ -135,7 +135,7 @@ TEST_P(EvtchnChannel, BackOffEndsWhileOtherWorksAreStuck)
 	EXPECT_EQ(queue.events, 3u);
 	queue.useful = true;
 	fake::advance(std::chrono::milliseconds(5));
-	xpv_upcall(0);
+	xpv_handle_upcall(0);
 	EXPECT_EQ(queue.events, 4u);
 	fake::only_rescuers(false);
 	stuck.work.cancel();
@@ -177,7 +177,7 @@ TEST_P(EvtchnChannel, NextEventAwaitsTheEoi)
 		EXPECT_EQ(poll.events, 2 * round + 1);
 		poll.channel.eoi();
 		poll.channel.eoi(XPV_EOI_SPURIOUS);
-		xpv_upcall(0);
+		xpv_handle_upcall(0);
 		EXPECT_EQ(poll.events, 2 * round + 2);
 		poll.channel.eoi();
 	}
@@ -197,7 +197,7 @@ TEST_P(EvtchnChannel, SpuriousEoisBackOff)
 	/* It comes when the time is over. */
 	xpv_fake_event(poll.channel.port());
 	ASSERT_TRUE(fake::wait_for_work(60000));
-	xpv_upcall(0);
+	xpv_handle_upcall(0);
 	EXPECT_EQ(poll.events, 4u);
 	poll.channel.eoi();
 	/* A good one begins the count again. */

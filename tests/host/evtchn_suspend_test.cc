@@ -337,7 +337,7 @@ TEST_P(EvtchnSuspend, LostChannelsAreGivenNewPorts)
 	upcalls();
 	EXPECT_EQ(disk.take(), 1u);
 	xpv_event_channel_close(adopted);
-	EXPECT_TRUE(xpv::evtchn_send(Port{ 3 }).ok()) << "the toolstack's port stays";
+	EXPECT_TRUE(evtchnop_send(Port{ 3 }).ok()) << "the toolstack's port stays";
 	xpv_event_channel_close(channel);
 	EXPECT_EQ(xpv_fake_open_ports(), 0u);
 }
@@ -634,14 +634,14 @@ TEST_P(EvtchnSuspend, CloseAcrossARestoreClosesNobodysPort)
 	Port other = {};
 	fake::after_next_mutex([&] {
 		restore();
-		auto taken = xpv::evtchn_alloc_unbound(dom0);
+		auto taken = evtchnop_alloc_unbound(dom0);
 		ASSERT_TRUE(taken.ok());
 		other = taken.value();
 	});
 	xpv_event_channel_close(channel);
 	EXPECT_EQ(other, port);
 	EXPECT_EQ(xpv_fake_open_ports(), 1u);
-	EXPECT_TRUE(xpv::evtchn_close(other).ok());
+	EXPECT_TRUE(evtchnop_close(other).ok());
 }
 
 /* Xen did not take the event array: the next load does not count on it. */

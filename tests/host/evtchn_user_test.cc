@@ -65,7 +65,7 @@ protected:
 	static void event(xpv_port port)
 	{
 		xpv_fake_event(port);
-		xpv_upcall(0);
+		xpv_handle_upcall(0);
 	}
 	static std::vector<uint32_t> read(xpv_event_user *whose, unsigned int most = 1000)
 	{
@@ -79,7 +79,7 @@ protected:
 	static void finish(xpv_event_user *whose, std::vector<uint32_t> ports)
 	{
 		xpv_event_user_finish(whose, ports.data(), static_cast<unsigned int>(ports.size()));
-		xpv_upcall(0);
+		xpv_handle_upcall(0);
 	}
 
 	xpv_event_node node;
@@ -216,7 +216,7 @@ TEST_F(EventUsers, Virqs)
 	xpv_port port = port_of(bind(user, XPV_EVENT_USER_VIRQ, 0, 16));
 	EXPECT_EQ(bind(user, XPV_EVENT_USER_VIRQ, 0, 16), -XEN_EEXIST);
 	xpv_fake_virq(16);
-	xpv_upcall(0);
+	xpv_handle_upcall(0);
 	EXPECT_EQ(read(user), Ports{ port.value });
 }
 

@@ -190,17 +190,17 @@ TEST_F(UserPages, Notice)
 	static char *page;
 	static bool was_clear;
 	ASSERT_EQ(allocate(user, 2, &index, references), 0);
-	xpv_unmap_notice notice = { both, { 20 } };
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 2 * 4096, &notice), -XEN_ENOENT);
-	notice.port.value = 1;
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 4096 + 7, &notice), -XEN_EINVAL);
-	notice = { 8, { 20 } };
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 4096 + 7, &notice), -XEN_EINVAL);
+	xpv_unmap_notify notify = { both, { 20 } };
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 2 * 4096, &notify), -XEN_ENOENT);
+	notify.port.value = 1;
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 4096 + 7, &notify), -XEN_EINVAL);
+	notify = { 8, { 20 } };
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 4096 + 7, &notify), -XEN_EINVAL);
 	/* The last one holds. */
-	notice = { both, { 20 } };
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 4096 + 7, &notice), 0);
-	notice = { both, { 21 } };
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 4096 + 9, &notice), 0);
+	notify = { both, { 20 } };
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 4096 + 7, &notify), 0);
+	notify = { both, { 21 } };
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 4096 + 9, &notify), 0);
 	EXPECT_EQ(ports[20].holders, 0u);
 	EXPECT_EQ(ports[21].holders, 1u);
 	xpv_page_view *view;
@@ -215,8 +215,8 @@ TEST_F(UserPages, Notice)
 	EXPECT_EQ(ports[20].notified, 0u);
 	EXPECT_TRUE(was_clear);
 	/* And when the file goes. */
-	notice = { XPV_UNMAP_SEND_EVENT, { 22 } };
-	EXPECT_EQ(xpv_user_pages_set_notice(user, 0, &notice), 0);
+	notify = { XPV_UNMAP_SEND_EVENT, { 22 } };
+	EXPECT_EQ(xpv_user_pages_set_notify(user, 0, &notify), 0);
 	on_notify = nullptr;
 	xpv_user_pages_close(std::exchange(user, nullptr));
 	EXPECT_EQ(ports[22].notified, 1u);
@@ -378,9 +378,9 @@ TEST_F(UserMaps, Notice)
 {
 	uint64_t index = add(0, 1);
 	uint64_t wider = add(1, 2);
-	xpv_unmap_notice notice = { both, { 20 } };
-	EXPECT_EQ(xpv_user_maps_set_notice(user, (wider + 2) * 4096, &notice), -XEN_ENOENT);
-	EXPECT_EQ(xpv_user_maps_set_notice(user, (wider + 1) * 4096 + 3, &notice), 0);
+	xpv_unmap_notify notify = { both, { 20 } };
+	EXPECT_EQ(xpv_user_maps_set_notify(user, (wider + 2) * 4096, &notify), -XEN_ENOENT);
+	EXPECT_EQ(xpv_user_maps_set_notify(user, (wider + 1) * 4096 + 3, &notify), 0);
 	ASSERT_EQ(xpv_user_map_view(user, wider, 2, true, &map, &first), 0);
 	std::strcpy(page(first, 0), "abcdef");
 	std::strcpy(page(first, 1), "abcdef");
@@ -396,17 +396,17 @@ TEST_F(UserMaps, Notice)
 	EXPECT_STREQ(theirs[1], "abcdef");
 	EXPECT_EQ(std::memcmp(theirs[2], "abc\0ef", 7), 0);
 	/* In what is read-only there is no byte to clear; one set before that is left alone. */
-	notice = { both, { 21 } };
-	EXPECT_EQ(xpv_user_maps_set_notice(user, index * 4096, &notice), 0);
+	notify = { both, { 21 } };
+	EXPECT_EQ(xpv_user_maps_set_notify(user, index * 4096, &notify), 0);
 	ASSERT_EQ(xpv_user_map_view(user, index, 1, false, &map, &first), 0);
-	EXPECT_EQ(xpv_user_maps_set_notice(user, index * 4096, &notice), -XEN_EINVAL);
+	EXPECT_EQ(xpv_user_maps_set_notify(user, index * 4096, &notify), -XEN_EINVAL);
 	xpv_user_map_release(map);
 	EXPECT_STREQ(theirs[0], "page 0");
 	EXPECT_EQ(ports[21].notified, 1u);
 	/* Never mapped, and the file goes. */
 	on_notify = nullptr;
-	notice = { both, { 22 } };
-	EXPECT_EQ(xpv_user_maps_set_notice(user, index * 4096, &notice), 0);
+	notify = { both, { 22 } };
+	EXPECT_EQ(xpv_user_maps_set_notify(user, index * 4096, &notify), 0);
 	xpv_user_maps_close(std::exchange(user, nullptr));
 	EXPECT_EQ(ports[22].notified, 1u);
 	EXPECT_STREQ(theirs[0], "page 0");
@@ -416,8 +416,8 @@ TEST_F(UserMaps, Notice)
 TEST_F(UserMaps, NoticeOfAnOlderDomainsMappingClearsNothing)
 {
 	uint64_t index = add(0, 1);
-	xpv_unmap_notice notice = { both, { 20 } };
-	EXPECT_EQ(xpv_user_maps_set_notice(user, index * 4096, &notice), 0);
+	xpv_unmap_notify notify = { both, { 20 } };
+	EXPECT_EQ(xpv_user_maps_set_notify(user, index * 4096, &notify), 0);
 	ASSERT_EQ(xpv_user_map_view(user, index, 1, true, &map, &first), 0);
 	suspend();
 	xpv_fake_restore();

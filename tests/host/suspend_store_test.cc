@@ -123,7 +123,7 @@ const xpv_frontend_driver driver = {
 
 } // namespace
 
-/* As the connection does it (xenbus/connection.cc), whose page and port are the peer's here. */
+/* As the connection does it (xenbus/store/connection.cc), whose page and port are the peer's here. */
 int xpv_store_pause(uint64_t deadline_ms)
 {
 	return the_store->client.pause(xpv::Deadline::at(deadline_ms)).code();

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "xenbus/message.hh"
+#include "xenbus/store/message.hh"
 
 using namespace xpv;
 

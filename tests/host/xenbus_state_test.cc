@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/kunit/xenbus_kunit.h"
-#include "xenbus/bus.hh"
-#include "xenbus/text.hh"
+#include "xenbus/bus/bus.hh"
+#include "xenbus/store/text.hh"
 
 TEST(State, EveryPair)
 {

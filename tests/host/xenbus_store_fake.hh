@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "xenbus/store.hh"
+#include "xenbus/store/store.hh"
 #include "tests/host/fake/clock.hh"
 
 /* "a", "b" -> "a\0b\0". */

@@ -6,7 +6,7 @@
 #include "tests/host/fake/shim.hh"
 #include "tests/host/fake/xenbus.hh"
 #include "tests/host/xenbus_store_fake.hh"
-#include "xenbus/user_message.hh"
+#include "xenbus/node/user_message.hh"
 
 namespace {
 

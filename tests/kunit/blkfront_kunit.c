@@ -86,7 +86,7 @@ static void transfer(struct xpv_vbd *vbd, const struct xpv_block_request *reques
 	vbd->segments = max(vbd->segments, request->segment_count);
 }
 
-enum xpv_block_submitted xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last)
+enum xpv_block_submit_result xpv_block_submit(struct xpv_block_queue *queue, struct xpv_block_request *request, bool last)
 {
 	struct xpv_vbd *vbd = queue->vbd;
 	unsigned long flags;
@@ -318,7 +318,7 @@ static void read_only_large_blocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 4095, (int)queue_dma_alignment(vbd->disk->gendisk->queue));
 	KUNIT_EXPECT_TRUE(test, get_disk_ro(vbd->disk->gendisk));
 	KUNIT_EXPECT_TRUE(test, bdev_write_cache(vbd->disk->gendisk->part0));
-	/* Another backend may offer more. */
+	/* Another backend may backend more. */
 	xpv_disk_set_read_only(vbd->disk, false);
 	KUNIT_EXPECT_FALSE(test, get_disk_ro(vbd->disk->gendisk));
 	disconnect(vbd);

@@ -67,24 +67,24 @@ const char *xpv_gnttab_test_entry_v2(void)
 {
 	grant_entry_v2 entry = {};
 	grant_status_t status = 0;
-	CHECK(revoke(entry, status) == Revocation::NothingGranted);
+	CHECK(revoke(entry, status) == Revocation::nothing_granted);
 
 	permit_access(entry, peer, Gfn{ 1ull << 40 }, XPV_GRANT_READ_ONLY);
 	CHECK(entry.hdr.flags == (GTF_permit_access | GTF_readonly));
 	CHECK(entry.hdr.domid == peer.value && entry.full_page.frame == 1ull << 40);
 	status = GTF_reading;
-	CHECK(revoke(entry, status) == Revocation::StillMapped);
+	CHECK(revoke(entry, status) == Revocation::still_mapped);
 	CHECK((entry.hdr.flags & GTF_type_mask) == GTF_invalid);
 	CHECK(entry.hdr.flags & GTF_readonly);
-	CHECK(revoke(entry, status) == Revocation::StillMapped);
+	CHECK(revoke(entry, status) == Revocation::still_mapped);
 	status = 0;
-	CHECK(revoke(entry, status) == Revocation::Done);
+	CHECK(revoke(entry, status) == Revocation::done);
 	CHECK(entry.hdr.flags == 0 && entry.full_page.pad0 == 0);
-	CHECK(revoke(entry, status) == Revocation::NothingGranted);
+	CHECK(revoke(entry, status) == Revocation::nothing_granted);
 
 	permit_access(entry, peer, Gfn{ 5 }, XPV_GRANT_READ_WRITE);
 	CHECK(entry.hdr.flags == GTF_permit_access);
-	CHECK(revoke(entry, status) == Revocation::Done);
+	CHECK(revoke(entry, status) == Revocation::done);
 	return nullptr;
 }
 
@@ -99,13 +99,13 @@ const char *xpv_gnttab_test_entries(void)
 		entries.set_link(1, 77);
 		CHECK(entries.idle(1) && entries.link(1) == 77);
 		const auto try_revoke = [&](auto in_version) { return in_version.revoke(reference); };
-		CHECK(entries.visit(try_revoke) == Revocation::NothingGranted);
+		CHECK(entries.visit(try_revoke) == Revocation::nothing_granted);
 		entries.visit([&](auto in_version) {
 			in_version.permit(reference, peer, Gfn{ 9 }, XPV_GRANT_READ_WRITE);
 		});
 		CHECK(!entries.idle(1) && entries.idle(0));
 		CHECK(entries.frame(reference) == Gfn{ 9 });
-		CHECK(entries.visit(try_revoke) == Revocation::Done);
+		CHECK(entries.visit(try_revoke) == Revocation::done);
 		CHECK(entries.idle(1));
 		entries.clean(1);
 		CHECK(entries.link(1) == 0);

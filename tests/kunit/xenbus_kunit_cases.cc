@@ -3,8 +3,8 @@
 #include "tests/kunit/xenbus_kunit.h"
 
 #include "lib/memory.hh"
-#include "xenbus/message.hh"
-#include "xenbus/state.hh"
+#include "xenbus/store/message.hh"
+#include "xenbus/bus/state.hh"
 #include "tests/kunit/check.h"
 
 namespace {
@@ -21,7 +21,7 @@ using namespace xpv;
  *   p proceed   d disconnect  o reopen    O reopen if wanted   + confirm
  *   i initialising  I initialised  C connected  g closing  w draining (Closed, waiting)  z closed
  */
-constexpr const char *expected[phase_count][theirs_count] = {
+constexpr const char *expected[phase_count][node_state_count] = {
 	/* initialising */ { ".i", ".i", "nI", "nI", "Xg", "xw", ".i", ".i", ".i", ".i" },
 	/* initialised  */ { ".I", ".I", ".I", ".I", "cC", "xw", "xw", ".I", ".I", ".I" },
 	/* connected    */ { ".C", ".C", "Xw", ".C", "rC", "xw", "xw", ".C", ".C", ".C" },
@@ -91,8 +91,8 @@ struct RingAndReader {
 const char *xpv_xenbus_test_every_pair(void)
 {
 	for (unsigned int ours = 0; ours < phase_count; ours++) {
-		for (unsigned int theirs = 0; theirs < theirs_count; theirs++) {
-			Transition answer = transition(static_cast<Phase>(ours), static_cast<Theirs>(theirs));
+		for (unsigned int theirs = 0; theirs < node_state_count; theirs++) {
+			Transition answer = transition(static_cast<Phase>(ours), static_cast<NodeState>(theirs));
 			CHECK(letter(answer.action) == expected[ours][theirs][0]);
 			CHECK(letter(answer.next) == expected[ours][theirs][1]);
 		}
@@ -128,41 +128,41 @@ const char *xpv_xenbus_test_published(void)
 
 const char *xpv_xenbus_test_first_phase(void)
 {
-	for (unsigned int theirs = 0; theirs < theirs_count; theirs++) {
-		Theirs other = static_cast<Theirs>(theirs);
+	for (unsigned int theirs = 0; theirs < node_state_count; theirs++) {
+		NodeState other = static_cast<NodeState>(theirs);
 		/* A fresh device, whatever its backend does. */
-		CHECK(first_phase(Theirs::missing, other) == Phase::initialising);
-		CHECK(first_phase(Theirs::initialising, other) == Phase::initialising);
-		CHECK(first_phase(Theirs::init_wait, other) == Phase::initialising);
-		CHECK(first_phase(Theirs::nonsense, other) == Phase::initialising);
+		CHECK(first_phase(NodeState::missing, other) == Phase::initialising);
+		CHECK(first_phase(NodeState::initialising, other) == Phase::initialising);
+		CHECK(first_phase(NodeState::init_wait, other) == Phase::initialising);
+		CHECK(first_phase(NodeState::nonsense, other) == Phase::initialising);
 		/* Left in a connection. */
-		CHECK(first_phase(Theirs::initialised, other) == Phase::closing);
-		CHECK(first_phase(Theirs::connected, other) == Phase::closing);
-		CHECK(first_phase(Theirs::closing, other) == Phase::closing);
+		CHECK(first_phase(NodeState::initialised, other) == Phase::closing);
+		CHECK(first_phase(NodeState::connected, other) == Phase::closing);
+		CHECK(first_phase(NodeState::closing, other) == Phase::closing);
 	}
 	/* Left closed: is there anything the backend may still hold? */
-	CHECK(first_phase(Theirs::closed, Theirs::closed) == Phase::closed);
-	CHECK(first_phase(Theirs::closed, Theirs::init_wait) == Phase::closed);
-	CHECK(first_phase(Theirs::closed, Theirs::missing) == Phase::closed);
-	CHECK(first_phase(Theirs::closed, Theirs::connected) == Phase::draining);
-	CHECK(first_phase(Theirs::closed, Theirs::closing) == Phase::draining);
+	CHECK(first_phase(NodeState::closed, NodeState::closed) == Phase::closed);
+	CHECK(first_phase(NodeState::closed, NodeState::init_wait) == Phase::closed);
+	CHECK(first_phase(NodeState::closed, NodeState::missing) == Phase::closed);
+	CHECK(first_phase(NodeState::closed, NodeState::connected) == Phase::draining);
+	CHECK(first_phase(NodeState::closed, NodeState::closing) == Phase::draining);
 	return nullptr;
 }
 
 const char *xpv_xenbus_test_parse_state(void)
 {
-	CHECK(parse_state("0") == Theirs::missing);
-	CHECK(parse_state("2") == Theirs::init_wait);
-	CHECK(parse_state("4") == Theirs::connected);
-	CHECK(parse_state("8") == Theirs::reconfigured);
-	CHECK(parse_state("9") == Theirs::nonsense);
-	CHECK(parse_state("9999") == Theirs::nonsense);
-	CHECK(parse_state("99999999999999999999") == Theirs::nonsense);
-	CHECK(parse_state("") == Theirs::nonsense);
-	CHECK(parse_state("abc") == Theirs::nonsense);
-	CHECK(parse_state("-1") == Theirs::nonsense);
-	CHECK(parse_state("4 ") == Theirs::nonsense);
-	CHECK(parse_state(std::string_view("4\0", 2)) == Theirs::nonsense);
+	CHECK(parse_state("0") == NodeState::missing);
+	CHECK(parse_state("2") == NodeState::init_wait);
+	CHECK(parse_state("4") == NodeState::connected);
+	CHECK(parse_state("8") == NodeState::reconfigured);
+	CHECK(parse_state("9") == NodeState::nonsense);
+	CHECK(parse_state("9999") == NodeState::nonsense);
+	CHECK(parse_state("99999999999999999999") == NodeState::nonsense);
+	CHECK(parse_state("") == NodeState::nonsense);
+	CHECK(parse_state("abc") == NodeState::nonsense);
+	CHECK(parse_state("-1") == NodeState::nonsense);
+	CHECK(parse_state("4 ") == NodeState::nonsense);
+	CHECK(parse_state(std::string_view("4\0", 2)) == NodeState::nonsense);
 	return nullptr;
 }
 

@@ -4,7 +4,7 @@
 
 #include "lib/guard.hh"
 #include "lib/memory.hh"
-#include "xenbus/watch.hh"
+#include "xenbus/store/watch.hh"
 #include "tests/kunit/check.h"
 
 namespace {

@@ -4,14 +4,14 @@
  * suite has its own copy. On the host the tests link the module's.
  */
 #ifdef __KERNEL__
-#include "xenbus/call.cc"
-#include "xenbus/client.cc"
-#include "xenbus/keeper.cc"
-#include "xenbus/link.cc"
-#include "xenbus/message.cc"
-#include "xenbus/ring.cc"
-#include "xenbus/transactions.cc"
-#include "xenbus/watch.cc"
+#include "xenbus/store/call.cc"
+#include "xenbus/store/client.cc"
+#include "xenbus/store/watchdog.cc"
+#include "xenbus/store/link.cc"
+#include "xenbus/store/message.cc"
+#include "xenbus/store/ring.cc"
+#include "xenbus/store/transactions.cc"
+#include "xenbus/store/watch.cc"
 /* The last: its names of actions are everybody's after it. */
-#include "xenbus/state.cc"
+#include "xenbus/bus/state.cc"
 #endif

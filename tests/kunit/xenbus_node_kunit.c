@@ -4,7 +4,7 @@
  * plays: what is written comes back to be read. The module of the real one
  * needs a store and is not loaded here, so the suite has a copy of its node.
  */
-#include "xenbus/node_linux.c"
+#include "xenbus/node/node_linux.c"
 
 #include <kunit/test.h>
 #include <linux/delay.h>

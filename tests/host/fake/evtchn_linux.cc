@@ -63,7 +63,7 @@ void fake::deliver_upcalls(std::span<const unsigned int> cpus)
 {
 	for (unsigned int cpu : cpus)
 		if (take_interrupt(xpv_vcpu_of_cpu(cpu), upcall_vector(cpu)))
-			xpv_upcall(cpu);
+			xpv_handle_upcall(cpu);
 }
 
 bool xpv_upcall_reaches(unsigned int cpu)
@@ -77,23 +77,23 @@ int xpv_irq_bind(const char *, unsigned int flags, unsigned int cpu, xpv_event_c
 	*irq = ++last_irq;
 	irqs.insert_or_assign(*irq, Irq{ channel, flags });
 	irq_of_port[port.value] = *irq;
-	xpv_event_channel_show(channel);
+	xpv_event_channel_irq_unmask(channel);
 	if (fake::evtchn_linux.event_while_bound) {
 		xpv_fake_event(port);
-		xpv_upcall(cpu);
+		xpv_handle_upcall(cpu);
 	}
 	return 0;
 }
 
 void xpv_irq_unbind(unsigned int irq, xpv_event_channel *channel)
 {
-	xpv_event_channel_hide(channel);
+	xpv_event_channel_irq_mask(channel);
 	irqs.erase(irq);
 	if (!xpv_event_channel_lost(channel))
 		irq_of_port.erase(xpv_event_channel_port(channel).value);
 }
 
-int xpv_irq_room(xpv_port)
+int xpv_irq_reserve(xpv_port)
 {
 	return 0;
 }
@@ -112,13 +112,13 @@ int xpv_irq_set_port(unsigned int irq, xpv_port port)
 void xpv_irq_disable(unsigned int irq)
 {
 	if (irqs.at(irq).disabled++ == 0)
-		xpv_event_channel_hide(irqs.at(irq).channel);
+		xpv_event_channel_irq_mask(irqs.at(irq).channel);
 }
 
 void xpv_irq_enable(unsigned int irq)
 {
 	if (--irqs.at(irq).disabled == 0)
-		xpv_event_channel_show(irqs.at(irq).channel);
+		xpv_event_channel_irq_unmask(irqs.at(irq).channel);
 }
 
 void xpv_irq_synchronize(unsigned int)

@@ -3,7 +3,7 @@
  * The Linux side of evtchn (evtchn/linux.h) for the host tests: irqs are
  * numbers, the thread of a threaded handler runs at once, and a CPU handles
  * its upcall when the test says so: with deliver_upcalls() if Xen has raised
- * the vector that Linux has for it, with xpv_upcall() in any case.
+ * the vector that Linux has for it, with xpv_handle_upcall() in any case.
  */
 #pragma once
 

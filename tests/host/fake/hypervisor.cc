@@ -19,7 +19,7 @@ std::function<void()> fake::on_loan;
 
 static std::set<void *> loaned;
 
-void *xpv_loan_pages(unsigned int order)
+void *xpv_lent_alloc(unsigned int order)
 {
 	if (fake::on_loan)
 		fake::on_loan();
@@ -29,13 +29,13 @@ void *xpv_loan_pages(unsigned int order)
 	return pages;
 }
 
-void *xpv_loan_find(xpv_gfn frame, unsigned int)
+void *xpv_lent_find(xpv_gfn frame, unsigned int)
 {
 	auto *pages = reinterpret_cast<void *>(frame.value << 12);
 	return loaned.contains(pages) ? pages : nullptr;
 }
 
-void xpv_loan_free(void *pages, unsigned int order)
+void xpv_lent_free(void *pages, unsigned int order)
 {
 	loaned.erase(pages);
 	xpv_pages_free(pages, order);
