@@ -10,9 +10,7 @@
 extern "C" {
 #endif
 
-/* ==== C calls C++ ==== */
-
-/* ---- The ABI ---- */
+/* ---- C calls C++: the ABI ---- */
 
 enum xpv_evtchn_abi {
 	XPV_ABI_AUTO, /* FIFO where Xen has it */
@@ -38,7 +36,7 @@ void xpv_ports_resume_done(void);
  */
 XPV_MUST_CHECK int xpv_ports_restore(void);
 
-/* ---- Upcalls ---- */
+/* ---- C calls C++: upcalls ---- */
 
 /* Set up the CPU's vCPU for events, and discard the upcalls that Xen raised on it before. Sleeping context. */
 XPV_MUST_CHECK int xpv_upcall_prepare(unsigned int cpu);
@@ -57,7 +55,7 @@ bool xpv_upcall_vectors_were_set(void);
 /* Set HVM_PARAM_CALLBACK_IRQ. */
 XPV_MUST_CHECK int xpv_upcall_set_via(uint64_t via);
 
-/* ---- All channels ---- */
+/* ---- C calls C++: all channels ---- */
 
 XPV_MUST_CHECK int xpv_channels_start(void);
 void xpv_channels_stop(void);
@@ -79,7 +77,7 @@ void xpv_channels_cpu_dead(unsigned int cpu);
 struct xpv_debug_sink;
 void xpv_channels_show(struct xpv_debug_sink *sink);
 
-/* ---- A channel, for its irq ---- */
+/* ---- C calls C++: a channel, for its irq ---- */
 
 /* Mask the port: its irq is disabled. Any context but NMI, with the irq descriptor's lock held. */
 void xpv_event_channel_irq_mask(struct xpv_event_channel *channel);
@@ -101,7 +99,7 @@ void xpv_event_channel_run_threaded(struct xpv_event_channel *channel);
 /* This module's suspend part. */
 extern struct xpv_suspend_part xpv_evtchn_suspend_part;
 
-/* ---- /dev/xen/evtchn: one user for each open file. Sleeping context. ---- */
+/* ---- C calls C++: /dev/xen/evtchn, one user for each open file. Sleeping context. ---- */
 
 struct xpv_event_user; /* C++ */
 struct xpv_event_node; /* C */
@@ -146,7 +144,7 @@ void xpv_event_user_finish(struct xpv_event_user *user, const uint32_t *ports, u
 /* Return flags XPV_EVENT_USER_READABLE and XPV_EVENT_USER_OVERFLOW. Any context. */
 unsigned int xpv_event_user_readiness(struct xpv_event_user *user);
 
-/* ==== C++ calls C ==== */
+/* ---- C++ calls C ---- */
 
 #define XPV_IRQ_FIXED (1u << 31) /* with the flags of xpv_event_flags: stays on `cpu` */
 /*
@@ -190,7 +188,7 @@ void xpv_trace_event_backoff(struct xpv_port port, unsigned int milliseconds);
  */
 void xpv_event_node_wake(struct xpv_event_node *node);
 
-/* ==== C calls C ==== */
+/* ---- C calls C ---- */
 
 XPV_MUST_CHECK int xpv_event_node_register(void);
 void xpv_event_node_unregister(void);

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* ---- In C: gnttab_linux.c ---- */
+/* ---- C++ calls C ---- */
 
 /* Take a reference on this module, for a caller that depends on it already. Any context. */
 void xpv_gnttab_hold_module(void);
@@ -35,7 +35,7 @@ void xpv_gnttab_set_magazine(unsigned int cpu, struct xpv_gnttab_magazine *magaz
 extern struct xpv_gnttab_magazine *xpv_gnttab_magazine_of_cpu; /* per CPU: this_cpu_read() */
 #endif
 
-/* ---- In C++: gnttab.cc ---- */
+/* ---- C calls C++: the grant table ---- */
 
 struct xpv_gnttab_pool_line {
 	char name[XPV_GRANT_POOL_NAME];
@@ -52,7 +52,7 @@ int xpv_gnttab_load(void);
 /* Unload the module. Sleeping context. */
 void xpv_gnttab_unload(void);
 
-/* ---- Common to /dev/xen/gntalloc and gntdev ---- */
+/* ---- C calls C++: /dev/xen/gntalloc and gntdev ---- */
 
 /* The values are those of the user space interface (UNMAP_NOTIFY_*). */
 #define XPV_UNMAP_CLEAR_BYTE 1u
@@ -63,7 +63,7 @@ struct xpv_unmap_notify {
 	struct xpv_port port; /* must be owned by user space */
 };
 
-/* ---- /dev/xen/gntalloc, in C++: user_pages.cc. Sleeping context. ---- */
+/* ---- C calls C++: /dev/xen/gntalloc (user_pages.cc). Sleeping context. ---- */
 
 /* The pages of one open file, numbered from 0. */
 struct xpv_user_pages;
@@ -96,7 +96,7 @@ void *xpv_page_view_page(const struct xpv_page_view *view, unsigned int i);
 void xpv_page_view_hold(struct xpv_page_view *view);
 void xpv_page_view_release(struct xpv_page_view *view);
 
-/* ---- /dev/xen/gntdev, in C++: user_maps.cc. Sleeping context. ---- */
+/* ---- C calls C++: /dev/xen/gntdev (user_maps.cc). Sleeping context. ---- */
 
 /* The maps of one open file. The pages of all maps are numbered from 0, and no number is reused. */
 struct xpv_user_maps;
@@ -135,7 +135,7 @@ void xpv_user_map_describe(const struct xpv_user_map *map, uint64_t *index, unsi
 /* Convert the errno of an operation to the GNTST_* that user space expects of a copy. */
 int16_t xpv_grant_status(int error);
 
-/* ---- Between the Linux files ---- */
+/* ---- C calls C ---- */
 
 int xpv_gntalloc_register(void);
 void xpv_gntalloc_unregister(void);

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- Called by hypervisor_linux.c ---- */
+/* ---- C calls C++ ---- */
 
 /* Detect Xen and choose the hypercall instruction. Return 0 or -ENODEV. */
 int xpv_hypervisor_detect(void);
@@ -56,7 +56,7 @@ int xpv_sysfs_start(void);
 /* Remove /sys/hypervisor; allowed also when xpv_sysfs_start() failed. Sleeping context. */
 void xpv_sysfs_stop(void);
 
-/* ---- Called by the C++ code ---- */
+/* ---- C++ calls C ---- */
 
 /*
  * Allocate 2^order zeroed pages that stay allocated, and marked as lent, when the

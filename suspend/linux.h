@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* ---- Called by the C++ code ---- */
+/* ---- C++ calls C ---- */
 
 /* The module's parameters. A suspend uses their values at its start. */
 struct xpv_suspend_choice {
@@ -86,7 +86,24 @@ enum xpv_suspend_event {
 /* Notify user space. Sleeping context. */
 void xpv_suspend_tell(enum xpv_suspend_event event);
 
-/* ---- Called by suspend_linux.c ---- */
+/* Ask user space to power off. Any context; may be repeated. */
+void xpv_linux_power_off(void);
+/* Ask user space to reboot. Any context; may be repeated. */
+void xpv_linux_reboot(void);
+/*
+ * Power off without user space, after an attempt, with a time limit, to write
+ * out the page cache. Returns only if the machine did not power off. Sleeping
+ * context.
+ */
+void xpv_linux_force_power_off(void);
+/* Reboot likewise. Sleeping context. */
+void xpv_linux_force_reboot(void);
+/* Return how long user space may take for either, in seconds; 0: no limit. Any context. */
+unsigned int xpv_linux_shutdown_timeout(void);
+/* Handle the SysRq key, where Linux has SysRq and its administrator permits it. Sleeping context. */
+void xpv_linux_sysrq(unsigned char key);
+
+/* ---- C calls C++ ---- */
 
 /*
  * Register the NMI handler of xpv_cpu_report(). It stays registered while the
@@ -130,35 +147,21 @@ int xpv_suspend_start(void);
 /* Free the state, after the last suspend. Sleeping context. */
 void xpv_suspend_stop(void);
 
-/* ---- The toolstack's requests: control.cc and control_linux.c ---- */
+/* ---- C calls C++: the toolstack's requests ---- */
 
-/* C++: start serving the toolstack's requests, and advertise that. Sleeping context. */
+/* Start serving the toolstack's requests, and advertise that. Sleeping context. */
 int xpv_control_start(void);
-/* C++: stop serving them. Sleeping context. */
+/* Stop serving them. Sleeping context. */
 void xpv_control_stop(void);
-/* C++: refuse all further requests, because Linux itself shuts down or restarts. Any context. */
+/* Refuse all further requests, because Linux itself shuts down or restarts. Any context. */
 void xpv_control_going_down(void);
-/* C: start serving requests, and register for Linux's own shutdown. Sleeping context. */
-int xpv_control_linux_start(void);
-/* C: undo that. Sleeping context. */
-void xpv_control_linux_stop(void);
 
-/* Ask user space to power off. Any context; may be repeated. */
-void xpv_linux_power_off(void);
-/* Ask user space to reboot. Any context; may be repeated. */
-void xpv_linux_reboot(void);
-/*
- * Power off without user space, after an attempt, with a time limit, to write
- * out the page cache. Returns only if the machine did not power off. Sleeping
- * context.
- */
-void xpv_linux_force_power_off(void);
-/* Reboot likewise. Sleeping context. */
-void xpv_linux_force_reboot(void);
-/* Return how long user space may take for either, in seconds; 0: no limit. Any context. */
-unsigned int xpv_linux_shutdown_timeout(void);
-/* Handle the SysRq key, where Linux has SysRq and its administrator permits it. Sleeping context. */
-void xpv_linux_sysrq(unsigned char key);
+/* ---- C calls C ---- */
+
+/* Start serving requests, and register for Linux's own shutdown. Sleeping context. */
+int xpv_control_linux_start(void);
+/* Undo that. Sleeping context. */
+void xpv_control_linux_stop(void);
 
 #ifdef __cplusplus
 }

@@ -171,7 +171,7 @@ void xpv_linux_device_del(struct xpv_linux_device *linux_device);
 void xpv_linux_device_put(struct xpv_linux_device *linux_device);
 struct device *xpv_linux_device_get(struct xpv_linux_device *linux_device);
 
-/* ---- Between the C files. Sleeping context. ---- */
+/* ---- C calls C. Sleeping context. ---- */
 
 /* Register and unregister the bus type and its root device. */
 int xpv_bus_linux_start(void);
