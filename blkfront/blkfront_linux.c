@@ -2,6 +2,7 @@
 /* The module: a frontend driver for the devices of type "vbd". */
 
 #include <linux/blkdev.h>
+#include <linux/err.h>
 #include <linux/major.h>
 #include <linux/module.h>
 
@@ -14,7 +15,8 @@ static int __init blkfront_init(void)
 	int error = register_blkdev(XENVBD_MAJOR, "xvd");
 
 	if (error) {
-		pr_err(KBUILD_MODNAME ": block major %d is taken (is the kernel's xen-blkfront loaded?)\n", XENVBD_MAJOR);
+		pr_err(KBUILD_MODNAME ": cannot register block major %d (%pe), is the kernel's xen-blkfront loaded?\n",
+		       XENVBD_MAJOR, ERR_PTR(error));
 		return error;
 	}
 	error = xpv_disks_start();

@@ -12,7 +12,7 @@ Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backe
 	auto connection = XPV_TRY(xpv::make<Connection>(XPV_MAY_SLEEP, queues));
 	connection->rings_ = XPV_TRY(Array<Ring *>::make(queues.count, XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < queues.count; i++) {
-		auto ring = XPV_TRY(Ring::make({ .backend = backend, .handle = handle }));
+		auto ring = XPV_TRY(Ring::make({ .backend = backend, .handle = handle, .disk = name }));
 		connection->rings_[i] = ring.release();
 		queues.queues[i]->set_ring(connection->rings_[i]);
 		XPV_TRY(queues.queues[i]->open_channel(backend, name));

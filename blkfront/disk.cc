@@ -66,7 +66,7 @@ Status Disk::check(const BackendParameters &backend) const
 {
 	if (backend.sector_size <= logical_block_size_)
 		return {};
-	XPV_ERR_LIMITED("%s: sector size %u of the backend is larger than the disk's %u, the disk stays stopped",
+	XPV_ERR_LIMITED("%s: backend's sector size %u is larger than the disk's %u, the disk stays stopped",
 			identity_.name, backend.sector_size, logical_block_size_);
 	return Error(XEN_EINVAL);
 }
@@ -75,7 +75,7 @@ void Disk::follow(const BackendParameters &backend)
 {
 	if (backend.read_only != read_only_) {
 		read_only_ = backend.read_only;
-		XPV_NOTICE_LIMITED("%s: now %s", identity_.name, read_only_ ? "read-only" : "writable");
+		XPV_NOTICE_LIMITED("%s: backend is now %s", identity_.name, read_only_ ? "read-only" : "writable");
 		xpv_disk_set_read_only(disk_, read_only_);
 	}
 	resize(backend.sectors);
@@ -86,7 +86,8 @@ void Disk::resize(uint64_t sectors)
 	if (sectors == sectors_)
 		return;
 	write_once(sectors_, sectors);
-	XPV_NOTICE_LIMITED("%s: now %llu sectors", identity_.name, static_cast<unsigned long long>(sectors_));
+	XPV_NOTICE_LIMITED("%s: capacity changed to %llu sectors", identity_.name,
+			   static_cast<unsigned long long>(sectors_));
 	xpv_disk_resize(disk_, sectors_);
 }
 

@@ -222,8 +222,8 @@ int xpv_disk_create(struct device *parent, const struct xpv_disk_parameters *par
 
 	result = claim_minors(disk);
 	if (result) {
-		pr_err("%s: another disk has the minors %u to %u already\n", parameters->name, parameters->first_minor,
-		       parameters->first_minor + parameters->minors - 1);
+		pr_err(KBUILD_MODNAME ": %s: minors %u to %u are in use by another disk\n", parameters->name,
+		       parameters->first_minor, parameters->first_minor + parameters->minors - 1);
 		goto out_free;
 	}
 

@@ -26,7 +26,7 @@ Result<Owned<xpv_vbd>> xpv_vbd::probe(xpv_device *device)
 	XPV_TRY(status(xpv_device_read_own(device, items, key_count)));
 
 	if (items[key_device_type].result >= 0 && __builtin_strncmp(values[key_device_type], "cdrom", 5) == 0) {
-		XPV_INFO("%s: a CD-ROM drive, left to the emulated one", xpv_device_path(device));
+		XPV_INFO("%s: CD-ROM drive is not supported, use the emulated one", xpv_device_path(device));
 		xpv_store_write_item closed = { .path = "state", .value = "6" /* XenbusStateClosed */, .result = 0 };
 		ignore(status(xpv_device_publish(device, &closed, 1))); /* if it fails, the backend has to time out */
 		return Error(XEN_ENODEV);

@@ -64,7 +64,7 @@ void xpv_block_queue::notify()
 	auto *channel = read_once(channel_);
 	int code = channel ? xpv_event_channel_notify(channel) : 0;
 	if (code < 0 && code != -XEN_ENOTCONN)
-		XPV_ERR_LIMITED("%s: cannot notify the backend: error %d", vbd_.name(), code);
+		XPV_ERR_LIMITED("%s: cannot notify the backend (%pe)", vbd_.name(), err_ptr(code));
 }
 
 void xpv_block_queue::on_event(xpv_event_context *context)

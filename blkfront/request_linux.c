@@ -101,7 +101,8 @@ static blk_status_t gather(struct xpv_disk *disk, struct request *rq)
 	return BLK_STS_OK;
 
 refuse:
-	pr_err_ratelimited("%s: request with data that does not fit the limits\n", disk->gendisk->disk_name);
+	pr_err_ratelimited(KBUILD_MODNAME ": %s: I/O request violates the queue limits, failing it\n",
+			   disk->gendisk->disk_name);
 	free_bounce_pages(disk, pdu);
 	return BLK_STS_IOERR;
 no_memory:

@@ -143,7 +143,8 @@ xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 		unsigned int count = request.segment_count - done < per_slot ? request.segment_count - done : per_slot;
 		auto granted = grant_locked(shadow, request.segments + done, count);
 		if (!granted.ok()) {
-			XPV_ERR_LIMITED("cannot grant memory of a request: error %d", granted.code());
+			XPV_ERR_LIMITED("%s: cannot grant pages of a request (%pe), failing it", parameters_.disk,
+					err_ptr(granted.code()));
 			cancel_locked(first);
 			return XPV_BLOCK_DEAD;
 		}

@@ -33,6 +33,7 @@ public:
 		Domid backend;
 		uint16_t handle; /* of the vbd, for the backend's log */
 		unsigned int segments_per_slot = BLKIF_MAX_SEGMENTS_PER_REQUEST; /* or fewer */
+		const char *disk = "xvd"; /* for our log; must outlive the ring */
 	};
 	/* The backend's features that XPV_BLOCK_FLUSH and XPV_BLOCK_WRITE_THROUGH depend on. */
 	struct Features {

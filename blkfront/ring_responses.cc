@@ -19,12 +19,12 @@ const char *name_of(uint8_t operation)
 Ring::Violation Ring::check_locked(const blkif_response &response) const
 {
 	if (response.id >= slots_.count())
-		return { "response with an id that was never used", response.id };
+		return { "response with an invalid id", response.id };
 	const Shadow *shadow = slots_.find(response.id);
 	if (!shadow)
 		return { "response to no request in flight, id", response.id };
 	if (response.operation != shadow->wire.operation)
-		return { "response with another operation than asked for", response.operation };
+		return { "response with another operation than its request, operation", response.operation };
 	return {};
 }
 
@@ -60,7 +60,8 @@ int Ring::error_of_locked(const Shadow &shadow, int status)
 	if (!refused_as_unsupported_locked(shadow, status, first_empty_barrier))
 		return -XEN_EIO;
 	if (!std::exchange(flush_withdrawn_, true))
-		XPV_WARNING_LIMITED("backend withdrew %s support, writes are not flushed any more", name_of(operation));
+		XPV_WARNING_LIMITED("%s: backend withdrew %s support, writes are not flushed any more",
+				    parameters_.disk, name_of(operation));
 	/* Without a cache there is nothing to flush: success. A barrier's data was not written: an error. */
 	return carries_data ? -XEN_EIO : 0;
 }
@@ -129,7 +130,7 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 	for (;;) {
 		auto count = shared_.responses();
 		if (!count.ok())
-			return { "illegal number of responses", 0 };
+			return { "illegal rsp_prod, requests in flight:", in_flight_ };
 		for (unsigned int i = 0; i < count.value(); i++) {
 			Violation violation;
 			/* clang's analysis does not know that the lock is held in this lambda. */
@@ -157,11 +158,11 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 			if (!finish_slot_locked(id, error, done))
 				collected.notify = true;
 			if (mapped != 0)
-				return { "pages of a finished request are still mapped:", mapped };
+				return { "backend still maps pages of a finished request, pages:", mapped };
 		}
 		auto more = shared_.more_after_asking();
 		if (!more.ok())
-			return { "illegal number of responses", 0 };
+			return { "illegal rsp_prod, requests in flight:", in_flight_ };
 		if (!more.value())
 			return {};
 	}

@@ -49,7 +49,7 @@ Status xpv_vbd::negotiate()
 	if (lost_) {
 		unsigned int count = lost_->still_mapped();
 		if (count != 0) {
-			XPV_ERR_LIMITED("%s: the last connection's backend still maps %u pages, not connecting to another yet",
+			XPV_ERR_LIMITED("%s: backend of the lost connection still maps %u pages, not reconnecting yet",
 					name(), count);
 			return Error(XEN_EBUSY);
 		}
@@ -72,7 +72,7 @@ Status xpv_vbd::connect()
 	connection_->set_features(backend);
 	if (disk_) {
 		disk_->requeue_kept();
-		XPV_NOTICE_LIMITED("%s: connected again, %llu sectors", name(),
+		XPV_NOTICE_LIMITED("%s: reconnected to the backend, %llu sectors", name(),
 				   static_cast<unsigned long long>(backend.sectors));
 		disk_->start(Disk::Reason::connection_lost);
 		/* After start(): a uevent takes locks whose holders may allocate memory, and so wait for this disk. */
@@ -138,7 +138,8 @@ void xpv_vbd::connection_lost()
 	}
 	end_connection(false);
 	if (disk_)
-		XPV_NOTICE_LIMITED("%s: connection lost, %u requests without response", name(), disk_->kept().count());
+		XPV_NOTICE_LIMITED("%s: connection to the backend lost, %u requests without response", name(),
+				   disk_->kept().count());
 }
 
 void xpv_vbd::retire()
@@ -191,7 +192,7 @@ Status xpv_vbd::drain(uint64_t deadline_ms)
 	 * still executes a request that is submitted again.
 	 */
 	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->still_mapped() == 0; }))
-		XPV_WARNING("%s: %u pages of a lost connection still mapped at the suspend", name(),
+		XPV_WARNING("%s: backend of the lost connection still maps %u pages at the suspend", name(),
 			    lost_->still_mapped());
 	return {};
 }

@@ -20,7 +20,7 @@ void close_port(Port port)
 {
 	/* Fails only for a port that is not open: then there is nothing to undo. */
 	if (Status closed = evtchnop_close(port); !closed.ok())
-		XPV_ERR_LIMITED("closing port %u: error %d", port.value, closed.error().number());
+		XPV_ERR_LIMITED("port %u: cannot close the event channel (%pe)", port.value, err_ptr(closed.code()));
 }
 
 struct Binding {

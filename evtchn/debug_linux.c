@@ -6,6 +6,7 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/err.h>
 #include <linux/printk.h>
 
 #include "evtchn/evtchn_owned.h"
@@ -36,7 +37,7 @@ void xpv_evtchn_debug_start(void)
 	/* Xen raises it on every vCPU; one handler reports for all. */
 	error = xpv_event_channel_bind_virq(VIRQ_DEBUG, 0, &args, &debug_virq);
 	if (error)
-		pr_notice("no reports on demand: VIRQ_DEBUG: error %d\n", error);
+		pr_notice("VIRQ_DEBUG: cannot bind it (%pe), no report on 'xl debug-keys q'\n", ERR_PTR(error));
 }
 
 void xpv_evtchn_debug_stop(void)

@@ -3,6 +3,7 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/module.h>
 #include <linux/string.h>
@@ -40,7 +41,7 @@ static int __init evtchn_init(void)
 		return error;
 	error = xpv_ports_start(wanted);
 	if (error) {
-		pr_err("event channels cannot be set up: error %d\n", error);
+		pr_err("cannot set up event channels (%pe)\n", ERR_PTR(error));
 		return error;
 	}
 	error = xpv_channels_start();
@@ -51,7 +52,7 @@ static int __init evtchn_init(void)
 		goto stop_channels;
 	error = xpv_upcalls_start();
 	if (error) {
-		pr_err("Xen's events cannot be received: error %d\n", error);
+		pr_err("cannot set up event channel upcalls (%pe)\n", ERR_PTR(error));
 		goto stop_irqs;
 	}
 	error = xpv_event_users_start();
@@ -62,7 +63,7 @@ static int __init evtchn_init(void)
 		goto stop_users;
 	xpv_suspend_part_register(&xpv_evtchn_suspend_part);
 	xpv_evtchn_debug_start();
-	pr_info("%s ABI, %s\n", xpv_ports_abi(), xpv_upcalls_kind());
+	pr_info("event channels use the %s ABI, upcalls use %s\n", xpv_ports_abi(), xpv_upcalls_kind());
 	return 0;
 
 stop_users:

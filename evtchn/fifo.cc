@@ -16,7 +16,9 @@ Status Fifo::start(bool only_if_active)
 	if (!record_)
 		return Error(XEN_ENOMEM);
 	if (record_->version && record_->version != record_version) {
-		XPV_ERR("event channels were left by an incompatible version of xpv");
+		XPV_ERR("incompatible FIFO event array of an earlier xpv (version %llu, expected %llu)",
+			static_cast<unsigned long long>(record_->version),
+			static_cast<unsigned long long>(record_version));
 		return Error(XEN_EINVAL);
 	}
 	record_->version = record_version;
@@ -76,7 +78,7 @@ Status Fifo::tell_of_block(Vcpu vcpu)
 	if (test_bit(vcpu.value, record_->has_block))
 		return {};
 	XPV_TRY(evtchnop_init_control(vcpu, Gfn{ record_->control[vcpu.value / blocks_per_page] },
-				    vcpu.value % blocks_per_page * block_size));
+				      vcpu.value % blocks_per_page * block_size));
 	set_bit(vcpu.value, record_->has_block);
 	return {};
 }
@@ -116,7 +118,8 @@ Status Fifo::restore()
 		Status told = evtchnop_expand_array(Gfn{ record_->array[page] });
 		if (told.ok())
 			continue;
-		XPV_ERR("event channels from %u on are lost: error %d", page * words_per_page, told.error().number());
+		XPV_ERR("port %u: cannot expand the event array (%pe), event channels from this port on are lost",
+			page * words_per_page, err_ptr(told.code()));
 		/* Remove them from the record, or the next load would take them for pages that Xen uses. */
 		for (unsigned int refused = page; refused < page_count_; refused++)
 			record_->array[refused] = 0;
@@ -202,7 +205,8 @@ void Fifo::unmask(Port port)
 			return;
 		if (found & pending_bit) {
 			if (Status unmasked = evtchnop_unmask(port); !unmasked.ok())
-				XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
+				XPV_ERR_LIMITED("port %u: cannot unmask the event channel (%pe)", port.value,
+						err_ptr(unmasked.code()));
 			return;
 		}
 	} while (!compare_exchange(event, found, found & ~masked_bit));
@@ -228,7 +232,7 @@ uint32_t Fifo::head_of(Queues &queues, unsigned int priority)
 	}
 	if (port && has_word(port))
 		return port;
-	XPV_ERR_LIMITED("queue of priority %u leads to port %u, which does not exist", priority, port);
+	XPV_ERR_LIMITED("port %u: invalid link in the FIFO event queue of priority %u", port, priority);
 	return 0;
 }
 

@@ -28,7 +28,7 @@ void handle(Port port)
 		ports.mask(port);
 		ports.set_pending(port);
 	});
-	XPV_ERR_LIMITED("event on port %u, which has no handler", port.value);
+	XPV_ERR_LIMITED("port %u: event without a handler, leaving the event channel masked", port.value);
 }
 
 Status start_two_level()
@@ -56,7 +56,7 @@ Status start(xpv_evtchn_abi wanted)
 		bool irrevocable = false;
 		Status started = start_fifo(wanted == XPV_ABI_2LEVEL, irrevocable);
 		if (started.ok() && wanted == XPV_ABI_2LEVEL)
-			XPV_NOTICE("this domain already uses the FIFO ABI, which cannot be left");
+			XPV_NOTICE("this domain already uses the FIFO ABI, cannot switch back to the 2-level ABI");
 		if (started.ok() || irrevocable || wanted == XPV_ABI_FIFO)
 			return started;
 	}
@@ -72,7 +72,8 @@ Status restore()
 	Status restored = abi.fifo->restore();
 	if (restored.ok() || abi.fifo->active() || !spare)
 		return restored;
-	XPV_NOTICE("no FIFO event channels on this machine (error %d): using the 2-level ABI", restored.error().number());
+	XPV_NOTICE("cannot set up FIFO event channels on this host (%pe), using the 2-level ABI",
+		   err_ptr(restored.code()));
 	retired = abi.fifo;
 	abi = { .two_level = spare, .fifo = nullptr };
 	spare = nullptr;

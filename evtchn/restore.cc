@@ -43,7 +43,8 @@ Status Channels::restore()
 			continue;
 		Status bound = bind_again(channel);
 		if (!bound.ok())
-			XPV_ERR("%s is lost: error %d", channel.name, bound.error().number());
+			XPV_ERR("%s: cannot bind the event channel after the restore (%pe)", channel.name,
+				err_ptr(bound.code()));
 		if (!bound.ok() && first.ok())
 			first = bound;
 	}
@@ -55,11 +56,11 @@ Status Channels::bind_again(xpv_event_channel &channel)
 	RawSpinGuard guard(channel.lock);
 	Vcpu vcpu = xpv_vcpu_of_cpu(channel.fixed ? channel.cpu : 0);
 	Port port = XPV_TRY(channel.source.kind == Source::Kind::virq ? evtchnop_bind_virq(channel.source.virq, vcpu) :
-								  evtchnop_bind_ipi(vcpu));
+									evtchnop_bind_ipi(vcpu));
 	Status attached = attach(channel, port);
 	if (!attached.ok()) {
 		if (Status closed = evtchnop_close(port); !closed.ok())
-			XPV_ERR("closing port %u: error %d", port.value, closed.error().number());
+			XPV_ERR("port %u: cannot close the event channel (%pe)", port.value, err_ptr(closed.code()));
 		return attached;
 	}
 	if (channel.had_event)

@@ -48,7 +48,7 @@ void TwoLevel::unmask(Port port)
 		return;
 	set_bit(port.value, shared_->evtchn_mask);
 	if (Status unmasked = evtchnop_unmask(port); !unmasked.ok())
-		XPV_ERR_LIMITED("port %u stays masked: error %d", port.value, unmasked.error().number());
+		XPV_ERR_LIMITED("port %u: cannot unmask the event channel (%pe)", port.value, err_ptr(unmasked.code()));
 }
 
 void TwoLevel::assign(Port port, unsigned int cpu)

@@ -18,6 +18,7 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
+#include <linux/err.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdesc.h>
@@ -309,7 +310,7 @@ static void disable_upcalls(void)
 	unsigned int cpu;
 
 	if (error)
-		pr_warn("HVM_PARAM_CALLBACK_IRQ stays set: error %d\n", error);
+		pr_warn("HVM_PARAM_CALLBACK_IRQ: cannot clear it (%pe)\n", ERR_PTR(error));
 	xpv_ports_mask_all();
 	for_each_cpu_and(cpu, &ready, cpu_online_mask)
 		xpv_upcall_disable(cpu, callback);
@@ -403,13 +404,13 @@ int xpv_upcalls_start(void)
 		error = vectors_start(true);
 		if (!error)
 			return 0;
-		pr_notice("no callback vector (error %d)\n", error);
+		pr_notice("cannot set up one upcall vector for all vCPUs (%pe)\n", ERR_PTR(error));
 	}
 	if (automatic || !strcmp(upcall, "vector")) {
 		error = vectors_start(false);
 		if (!error)
 			return 0;
-		pr_notice("no upcall vectors (error %d)\n", error);
+		pr_notice("cannot set up an upcall vector for each vCPU (%pe)\n", ERR_PTR(error));
 	}
 	if (automatic || !strcmp(upcall, "intx")) {
 		error = intx_start();

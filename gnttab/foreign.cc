@@ -24,7 +24,7 @@ void add_stuck(unsigned int count)
 	 * our record of them: keep the module loaded.
 	 */
 	xpv_gnttab_hold_module();
-	XPV_ERR_LIMITED("Xen would not unmap %u foreign pages: their guest frames stay unused", count);
+	XPV_ERR_LIMITED("cannot unmap %u grants of other domains, leaking their guest frames", count);
 }
 
 } // namespace

@@ -33,7 +33,7 @@ Result<unsigned int> choose_version()
 	auto current = grant_table_get_version();
 	if (!current.ok() || current.value() != 2)
 		XPV_TRY(grant_table_set_version(2));
-	XPV_NOTICE("Xen refuses version 1 of the grant table (%d): using version 2", set.code());
+	XPV_NOTICE("grant table: cannot set version 1 (%pe), using version 2", err_ptr(set.code()));
 	return 2u;
 }
 
@@ -46,7 +46,7 @@ Status TableFrames::init()
 		return size.error();
 	unsigned int limit = size.value().max_frames;
 	if (limit == 0) {
-		XPV_ERR("Xen gives this domain no grant table");
+		XPV_ERR("grant table: Xen's maximum for this domain is 0 frames");
 		return Error(XEN_ENOSPC);
 	}
 	if (limit > most_frames)
@@ -83,7 +83,7 @@ bool TableFrames::take_out(unsigned int place)
 {
 	auto removed = remove_from_physmap(gfn(place));
 	if (!removed.ok())
-		XPV_ERR("cannot take grant table frame %u out of the physmap: %d", place, removed.code());
+		XPV_ERR("grant table: cannot remove frame %u from the physmap (%pe)", place, err_ptr(removed.code()));
 	return removed.ok();
 }
 

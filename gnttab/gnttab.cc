@@ -22,7 +22,7 @@ int xpv_gnttab_load()
 	xpv_suspend_part_register(&xpv_gnttab_suspend_part);
 	Status started = the_table->start();
 	if (!started.ok()) {
-		XPV_ERR("cannot use the grant table: %d", started.code());
+		XPV_ERR("grant table: cannot set it up (%pe)", err_ptr(started.code()));
 		xpv_gnttab_unload();
 	}
 	return started.code();
@@ -87,7 +87,7 @@ bool still_mapped_after_revoking(xpv_gref reference)
 {
 	int code = xpv_grant_try_revoke(reference);
 	if (code == -XEN_EINVAL)
-		XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
+		XPV_ERR_LIMITED("grant reference %u: cannot revoke it, it is not granted", reference.value);
 	return code == -XEN_EBUSY;
 }
 
@@ -124,7 +124,8 @@ void xpv_grant_revoke_and_free(const xpv_gref *references, unsigned int count, v
 	if (still_mapped > most) {
 		/* More pages than a ring can have: leak them, so that they are not reused. */
 		the_table->lost(still_mapped);
-		XPV_ERR_LIMITED("%u references of one allocation are still mapped: lost", still_mapped);
+		XPV_ERR_LIMITED("%u grant references of one allocation are still mapped by the other domain, leaking its pages",
+				still_mapped);
 		return;
 	}
 	ParkedPages parked = {};

@@ -22,7 +22,8 @@ void Parking::park(const Gref *references, unsigned int count, ParkedPages pages
 	auto entries = Array<Parked>::make(count, XPV_ATOMIC);
 	if (!new_set.ok() || !entries.ok()) {
 		table_.lost(count);
-		XPV_ERR_LIMITED("no memory to track %u references that the other end still maps: lost", count);
+		XPV_ERR_LIMITED("no memory to track %u grant references that the other domain still maps, leaking them",
+				count);
 		return;
 	}
 	Set *set = new_set.value().release();
@@ -56,7 +57,8 @@ void Parking::retry(Set &set)
 			continue;
 		case Revocation::nothing_granted:
 			/* Other code revoked it, so giving it back is not up to us. */
-			XPV_ERR_LIMITED("parked reference %u was revoked by another", parked.reference.value);
+			XPV_ERR_LIMITED("grant reference %u: revoked by other code while it was parked",
+					parked.reference.value);
 			break;
 		case Revocation::done:
 			table_.give_back(parked.reference);

@@ -25,7 +25,7 @@ xpv_grant_pool::~xpv_grant_pool()
 	unsigned int issued = owned_ - available_;
 	if (issued != 0) {
 		table_.lost(issued);
-		XPV_ERR("pool %s goes with %u references issued: lost", name_, issued);
+		XPV_ERR("pool %s: destroyed with %u grant references outstanding, leaking them", name_, issued);
 	}
 }
 
@@ -103,7 +103,8 @@ unsigned int xpv_grant_pool::revoke(Gref *references, unsigned int count)
 				shrink(1);
 			} else {
 				/* Putting it on the free list twice would give two users one reference. */
-				XPV_ERR_LIMITED("reference %u is revoked, but was not granted", reference.value);
+				XPV_ERR_LIMITED("pool %s: cannot revoke grant reference %u, it is not granted", name_,
+						reference.value);
 			}
 		}
 		available_ = static_cast<unsigned int>(free - free_.data());

@@ -78,8 +78,8 @@ Status Table::restore()
 		pool.restore();
 
 	if (entry_count_ < before)
-		XPV_ERR("this machine's grant table has %u frames, too few: references from %u on are gone (error %d)",
-			frames_.count(), entry_count_, restored.code());
+		XPV_ERR("grant table: only %u frames on this host, grant references from %u on are lost (%pe)",
+			frames_.count(), entry_count_, err_ptr(restored.code()));
 	return restored;
 }
 

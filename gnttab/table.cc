@@ -16,8 +16,8 @@ namespace {
 
 void report_full(unsigned int frames, unsigned int limit, unsigned int entries)
 {
-	XPV_ERR_LIMITED("the grant table is full: %u references in %u frames, Xen's maximum is %u frames", entries,
-			frames, limit);
+	XPV_ERR_LIMITED("grant table: full, %u references in %u frames, Xen's maximum is %u frames", entries, frames,
+			limit);
 }
 
 } // namespace
@@ -79,7 +79,7 @@ void Table::clean()
 			granted++;
 	}
 	if (granted != 0)
-		XPV_ERR("%u references are still granted at unload", granted);
+		XPV_ERR("grant table: %u references are still granted at unload", granted);
 }
 
 /* ---- The shared list ---- */
@@ -105,8 +105,8 @@ Status Table::grow()
 		return Error(XEN_EAGAIN); /* retried by settle() */
 	auto added = frames_.add();
 	if (!added.ok()) {
-		XPV_ERR_LIMITED("cannot add frame %u of %u to the grant table: %d", frames_.count(), frames_.limit(),
-				added.code());
+		XPV_ERR_LIMITED("grant table: cannot add frame %u of %u (%pe)", frames_.count(), frames_.limit(),
+				err_ptr(added.code()));
 		return added;
 	}
 
@@ -128,7 +128,8 @@ Status Table::grow()
 	}
 	waiters_.free_now(read_once(free_));
 	if (in_use != 0) {
-		XPV_WARNING("%u references were granted by somebody before us: left alone", in_use);
+		XPV_WARNING("grant table: %u references are in use by an earlier user of the table, not using them",
+			    in_use);
 		lost(in_use);
 	}
 	return {};

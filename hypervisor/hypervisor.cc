@@ -29,7 +29,7 @@ Result<Domid> domid_of_own_port()
 	Port port = XPV_TRY(evtchnop_alloc_unbound(Domid{ DOMID_SELF }));
 	auto state = evtchn_status(port);
 	if (Status closed = evtchnop_close(port); !closed.ok())
-		XPV_WARNING("event channel %u stays open: error %d", port.value, closed.error().number());
+		XPV_WARNING("port %u: cannot close the event channel (%pe)", port.value, err_ptr(closed.code()));
 	if (!state.ok())
 		return state.error();
 	if (state.value().status != EVTCHNSTAT_unbound || state.value().u.unbound.dom >= DOMID_FIRST_RESERVED)
@@ -57,7 +57,7 @@ void release(State *old)
 		xpv_window_destroy(old->window);
 	if (old->shared_info_frame.value) {
 		if (Status removed = remove_from_physmap(old->shared_info_frame); !removed.ok())
-			XPV_WARNING("the shared info page stays in the physmap: error %d", removed.error().number());
+			XPV_WARNING("shared info page: cannot remove it from the physmap (%pe)", err_ptr(removed.code()));
 		xpv_frames_release(old->shared_info_frame, 1);
 	}
 	destroy(old);

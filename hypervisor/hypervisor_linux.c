@@ -4,6 +4,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/cpuhotplug.h>
+#include <linux/err.h>
 #include <linux/export.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -103,7 +104,7 @@ static int __init hypervisor_init(void)
 	}
 	error = xpv_hypervisor_detect();
 	if (error) {
-		pr_notice("no Xen hypervisor here\n");
+		pr_notice("no Xen hypervisor found\n");
 		return error;
 	}
 
@@ -111,12 +112,12 @@ static int __init hypervisor_init(void)
 	xpv_windows_start();
 	error = xpv_hypervisor_start();
 	if (error) {
-		pr_err("cannot set up Xen's shared info page: error %d\n", error);
+		pr_err("shared info page: cannot map it (%pe)\n", ERR_PTR(error));
 		return error;
 	}
 	error = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "xpv/hypervisor:online", bring_up, NULL);
 	if (error < 0) {
-		pr_err("cannot set up the vCPUs: error %d\n", error);
+		pr_err("cannot set up vcpu_info for all vCPUs (%pe)\n", ERR_PTR(error));
 		goto stop;
 	}
 	cpuhp_state = error;
@@ -127,7 +128,7 @@ static int __init hypervisor_init(void)
 	xpv_suspend_part_register(&xpv_hypervisor_suspend_part);
 	error = xpv_sysfs_start();
 	if (error)
-		pr_warn("/sys/hypervisor is not complete: error %d\n", error);
+		pr_warn("/sys/hypervisor: cannot create all files (%pe)\n", ERR_PTR(error));
 	xpv_debug_file_add(&windows_file);
 	version = xpv_hypervisor_version();
 	owner = XPV_HYPERVISOR_OWNED;

@@ -55,7 +55,7 @@ int prepare(xpv_suspend_part &part, uint64_t deadline_ms)
 void complain(const xpv_suspend_part &part, int error)
 {
 	if (error)
-		XPV_ERR("after the suspend, part %s: error %d", part.name, error);
+		XPV_ERR("part %s: cannot resume after the suspend (%pe)", part.name, err_ptr(error));
 }
 
 } // namespace

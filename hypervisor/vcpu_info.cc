@@ -22,7 +22,8 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	MutexGuard guard(mutex_);
 	unsigned int slot = vcpu.value - XEN_LEGACY_MAX_VCPUS;
 	if (slot >= slots) {
-		XPV_ERR("vCPU %u: xpv knows HVM guests of at most %u vCPUs", vcpu.value, slots + XEN_LEGACY_MAX_VCPUS);
+		XPV_ERR("vCPU %u: not supported, an HVM guest has at most %u vCPUs", vcpu.value,
+			slots + XEN_LEGACY_MAX_VCPUS);
 		return Error(XEN_ENOSPC);
 	}
 	if (!base_)
@@ -46,7 +47,7 @@ Result<vcpu_info *> VcpuInfoPages::register_vcpu(Vcpu vcpu)
 	/* EINVAL: the vCPU is registered already, which is right if it is at this very place. */
 	bool ours = found_ || test_bit(slot, registered_);
 	if (!registered.ok() && !(registered.error() == XEN_EINVAL && ours)) {
-		XPV_ERR("vCPU %u: Xen refuses its info: error %d", vcpu.value, registered.error().number());
+		XPV_ERR("vCPU %u: VCPUOP_register_vcpu_info failed (%pe)", vcpu.value, err_ptr(registered.code()));
 		return registered.error();
 	}
 	set_bit(slot, registered_);

@@ -97,8 +97,7 @@ void give_back(xpv_window &window)
 	if (untouched)
 		xpv_address_range_free(&window.range);
 	else
-		XPV_ERR("window %s: somebody else changed our page table entries: the address range stays unused",
-			window.name);
+		XPV_ERR("window %s: other code changed its page table entries, leaking the address range", window.name);
 }
 
 Result<xpv_window *> create_window(unsigned int pages, const char *name)
@@ -111,7 +110,7 @@ Result<xpv_window *> create_window(unsigned int pages, const char *name)
 		return Error(XEN_ENOMEM);
 	expect_placeholders(*window);
 	if (Status cleared = clear_placeholders(*window); !cleared.ok()) {
-		XPV_ERR("window %s: kernel page tables are not as expected", name);
+		XPV_ERR("window %s: unexpected kernel page tables (%pe)", name, err_ptr(cleared.code()));
 		give_back(*window);
 		return cleared.error();
 	}

@@ -26,6 +26,12 @@ template <typename Function>
 	return reinterpret_cast<void *>(function);
 }
 
+/* Return an errno, of either sign, as the pointer that "%pe" takes: Linux's ERR_PTR(). */
+[[nodiscard]] inline const void *err_ptr(int error)
+{
+	return reinterpret_cast<const void *>(static_cast<long>(error < 0 ? error : -error));
+}
+
 /* Return the bytes of a plain value; C++ permits access to them as char. */
 template <typename T>
 [[nodiscard]] inline char *bytes_of(T &value)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Log lines with the module's name in front, as pr_err() and friends write them. */
+/*
+ * Log lines with the module's name in front, as pr_err() and friends write them.
+ * A line names the device, port, vCPU or path first, then what happened, and the
+ * error last: XPV_ERR("%s: cannot create the device (%pe)", path, err_ptr(code)).
+ */
 #pragma once
 
+#include "lib/address.hh"
 #include "lib/shim.h"
 
 #define XPV_ERR(format, ...) xpv_log(XPV_LOG_ERR, KBUILD_MODNAME ": " format "\n" __VA_OPT__(, ) __VA_ARGS__)

@@ -83,7 +83,7 @@ void advertise(bool present)
 	int code = xpv_store_write_many(XPV_STORE_NO_TRANSACTION, items, sizeof(items) / sizeof(items[0]));
 	/* Not an error: some toolstacks do not create these nodes. */
 	if (code < 0 && code != -XEN_EACCES && code != -XEN_ENOENT)
-		XPV_ERR_LIMITED("cannot write control/feature-* (error %d)", -code);
+		XPV_ERR_LIMITED("control/feature-*: cannot write (%pe)", err_ptr(code));
 }
 
 } // namespace
@@ -132,7 +132,7 @@ void Control::poll()
 		failures_ = 0;
 		return;
 	}
-	XPV_ERR_LIMITED("cannot serve control/shutdown (error %d)", polled.error().number());
+	XPV_ERR_LIMITED("control/shutdown: cannot read or acknowledge the request (%pe)", err_ptr(polled.code()));
 	/*
 	 * Stop retrying after some failures, or on EIO, because a broken
 	 * xenstore stays broken. A write to the node fires the watch in any
@@ -159,10 +159,10 @@ Status Control::poll_locked()
 	case Answer::later:
 		return {};
 	case Answer::refuse:
-		XPV_ERR_LIMITED("%s was asked for while %s: refused", name_of(request), name_of(activity_locked()));
+		XPV_ERR_LIMITED("control/shutdown: refusing %s while %s", name_of(request), name_of(activity_locked()));
 		return {};
 	case Answer::complain:
-		XPV_ERR_LIMITED("control/shutdown says '%s', which is no request", text);
+		XPV_ERR_LIMITED("control/shutdown: unknown request '%s'", text);
 		return {};
 	case Answer::start:
 	case Answer::again:
@@ -200,7 +200,8 @@ Status Control::acknowledge_locked()
 
 void Control::act_locked(Request request, Answer answer, uint64_t begun_ms)
 {
-	XPV_NOTICE("the toolstack asks for %s%s", name_of(request), answer == Answer::again ? " again" : "");
+	XPV_NOTICE("control/shutdown: toolstack requested %s%s", name_of(request),
+		   answer == Answer::again ? " again" : "");
 	switch (request) {
 	case Request::poweroff:
 	case Request::halt:
@@ -256,9 +257,9 @@ void Control::read_sysrq()
 {
 	auto key = take_key();
 	if (!key.ok() && key.error() == XEN_EMSGSIZE)
-		XPV_ERR_LIMITED("control/sysrq is no single printable character");
+		XPV_ERR_LIMITED("control/sysrq: not a single printable character");
 	else if (!key.ok())
-		XPV_ERR_LIMITED("cannot serve control/sysrq (error %d)", key.error().number());
+		XPV_ERR_LIMITED("control/sysrq: cannot read or acknowledge the key (%pe)", err_ptr(key.code()));
 	else if (key.value())
 		xpv_linux_sysrq(key.value());
 }
@@ -287,11 +288,11 @@ void Control::run()
 			poll();
 			continue;
 		case Due::power_off:
-			XPV_WARNING("user space did not power off in time: forcing it");
+			XPV_WARNING("user space did not power off in time, forcing poweroff");
 			xpv_linux_force_power_off();
 			continue;
 		case Due::reboot:
-			XPV_WARNING("user space did not reboot in time: forcing it");
+			XPV_WARNING("user space did not reboot in time, forcing reboot");
 			xpv_linux_force_reboot();
 			continue;
 		case Due::nothing:
@@ -332,7 +333,7 @@ void Control::suspend(uint64_t deadline_ms)
 	reason[sizeof(reason) - 1] = 0;
 	if (code < 0) {
 		char text[160];
-		XPV_ERR("cannot suspend: %s (error %d)", reason, -code);
+		XPV_ERR("control/shutdown: suspend failed: %s (%pe)", reason, err_ptr(code));
 		xpv_format(text, sizeof(text), "%d suspend: %s", -code, reason);
 		/* Ignore a failure: the error is in the log. */
 		ignore(status(xpv_store_write(XPV_STORE_NO_TRANSACTION, error_path, text)));

@@ -58,7 +58,7 @@ static void try_to_sync(void)
 	reinit_completion(&synced);
 	queue_work(system_unbound_wq, &sync_request);
 	if (!wait_for_completion_timeout(&synced, SYNC_SECONDS * HZ))
-		pr_warn("not all data could be written in %d s\n", SYNC_SECONDS);
+		pr_warn("sync before the forced shutdown did not finish in %d s, data may be lost\n", SYNC_SECONDS);
 }
 
 void xpv_linux_force_power_off(void)

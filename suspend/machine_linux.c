@@ -5,6 +5,7 @@
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
@@ -131,8 +132,11 @@ static int report_nmi(unsigned int type, struct pt_regs *registers)
 
 void xpv_cpu_reports_start(void)
 {
-	if (register_nmi_handler(NMI_LOCAL, report_nmi, 0, "xpv_suspend"))
-		pr_warn(KBUILD_MODNAME ": cannot ask CPUs where they are\n");
+	int error = register_nmi_handler(NMI_LOCAL, report_nmi, 0, "xpv_suspend");
+
+	if (error)
+		pr_warn(KBUILD_MODNAME ": cannot register the NMI handler (%pe), no stack trace of CPUs that hang\n",
+			ERR_PTR(error));
 }
 
 void xpv_cpu_reports_stop(void)
@@ -150,10 +154,10 @@ void xpv_cpu_report(unsigned int cpu)
 		mdelay(1);
 	/* Withdraw the request: a late reply must not hit the next one. */
 	if (cmpxchg(&asked_cpu, cpu, -1) != -1) {
-		pr_err(KBUILD_MODNAME ": CPU %u does not even answer an NMI: Xen does not run it\n", cpu);
+		pr_err(KBUILD_MODNAME ": CPU %u: no response to an NMI, Xen does not run its vCPU\n", cpu);
 		return;
 	}
-	pr_err(KBUILD_MODNAME ": CPU %u is at:\n", cpu);
+	pr_err(KBUILD_MODNAME ": CPU %u: stack trace:\n", cpu);
 	for (i = 0; i < report_depth; i++)
 		pr_err(KBUILD_MODNAME ":   %pS\n", (void *)report[i]);
 }
@@ -206,5 +210,5 @@ void xpv_suspend_give_up(const char *why, unsigned int cpu, int error)
 	 */
 	__printf(1, 2) void (*volatile end)(const char *format, ...) = panic;
 
-	end(KBUILD_MODNAME ": %s: CPU %u, error %d", why, cpu, error);
+	end(KBUILD_MODNAME ": CPU %u: %s (%pe)", cpu, why, ERR_PTR(error));
 }

@@ -43,7 +43,7 @@ void record(xpv_suspend_step step)
 
 int check_deadline()
 {
-	return xpv_now_ms() < state->deadline_ms ? 0 : XPV_REFUSE(-XEN_ETIMEDOUT, "the deadline has passed");
+	return xpv_now_ms() < state->deadline_ms ? 0 : XPV_REFUSE(-XEN_ETIMEDOUT, "deadline has passed");
 }
 
 /* ---- On CPU 0, irqs off, all others at the barrier ---- */
@@ -58,13 +58,13 @@ int suspend_domain()
 	if (int error = check_deadline())
 		return error;
 	if (int error = xpv_core_suspend())
-		return XPV_REFUSE(error, "Linux's core: error %d", error);
+		return XPV_REFUSE(error, "syscore_suspend() failed (%pe)", err_ptr(error));
 	OnExit resume_core([] { xpv_core_resume(); });
 	record(XPV_STEP_ENTERING);
 	Result<Suspended> suspended = sched_shutdown_suspend();
 	record(XPV_STEP_RETURNED);
 	if (!suspended.ok())
-		return XPV_REFUSE(suspended.code(), "the hypercall: error %d", suspended.code());
+		return XPV_REFUSE(suspended.code(), "SCHEDOP_shutdown failed (%pe)", err_ptr(suspended.code()));
 	state->kind = suspended.value() == Suspended::cancelled ? XPV_RESUME_CANCELLED : XPV_RESUME_RESTORED;
 	return 0;
 }
@@ -76,10 +76,10 @@ void await_return(unsigned int cpu_limit)
 	unsigned int missing = state->barrier.await_return(return_ms < first_ms ? return_ms : first_ms);
 	if (missing == cpu_limit)
 		return;
-	XPV_WARNING("vCPU %u takes its time to come back", missing);
+	XPV_WARNING("vCPU %u: slow to come back after the suspend", missing);
 	missing = state->barrier.await_return(return_ms);
 	if (missing != cpu_limit)
-		xpv_suspend_give_up("a vCPU does not come back", missing, -XEN_ETIMEDOUT);
+		xpv_suspend_give_up("vCPU did not come back after the suspend", missing, -XEN_ETIMEDOUT);
 }
 
 /* Suspend the domain without its other vCPUs: the hypercall, and the parts' steps around it. */
@@ -110,7 +110,7 @@ int suspend_stopped()
 	if (Status put = down ? put_vcpus_down(cpu) : Status(); !put.ok()) {
 		barrier.decide(Verdict::aborted);
 		await_return(cpu_limit);
-		return XPV_REFUSE(put.code(), "vCPU %u does not go down: error %d", cpu, put.code());
+		return XPV_REFUSE(put.code(), "vCPU %u: VCPUOP_down failed (%pe)", cpu, err_ptr(put.code()));
 	}
 	int error = suspend_alone();
 	bool restored = state->kind == XPV_RESUME_RESTORED;
@@ -142,14 +142,14 @@ int stop_and_suspend()
 	if (!xpv_cpu_is_online(0) || xpv_vcpu_of_cpu(0).value != 0)
 		return XPV_REFUSE(-XEN_ENODEV, "CPU 0 is not vCPU 0");
 	if (int error = xpv_processors_prepare())
-		return XPV_REFUSE(error, "no memory to save the processors: error %d", error);
+		return XPV_REFUSE(error, "cannot save the state of the CPUs (%pe)", err_ptr(error));
 	OnExit release([] { xpv_processors_release(); });
 
 	state->barrier.reset();
 	state->error = 0;
 	state->kind = XPV_RESUME_CANCELLED;
 	if (int error = xpv_stop_machine(stopped))
-		return XPV_REFUSE(error, "the CPUs cannot be stopped: error %d", error);
+		return XPV_REFUSE(error, "stop_machine() failed (%pe)", err_ptr(error));
 	return state->error;
 }
 
@@ -183,7 +183,7 @@ int suspend()
 	}
 	const char *refused_by = "";
 	if (int error = xpv_suspend_parts_prepare(state->deadline_ms, &refused_by))
-		return XPV_REFUSE(error, "part %s: error %d", refused_by, error);
+		return XPV_REFUSE(error, "part %s: not ready to suspend (%pe)", refused_by, err_ptr(error));
 	record(XPV_STEP_PREPARED);
 
 	WallClock wall_clock;
@@ -205,15 +205,15 @@ void conclude(int error)
 	record(XPV_STEP_DONE);
 	if (error) {
 		state->statistics.failed++;
-		XPV_ERR("not suspended: %s", state->reason);
+		XPV_ERR("suspend failed: %s", state->reason);
 		xpv_suspend_tell(XPV_SUSPEND_FAILED);
 	} else if (state->kind == XPV_RESUME_RESTORED) {
 		state->statistics.restored++;
-		XPV_INFO("restored");
+		XPV_INFO("domain restored");
 		xpv_suspend_tell(XPV_SUSPEND_RESTORED);
 	} else {
 		state->statistics.cancelled++;
-		XPV_INFO("the suspend was cancelled");
+		XPV_INFO("suspend cancelled by the toolstack");
 		xpv_suspend_tell(XPV_SUSPEND_CANCELLED);
 	}
 }

@@ -71,10 +71,10 @@ unsigned int bring_vcpus_back(bool restored, unsigned int return_ms)
 			if (done.ok())
 				return 0;
 			if (!spent)
-				XPV_ERR("vCPU %u does not come back: error %d; trying again", other,
-					done.error().number());
+				XPV_ERR("vCPU %u: cannot bring it up after the suspend (%pe), retrying", other,
+					err_ptr(done.code()));
 			if (spent >= return_ms)
-				xpv_suspend_give_up("a vCPU does not come back", other, done.code());
+				xpv_suspend_give_up("cannot bring up the vCPU after the suspend", other, done.code());
 			repeated++;
 			pause_ms(repeat_ms);
 		}

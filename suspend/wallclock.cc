@@ -99,11 +99,11 @@ int64_t WallClock::catch_up()
 	if (step > -tolerance && step < tolerance)
 		return 0;
 	if (int error = xpv_realtime_set(wanted)) {
-		XPV_WARNING("the time of day is wrong by %lld ms and cannot be set: error %d",
-			    static_cast<long long>(step / (second / 1000)), error);
+		XPV_WARNING("time of day: cannot step it by %lld ms (%pe)",
+			    static_cast<long long>(step / (second / 1000)), err_ptr(error));
 		return 0;
 	}
-	XPV_INFO("the time of day stepped by %lld ms", static_cast<long long>(step / (second / 1000)));
+	XPV_INFO("time of day: stepped by %lld ms", static_cast<long long>(step / (second / 1000)));
 	return step;
 }
 

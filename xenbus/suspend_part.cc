@@ -36,7 +36,7 @@ void resume_late(xpv_resume_kind kind)
 	/* Mark the devices as restored before any code reads the new xenstore's state of the old devices. */
 	xpv_bus_restored();
 	if (int error = xpv_store_reconnect())
-		XPV_ERR("no connection to the store after a restore: error %d", error);
+		XPV_ERR("cannot reconnect to xenstored after the restore (%pe)", err_ptr(error));
 	xpv_bus_go_on();
 }
 

@@ -83,7 +83,7 @@ static ssize_t take(struct echo *echo, char __user *to, size_t length)
 	u32 piece;
 
 	if (used < 0) {
-		xpv_device_fail(echo->device, -EPROTO, "impossible index of responses");
+		xpv_device_fail(echo->device, -EPROTO, "illegal response_produced in the ring");
 		return -EIO;
 	}
 	/* Read the bytes after the index that announces them. */
@@ -106,7 +106,7 @@ static ssize_t put(struct echo *echo, const char __user *from, size_t length)
 	u32 piece;
 
 	if (used < 0) {
-		xpv_device_fail(echo->device, -EPROTO, "impossible index of requests");
+		xpv_device_fail(echo->device, -EPROTO, "illegal request_consumed in the ring");
 		return -EIO;
 	}
 	/* Write only after reading the index: the other end read those bytes before it published the index. */

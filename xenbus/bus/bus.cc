@@ -123,7 +123,7 @@ void Bus::run()
 		}
 		if (looked.ok())
 			continue;
-		XPV_ERR_LIMITED("cannot read the list of devices (error %d), trying again", looked.error().number());
+		XPV_ERR_LIMITED("cannot read the list of devices from xenstore (%pe), retrying", err_ptr(looked.code()));
 		write_once(wanted_, true);
 		/* The result does not matter: the loop checks stopping_. */
 		static_cast<void>(wait_queue_.wait_ms(retry_ms, [&] { return read_once(stopping_); }));
@@ -178,7 +178,7 @@ Status Bus::list_type(std::string_view type, Array<Found> &found)
 	auto before = static_cast<unsigned int>(found.size());
 	unsigned int count = ids.count();
 	if (count > devices_limit - before) {
-		XPV_ERR_LIMITED("%u devices in %s, ignoring all but %u", count, path.get(), devices_limit - before);
+		XPV_ERR_LIMITED("%s: %u devices, ignoring all but %u", path.get(), count, devices_limit - before);
 		count = devices_limit - before;
 	}
 	auto longer = XPV_TRY(Array<Found>::make(static_cast<size_t>(before) + count, XPV_MAY_SLEEP));
@@ -279,7 +279,7 @@ void Bus::consider(const DeviceIdentity &identity, const Found &found)
 		add(identity);
 		return;
 	} else if (!same_backend) {
-		XPV_NOTICE("%s: the backend moved to domain %u, %s", known->path(), identity.backend.value,
+		XPV_NOTICE("%s: backend moved to domain %u, %s", known->path(), identity.backend.value,
 			   identity.backend_path.get());
 		known->relocate(identity);
 	}
@@ -291,8 +291,8 @@ void Bus::add(const DeviceIdentity &identity)
 	auto made = make<Device>(XPV_MAY_SLEEP, identity);
 	Status prepared = made.ok() ? made.value()->make_linux_device() : Status(made.error());
 	if (!prepared.ok()) {
-		XPV_ERR_LIMITED("device/%s/%s: cannot create the device (error %d)", identity.type.get(),
-				identity.id.get(), prepared.error().number());
+		XPV_ERR_LIMITED("device/%s/%s: cannot create the device (%pe)", identity.type.get(), identity.id.get(),
+				err_ptr(prepared.code()));
 		return;
 	}
 	Device &device = *made.value().release();
@@ -304,8 +304,8 @@ void Bus::add(const DeviceIdentity &identity)
 	Status added = device.add();
 	if (added.ok())
 		return;
-	XPV_ERR_LIMITED("device/%s/%s: cannot add the device (error %d)", identity.type.get(), identity.id.get(),
-			added.error().number());
+	XPV_ERR_LIMITED("device/%s/%s: cannot add the device (%pe)", identity.type.get(), identity.id.get(),
+			err_ptr(added.code()));
 	{
 		MutexGuard guard(mutex_);
 		device.unlink();
@@ -342,7 +342,10 @@ Status Bus::hold_devices(uint64_t deadline_ms)
 	for (Device &device : devices_)
 		device.hold();
 	for (Device &device : devices_)
-		XPV_TRY(status(device.drain(drained.at_ms())));
+		if (Status done = status(device.drain(drained.at_ms())); !done.ok()) {
+			XPV_WARNING("%s: cannot drain the device (%pe)", device.path(), err_ptr(done.code()));
+			return done;
+		}
 	return {};
 }
 
@@ -386,7 +389,7 @@ Status Bus::hold(uint64_t deadline_ms)
 	Status held = idle ? hold_devices(deadline_ms) : Status(Error(XEN_ETIMEDOUT));
 	if (held.ok())
 		return held;
-	XPV_WARNING("cannot stop all devices (error %d), no suspend", held.error().number());
+	XPV_WARNING("cannot quiesce all devices (%pe), refusing the suspend", err_ptr(held.code()));
 	go_on();
 	return held;
 }

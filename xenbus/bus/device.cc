@@ -147,7 +147,7 @@ void xpv_device::unbind()
 			uint64_t since = read_once(closing_since_ms_);
 			if (since == 0 || (!store().client.dead() && xpv_now_ms() - since < unbind_patience_ms))
 				continue;
-			XPV_WARNING("%s: xenstore does not respond, closing without it", path());
+			XPV_WARNING("%s: xenstored does not respond, closing the device without it", path());
 			write_once(marks_.silenced, true);
 		}
 		/* From here the engine waits only for requests, which have deadlines, or for the driver's own work. */
@@ -189,7 +189,7 @@ void xpv_device::fail(int error, const char *text)
 		failure_error_ = error < 0 ? -error : error;
 		failure_text_.assign_cut(text);
 	}
-	XPV_ERR_LIMITED("%s: %s (error %d)", path(), text, error);
+	XPV_ERR_LIMITED("%s: %s (%pe)", path(), text, err_ptr(error));
 	schedule();
 }
 
@@ -208,7 +208,7 @@ void xpv_device::parked(unsigned int pages)
 		too_many = parked_ > parked_limit;
 	}
 	if (too_many)
-		fail(XEN_EIO, "the backend keeps too many pages mapped");
+		fail(XEN_EIO, "backend keeps too many pages mapped");
 }
 
 xenbus_state xpv_device::state() const

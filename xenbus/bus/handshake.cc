@@ -86,7 +86,7 @@ bool xpv_device::retry_later(unsigned int delay_ms)
 void xpv_device::check()
 {
 	if (begun_ && !possible(phase_, aim_, held_))
-		fail(XEN_EINVAL, "the handshake is in an impossible state");
+		fail(XEN_EINVAL, "impossible state of the handshake");
 }
 
 /* Take one step. Returns true if another one may follow. */
@@ -241,8 +241,8 @@ bool xpv_device::reopen(const Snapshot &snapshot)
 		restarts_ = 0;
 	}
 	if (restarts_ == restarts_limit) {
-		XPV_WARNING_LIMITED("%s: the backend closed %u connections in %u s, waiting", path(), restarts_,
-				    restarts_window_ms / 1000);
+		XPV_WARNING_LIMITED("%s: backend closed %u connections in %u s, waiting before the next", path(),
+				    restarts_, restarts_window_ms / 1000);
 		limit_at_ms_ = restarts_since_ms_ + restarts_window_ms + 1;
 		return false;
 	}
@@ -320,7 +320,7 @@ bool xpv_device::retire_is_over() const
 		return true;
 	if (xpv_now_ms() < retire_until_ms_)
 		return false;
-	XPV_WARNING("%s: the device is not done with writing, closing it nevertheless", path());
+	XPV_WARNING("%s: dirty data is not written yet, closing the device nevertheless", path());
 	return true;
 }
 
@@ -353,7 +353,7 @@ void xpv_device::close(Aim aim, Phase next)
 void xpv_device::restart(Phase next)
 {
 	if (held_.device)
-		XPV_NOTICE_LIMITED("%s: the backend in domain %u ended the connection, reconnecting", path(),
+		XPV_NOTICE_LIMITED("%s: backend in domain %u closed the connection, reconnecting", path(),
 				   identity().backend.value);
 	aim_ = Aim::restart;
 	enter(next);
@@ -451,7 +451,7 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 			delay *= 2;
 		if (delay > retry_most_ms)
 			delay = retry_most_ms;
-		XPV_WARNING_LIMITED("%s: %s (error %d), trying again in %u ms", path(), what, -code, delay);
+		XPV_WARNING_LIMITED("%s: %s (%pe), retrying in %u ms", path(), what, err_ptr(code), delay);
 		return retry_later(delay);
 	}
 	/* A stalled xenstored must not fail the device. */
@@ -464,7 +464,7 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 
 void xpv_device::complain(NodeState backend)
 {
-	XPV_NOTICE("%s: waiting for the backend in domain %u, which is in state %s", path(), identity().backend.value,
+	XPV_NOTICE("%s: waiting for the backend in domain %u, its state is %s", path(), identity().backend.value,
 		   state_name(backend));
 	if (complaint_interval_ms_ < complaint_interval_most_ms)
 		complaint_interval_ms_ *= 4;

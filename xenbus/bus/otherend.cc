@@ -113,7 +113,7 @@ void xpv_device::end_watching(Result<WatchTable::Adding> begun)
 	if (watch.ok())
 		watch_ = watch.value();
 	else
-		XPV_ERR_LIMITED("%s: cannot watch the backend (error %d), polling it", path(), watch.error().number());
+		XPV_ERR_LIMITED("%s: cannot watch the backend (%pe), polling it", path(), err_ptr(watch.code()));
 }
 
 /* Return whether the watch is registered. Also false while xenstored refuses it and it is retried. */

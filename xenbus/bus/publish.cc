@@ -41,8 +41,8 @@ Status xpv_device::publish_state()
 		if (store_trouble(written.error().number()))
 			return written;
 		/* A retry would not help. The backend or the toolstack has to time out. */
-		XPV_ERR_LIMITED("%s: cannot set the state to %d (error %d)", path(), static_cast<int>(wanted),
-				written.error().number());
+		XPV_ERR_LIMITED("%s: cannot write state %d (%pe)", path(), static_cast<int>(wanted),
+				err_ptr(written.code()));
 	}
 	published_ = static_cast<int>(wanted);
 	return {};
@@ -66,7 +66,7 @@ Status xpv_device::publish_step(xenbus_state state)
 		write_once(tagged_, true);
 	} else if (items[1].result == 0) {
 		/* Not fatal: the state was written. */
-		XPV_ERR_LIMITED("%s: cannot write %s (error %d)", path(), tag_key, -items[0].result);
+		XPV_ERR_LIMITED("%s: cannot write %s (%pe)", path(), tag_key, err_ptr(items[0].result));
 		retry_ms_ = retry_tag_ms;
 	}
 	return items[1].result == 0 ? Status() : asked;

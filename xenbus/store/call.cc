@@ -101,10 +101,11 @@ void Client::log_unanswered(Request &request, unsigned int milliseconds)
 			now = ring_.snapshot();
 	}
 	std::string_view path = request.path();
-	XPV_ERR_LIMITED("no answer to %s %.*s for %u ms (requests %u/%u, responses %u/%u, connection %u, error %u)",
-			operation_name(request.type), static_cast<int>(path.size()), path.data(), milliseconds,
-			now.request_consumed, now.request_produced, now.response_consumed, now.response_produced,
-			now.connection, now.error);
+	XPV_ERR_LIMITED(
+		"no reply from xenstored to %s %.*s for %u ms (requests %u/%u, responses %u/%u, connection %u, error %u)",
+		operation_name(request.type), static_cast<int>(path.size()), path.data(), milliseconds,
+		now.request_consumed, now.request_produced, now.response_consumed, now.response_produced,
+		now.connection, now.error);
 }
 
 Client::Abandoned Client::abandon(Request &request)

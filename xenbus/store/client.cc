@@ -115,7 +115,7 @@ bool Client::pump_locked()
 		auto written = ring_.write(request->message() + request->message_written,
 					   request->message_size - request->message_written);
 		if (!written.ok()) {
-			lose_locked("bad index in the request ring");
+			lose_locked("invalid request index in the xenstore ring");
 			break;
 		}
 		if (written.value() == 0)
@@ -215,14 +215,14 @@ bool Client::receive_one(bool &was_full)
 	}
 	if (whole.error() == XEN_EBADMSG && !answered_) {
 		/* The rest of a message whose beginning an earlier user of the page read. */
-		XPV_NOTICE("dropping what is left in the store's ring from earlier");
+		XPV_NOTICE("xenstore ring: dropping responses to an earlier user of the ring");
 		reader_.reset();
 		ring_.discard_responses();
 		was_full = true;
 		return false;
 	}
 	SpinGuard guard(lock_);
-	lose_locked(whole.error() == XEN_EBADMSG ? "malformed message" : "bad index in the response ring");
+	lose_locked(whole.error() == XEN_EBADMSG ? "malformed message" : "invalid response index in the xenstore ring");
 	return false;
 }
 
@@ -267,7 +267,8 @@ void Client::handle_message()
 void Client::answer_locked(Request &request, const xsd_sockmsg &header, std::string_view payload)
 {
 	if (header.type != request.type && header.type != XS_ERROR) {
-		XPV_ERR_LIMITED("the store answered %s with type %u", operation_name(request.type), header.type);
+		XPV_ERR_LIMITED("xenstored replied to %s with unexpected message type %u", operation_name(request.type),
+				header.type);
 		finish_locked(request, XEN_EIO);
 		return;
 	}

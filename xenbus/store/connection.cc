@@ -49,7 +49,8 @@ void reset_watches()
 	Status reset = status(xpv_store_reset_watches());
 	/* Old watches only cost time: their events are dropped, because their tokens are unknown. */
 	if (!reset.ok())
-		XPV_NOTICE("old watches stay in the store (error %d)", reset.error().number());
+		XPV_NOTICE("XS_RESET_WATCHES failed (%pe), xenstored keeps watches of an earlier user",
+			   err_ptr(reset.code()));
 }
 
 void ring(Doorbell::Context *context)
@@ -73,7 +74,7 @@ Status Connection::open(unsigned int timeout_ms)
 		args = { .name = "xenstore", .flags = XPV_EVENT_THREADED, .handler = on_event, .context = this };
 	Status found = channel.open(args);
 	if (!found.ok()) {
-		XPV_ERR("cannot open this domain's xenstore ring (error %d)", found.error().number());
+		XPV_ERR("xenstore ring: cannot open it (%pe)", err_ptr(found.code()));
 		return found;
 	}
 	store.client.set_timeout(timeout_ms);
@@ -86,7 +87,7 @@ Status Connection::reopen()
 {
 	Status found = channel.find_again();
 	if (!found.ok()) {
-		XPV_ERR("no xenstore after the restore (error %d)", found.error().number());
+		XPV_ERR("xenstore ring: cannot find it after the restore (%pe)", err_ptr(found.code()));
 		store.client.close();
 		return found;
 	}

@@ -37,29 +37,29 @@ Status Client::open(xenstore_domain_interface *shared)
 	Status attached = ring_.attach(shared);
 	if (ring_.reconnecting()) {
 		/* The toolstack sets the field before xenstored connects; no features are announced yet. */
-		XPV_NOTICE("waiting for the store to connect");
+		XPV_NOTICE("waiting for xenstored to connect");
 		if (!wait_for_reconnection()) {
-			XPV_ERR("the store did not connect in %u ms", reconnect_timeout_ms);
+			XPV_ERR("xenstored did not connect in %u ms", reconnect_timeout_ms);
 			return Error(XEN_ETIMEDOUT);
 		}
 		attached = ring_.attach(shared);
 	}
 	if (ring_.can_reconnect() && (!attached.ok() || !ring_.quiescent() || ring_.error())) {
-		XPV_NOTICE("the store's ring is not idle, reconnecting");
+		XPV_NOTICE("xenstore ring: not idle, reconnecting to xenstored");
 		ring_.request_reconnect();
 		ring_doorbell();
 		if (!wait_for_reconnection()) {
-			XPV_ERR("the store did not reconnect in %u ms", reconnect_timeout_ms);
+			XPV_ERR("xenstored did not reconnect in %u ms", reconnect_timeout_ms);
 			return Error(XEN_ETIMEDOUT);
 		}
 		attached = ring_.attach(shared);
 	}
 	if (!attached.ok()) {
-		XPV_ERR("the store's ring makes no sense (error %d)", attached.error().number());
+		XPV_ERR("xenstore ring: inconsistent indices (%pe)", err_ptr(attached.code()));
 		return attached;
 	}
 	if (uint32_t error = ring_.error()) {
-		XPV_ERR("the store has given up on this domain (error %u)", error);
+		XPV_ERR("xenstore ring: xenstored set error %u and no longer serves this domain", error);
 		return Error(XEN_EIO);
 	}
 	return {};
@@ -98,7 +98,7 @@ void Client::stop()
 		return idle();
 	});
 	if (!is_idle)
-		XPV_WARNING("xenstore ring is left with messages in it");
+		XPV_WARNING("xenstore ring: unloading with messages left in it");
 	{
 		MutexGuard receiving(receive_mutex_);
 		SpinGuard guard(lock_);
@@ -153,7 +153,7 @@ Status Client::pause(Deadline deadline)
 		holding_ = false;
 		wrote = pump_locked();
 	}
-	XPV_WARNING("xenstored does not answer %u requests, refusing the suspend", in_flight);
+	XPV_WARNING("xenstored did not reply to %u requests, refusing the suspend", in_flight);
 	if (wrote)
 		ring_doorbell();
 	return Error(XEN_ETIMEDOUT);

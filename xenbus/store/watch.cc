@@ -282,8 +282,6 @@ Result<Call> WatchTable::register_next(uint32_t &token)
 void WatchTable::take_answer(uint32_t token, Status answer)
 {
 	bool refused = !answer.ok() && !(answer.error() == XEN_EEXIST);
-	if (refused)
-		XPV_ERR_LIMITED("cannot register a watch again (error %d), retrying", answer.error().number());
 	bool wake = false;
 	{
 		SpinGuard guard(lock_);
@@ -292,6 +290,8 @@ void WatchTable::take_answer(uint32_t token, Status answer)
 			return;
 		watch->refused = refused;
 		if (refused) {
+			XPV_ERR_LIMITED("%s: cannot register the watch again (%pe), retrying", watch->path.data(),
+					err_ptr(answer.code()));
 			watch->connection = connection_ - 1;
 			/* Replaces the event that xenstored sends for a new watch. */
 			Array<char> at_its_own_path;

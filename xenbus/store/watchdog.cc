@@ -36,7 +36,7 @@ void Client::lose_locked(const char *reason)
 	gave_up_ = !asked_ && ring_.error() != 0;
 	link_ = asked_ || may_reconnect_locked(lost_ms_) ? Link::lost : Link::dead;
 	counts_.losses++;
-	XPV_ERR_LIMITED("connection to the store lost: %s%s", reason, link_ == Link::lost ? ", reconnecting" : "");
+	XPV_ERR_LIMITED("connection to xenstored lost: %s%s", reason, link_ == Link::lost ? ", reconnecting" : "");
 	if (link_ == Link::lost)
 		requeue_locked();
 	else
@@ -94,9 +94,9 @@ void Client::check_server()
 		return;
 	/* Check the field without a feature bit: C xenstored writes it but does not announce it. */
 	if (ring_.error())
-		lose_locked("the store has given up on this domain");
+		lose_locked("xenstored set an error in the xenstore ring");
 	else if (ring_.can_reconnect() && ring_.reconnecting())
-		lose_locked("it is being reset");
+		lose_locked("xenstored resets the connection");
 }
 
 /* ---- The watchdog ---- */
@@ -195,7 +195,7 @@ unsigned int Client::try_to_reconnect()
 		if (link_ == Link::lost && (!asked_ || now - lost_ms_ >= reconnect_timeout_ms)) {
 			link_ = Link::dead;
 			fail_all_locked();
-			XPV_ERR_LIMITED("the store does not reconnect");
+			XPV_ERR_LIMITED("xenstored does not reconnect, failing all requests");
 		}
 		if (link_ == Link::dead)
 			again_ms = watchdog_ms_;
@@ -204,7 +204,7 @@ unsigned int Client::try_to_reconnect()
 		ring_doorbell();
 	if (!up)
 		return again_ms;
-	XPV_NOTICE("connected to the store again");
+	XPV_NOTICE("reconnected to xenstored");
 	process(poll_limit);
 	sink_.reconnected(sink_.context);
 	return watchdog_ms_;

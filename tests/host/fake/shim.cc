@@ -18,6 +18,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -39,6 +41,29 @@ void must_be_able_to_sleep()
 {
 	if (spinlocks_held || raw_spinlocks_held)
 		misuse("sleeping with a spinlock held");
+}
+
+/*
+ * The C library prints "%pe" as the address and an "e". An errno as a pointer is
+ * one of the last 4095 addresses; like the kernel, print its name, or else its
+ * number.
+ */
+std::string format_text(const char *format, va_list arguments)
+{
+	char plain[8192];
+	std::vsnprintf(plain, sizeof(plain), format, arguments);
+	std::string text = plain;
+	constexpr std::string_view last_addresses = "0xfffffffffffff";
+	constexpr std::size_t length = std::string_view("0xfffffffffffff000e").size();
+	for (std::size_t at = 0; (at = text.find(last_addresses, at)) != std::string::npos; at++) {
+		if (at + length > text.size() || text[at + length - 1] != 'e')
+			continue;
+		unsigned long address = std::strtoul(text.substr(at, length - 1).c_str(), nullptr, 16);
+		int error = static_cast<int>(-address);
+		const char *name = error ? strerrorname_np(error) : nullptr;
+		text.replace(at, length, "-" + (name ? name : std::to_string(error)));
+	}
+	return text;
 }
 
 } // namespace fake
@@ -182,15 +207,14 @@ std::vector<std::string> take_log()
 
 void xpv_log(xpv_log_level, const char *format, ...)
 {
-	char line[1024];
 	va_list arguments;
 	va_start(arguments, format);
-	std::vsnprintf(line, sizeof(line), format, arguments);
+	std::string line = format_text(format, arguments);
 	va_end(arguments);
 	if (std::getenv("XPV_TEST_LOG"))
-		std::fputs(line, stderr);
+		std::fputs(line.c_str(), stderr);
 	std::lock_guard guard(log_mutex);
-	log_lines.emplace_back(line);
+	log_lines.push_back(std::move(line));
 }
 
 bool xpv_log_permitted(xpv_log_limit *limit)
@@ -213,9 +237,10 @@ int xpv_format(char *buffer, size_t size, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	int length = std::vsnprintf(buffer, size, format, arguments);
+	std::string text = format_text(format, arguments);
 	va_end(arguments);
-	return length;
+	std::snprintf(buffer, size, "%s", text.c_str());
+	return static_cast<int>(text.size());
 }
 
 /* ---- Memory ---- */

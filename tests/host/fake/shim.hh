@@ -2,6 +2,7 @@
 /* What tests can see of, and do to, the shim in user space (lib/shim.h). */
 #pragma once
 
+#include <cstdarg>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -33,6 +34,8 @@ std::size_t io_waits();
  * queue, and those of the other queues wait for the end of the want.
  */
 void only_rescuers(bool only);
+/* Return what the kernel's vsnprintf() prints, of its extensions "%pe". */
+__attribute__((format(printf, 1, 0))) std::string format_text(const char *format, va_list arguments);
 /* Log lines since the last call. */
 std::vector<std::string> take_log();
 

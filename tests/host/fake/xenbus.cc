@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/xen.hh"
+#include "tests/host/fake/shim.hh"
 
 #include <xen/errno.h>
 
@@ -142,12 +143,12 @@ void xpv_frontend_driver_unregister(const xpv_frontend_driver *driver)
 
 void xpv_device_fail(xpv_device *device, int error, const char *format, ...)
 {
-	char text[128];
 	va_list arguments;
 	va_start(arguments, format);
-	std::vsnprintf(text, sizeof(text), format, arguments);
+	std::string text = fake::format_text(format, arguments);
 	va_end(arguments);
-	xpv_device_fail_text(device, error, text);
+	text.resize(std::min(text.size(), std::size_t(127)));
+	xpv_device_fail_text(device, error, text.c_str());
 }
 
 /* ---- /dev/xen/xenbus ---- */
