@@ -24,15 +24,24 @@ LIB_CASE(deadline)
 LIB_CASE(number)
 LIB_CASE(edges)
 
+/* clang-format off */
 static struct kunit_case lib_cases[] = {
-	KUNIT_CASE(result),    KUNIT_CASE(untrusted),
-	KUNIT_CASE(ring),      KUNIT_CASE(list),
-	KUNIT_CASE(ownership), KUNIT_CASE(locks),
-	KUNIT_CASE(ordering),  KUNIT_CASE(work),
-	KUNIT_CASE(thread),    KUNIT_CASE(lock_classes),
-	KUNIT_CASE(deadline),  KUNIT_CASE(number),
-	KUNIT_CASE(edges),     {}
+	KUNIT_CASE(result),
+	KUNIT_CASE(untrusted),
+	KUNIT_CASE(ring),
+	KUNIT_CASE(list),
+	KUNIT_CASE(ownership),
+	KUNIT_CASE(locks),
+	KUNIT_CASE(ordering),
+	KUNIT_CASE(work),
+	KUNIT_CASE(thread),
+	KUNIT_CASE(lock_classes),
+	KUNIT_CASE(deadline),
+	KUNIT_CASE(number),
+	KUNIT_CASE(edges),
+	{}
 };
+/* clang-format on */
 
 static struct kunit_suite lib_suite = {
 	.name = "xpv_lib",

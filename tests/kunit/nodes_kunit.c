@@ -270,9 +270,16 @@ static int nodes_init(struct kunit *test)
 	return 0;
 }
 
-static struct kunit_case nodes_cases[] = { KUNIT_CASE(evtchn_events_are_read), KUNIT_CASE(evtchn_closes_while_masked),
-					   KUNIT_CASE(gntalloc_shares_a_page), KUNIT_CASE(gntdev_maps_a_page),
-					   KUNIT_CASE(gntdev_copies),	       {} };
+/* clang-format off */
+static struct kunit_case nodes_cases[] = {
+	KUNIT_CASE(evtchn_events_are_read),
+	KUNIT_CASE(evtchn_closes_while_masked),
+	KUNIT_CASE(gntalloc_shares_a_page),
+	KUNIT_CASE(gntdev_maps_a_page),
+	KUNIT_CASE(gntdev_copies),
+	{}
+};
+/* clang-format on */
 
 static struct kunit_suite nodes_suite = {
 	.name = "xpv_nodes",

@@ -48,15 +48,24 @@ u64 xpv_store_clock_ns(void)
 	return ktime_get_ns();
 }
 
+/* clang-format off */
 static struct kunit_case xenbus_cases[] = {
-	KUNIT_CASE(every_pair),	     KUNIT_CASE(late),
-	KUNIT_CASE(published),	     KUNIT_CASE(first_phase),
-	KUNIT_CASE(parse_state),     KUNIT_CASE(ring),
-	KUNIT_CASE(ring_indices),    KUNIT_CASE(messages),
-	KUNIT_CASE(watch_events),    KUNIT_CASE(client),
-	KUNIT_CASE(client_timeout),  KUNIT_CASE(client_reconnects),
-	KUNIT_CASE(client_restored), {}
+	KUNIT_CASE(every_pair),
+	KUNIT_CASE(late),
+	KUNIT_CASE(published),
+	KUNIT_CASE(first_phase),
+	KUNIT_CASE(parse_state),
+	KUNIT_CASE(ring),
+	KUNIT_CASE(ring_indices),
+	KUNIT_CASE(messages),
+	KUNIT_CASE(watch_events),
+	KUNIT_CASE(client),
+	KUNIT_CASE(client_timeout),
+	KUNIT_CASE(client_reconnects),
+	KUNIT_CASE(client_restored),
+	{}
 };
+/* clang-format on */
 
 static struct kunit_suite xenbus_suite = {
 	.name = "xpv_xenbus",
