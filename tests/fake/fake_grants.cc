@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "tests/fake/fake_grants.hh"
 
-#include "hypervisor/hypercall.hh"
 #include "lib/guard.hh"
 #include "lib/memory.hh"
 #include "lib/ordering.hh"
+#include "tests/fake/fake_domain.hh"
 #include "tests/fake/fake_hypervisor.h"
 
 namespace xpv {

@@ -6,9 +6,6 @@
 
 namespace xpv {
 
-/* In fake_hypervisor.cc: what lies at a guest frame that was claimed; null elsewhere. */
-[[nodiscard]] void *fake_claimed_memory(Gfn frame);
-
 /* As a new domain has it; the second leaves other domains' pages, though mapped no more, where they are. */
 void fake_grants_reset();
 void fake_grants_restore();
