@@ -3,5 +3,6 @@
 
 from .errors import (CommandFailed, EmulatorFault, GuestDied, LabError,  # noqa: F401
                      SplatFound)
-from .guest import TYPES, Disk, Guest  # noqa: F401
+from .guest import Guest  # noqa: F401
+from .guestconfig import TYPES, Disk  # noqa: F401
 from .host import Host  # noqa: F401

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A driver domain: a PV guest whose xen-blkback serves another guest's disk."""
 
-from .guest import Disk
+from .guestconfig import Disk
 from .storetool import StoreTool
 
 # The driver domain's own disk, which it hands on.

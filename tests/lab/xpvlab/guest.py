@@ -3,48 +3,21 @@
 
 import re
 import time
-from dataclasses import dataclass
 
-from . import initrd, payload, splat
+from . import splat
 from .channel import Channel, Relay, agent
 from .errors import CommandFailed, EmulatorFault, GuestDied, LabError, SplatFound
+from .guestconfig import DRIVERS, TYPES, Disk, GuestConfig
+from .guestmoves import GuestMoves
 from .progress import say, step
 from .waiting import wait_until
 
-TYPES = ("hvm", "pvh", "pv")
-DRIVERS = ("intree", "xpv")
-# The disks' names. The first four also appear as emulated IDE disks.
-VDEVS = [f"xvd{c}" for c in "abcdefghijklmnopqrstuvw"]
-ROOT_MODULES = ["squashfs", "overlay", "isofs", "nls_utf8"]
-# An HVM guest reaches its root and the lab without any PV driver: by virtio
-# disks, which an unplug of the emulated disks leaves alone, and a virtio-serial
-# port. Its BIOS boots from the payload as a CD-ROM, of which the kernel knows nothing.
-HVM_MODULES = ["virtio_pci", "virtio_blk", "virtio_console"]
-# From this number of vCPUs on, an HVM guest's kernel begins with two, and the
-# others are brought up when it is there: while it boots each of them has a tick,
-# and 6.12 with 8 was seen to do nothing but serve their interrupts.
-MANY_VCPUS = 8
-MIGRATION_PORT = 8002       # Xen's own, of old
 # What the lab runs in a guest does not wait behind the load that it makes
 # there; a command of that load begins with this (see guest-init.sh).
 AS_LOAD = "nice -n 10"
-QUIET = "loglevel=5 log_buf_len=4M panic=-1 oops=panic " \
-        "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 
 
-@dataclass
-class Disk:
-    """A disk of the guest: a file on a loop device in dom0, behind a real
-    xen-blkback."""
-    size: int               # bytes
-    vdev: str = ""
-    readonly: bool = False
-    file: str = ""          # in dom0
-    backend: str = ""       # the loop device in dom0
-    format: str = "raw"
-
-
-class Guest:
+class Guest(GuestConfig, GuestMoves):
     """A guest.
 
     type      hvm, pvh or pv
@@ -137,124 +110,6 @@ class Guest:
                 self.run("for cpu in /sys/devices/system/cpu/cpu[0-9]*; do "
                          "[ ! -e $cpu/online ] || [ $(cat $cpu/online) = 1 ] || echo 1 >$cpu/online || exit 1; done",
                          timeout=self.boot_timeout)
-
-    def _begins_with_two(self):
-        return self.type == "hvm" and self.vcpus >= MANY_VCPUS and "maxcpus=" not in self.cmdline
-
-    def _create(self):
-        share = self.host.share
-        image = self.host.guest_image
-        ramdisk = initrd.build(
-            self.kernel, image.busybox,
-            (HVM_MODULES if self.type == "hvm" else ["xen-blkfront"]) + ROOT_MODULES,
-            ["guest-init.sh", "agent.py", "load-xpv.sh"], "guest-initrd.sh")
-        cd = share / f"{self.name}.payload"
-        if self.type == "hvm":
-            payload.build(cd, self.kernel, self.modules, self.files, ramdisk,
-                          self._kernel_cmdline())
-            self._copy_payload(self.host)
-        else:
-            payload.build(cd, self.kernel, self.modules, self.files)
-            (share / f"{self.name}.initrd").write_bytes(ramdisk)
-            if not (share / f"vmlinuz-{self.kernel.release}").exists():
-                self.host.push(self.kernel.vmlinuz, f"vmlinuz-{self.kernel.release}")
-            self._payload = self._loop(f"/share/{self.name}.payload", readonly=True)
-        names = iter(VDEVS)
-        for number, disk in enumerate(self.disks):
-            disk.vdev = disk.vdev or next(names)
-            if not disk.backend:
-                disk.file = disk.file or f"/var/{self.name}-{number}.img"
-                self.host.run(f"[ -e {disk.file} ] || truncate -s {disk.size} {disk.file}")
-                disk.backend = self._loop(disk.file)
-        (share / f"{self.name}.cfg").write_text(self._xl_config())
-        self.host.run(f"xl create /share/{self.name}.cfg", timeout=180)
-        self.domid = int(self.host.run(f"xl domid {self.name}").out)
-
-    @property
-    def _payload_copy(self):
-        """In dom0."""
-        return f"/run/lab/{self.name}.payload"
-
-    def _copy_payload(self, host):
-        """The device model can't read a file of /share straight into a guest's
-        memory: 9p pins the pages, and a foreign page can't be pinned. And a
-        BIOS waits for each small read."""
-        host.run(f"cp /share/{self.name}.payload {self._payload_copy}")
-
-    def _loop(self, file, readonly=False):
-        option = "-r" if readonly else ""
-        device = self.host.run(f"losetup {option} -f --show {file}").out.strip()
-        self._loops.append(device)
-        return device
-
-    def _kernel_cmdline(self):
-        hvm = self.type == "hvm"
-        cmdline = f"console={'ttyS0,115200' if hvm else 'hvc0'} {QUIET} edd=off " \
-                  f"lab.agent={'virtio-ports/xpv.agent' if hvm else 'hvc0'}"
-        if self.drivers == "xpv":
-            # Emulated timers are too coarse for Linux to measure the TSC with, which a real machine's are not.
-            cmdline += f" xen_nopv tsc_early_khz={self.host.tsc_khz} tsc=reliable {self.host.cmdline}"
-        if self._begins_with_two():
-            cmdline += " maxcpus=2"
-        return f"{cmdline} {self.cmdline}".strip()
-
-    def _xl_config(self):
-        hvm = self.type == "hvm"
-        disks = [f"{d.backend},{d.format},{d.vdev},{'r' if d.readonly else 'w'}"
-                 for d in self.disks]
-        vifs = [f"bridge=xenbr0,mac={self.mac(n)}{',type=vif' if hvm else ''}"
-                for n in range(self.vifs)]
-        lines = [
-            f'name = "{self.name}"', f'type = "{self.type}"',
-            f"memory = {self.memory}", f"vcpus = {self.vcpus}", f"vif = {vifs}",
-            'on_poweroff = "destroy"', 'on_reboot = "destroy"', 'on_crash = "destroy"',
-        ]
-        if hvm:
-            # The class keeps an unplug of emulated disks off these.
-            model = []
-            for drive, file in (("root", "/dev/vdb"), ("payload", self._payload_copy)):
-                model += ["-drive", f"if=none,id={drive},file={file},format=raw,readonly=on",
-                          "-device", f"virtio-blk-pci,drive={drive},class=0xff00"]
-            model += ["-device", "ich9-ahci,id=lab",
-                      "-drive", f"if=none,id=cd,file={self._payload_copy},format=raw,readonly=on",
-                      "-device", "ide-cd,bus=lab.0,drive=cd",
-                      "-device", "virtio-serial-pci",
-                      "-chardev", f"socket,id=agent,path={self._agent_socket},server=on,wait=off",
-                      "-device", "virtserialport,chardev=agent,name=xpv.agent"]
-            lines += [f"device_model_args_hvm = {model}", 'boot = "d"',
-                      f'serial = "file:{self.console_file}"', 'vga = "none"',
-                      "nographic = 1", "vnc = 0", "usb = 0", "xen_platform_pci = 1",
-                      # As on a machine whose TSC is reliable: otherwise each reading of it is an exit.
-                      'tsc_mode = "native"']
-        else:
-            disks += ["/dev/vdb,raw,xvdz,r", f"{self._payload},raw,xvdy,r"]
-            lines += [f'kernel = "/share/vmlinuz-{self.kernel.release}"',
-                      f'ramdisk = "/share/{self.name}.initrd"',
-                      f'cmdline = "{self._kernel_cmdline()}"']
-        lines += [f"disk = {disks}"]
-        if self.type != "pv" and self.host.hvm_cpus:
-            lines += [f'cpus = "{self.host.hvm_cpus}"']
-        own = self.config.replace("CONSOLE_FILE", self.console_file)
-        return "\n".join(lines) + f"\n{own}\n"
-
-    def mac(self, number=0):
-        ident = int(self.name[1:])
-        return f"00:16:3e:{ident >> 8:02x}:{ident & 255:02x}:{number:02x}"
-
-    def address(self, number=0):
-        """The IPv4 address that net_up() gives the interface."""
-        return f"10.77.{int(self.name[1:]) & 255}.{number + 1}"
-
-    @property
-    def console_file(self):
-        """In dom0."""
-        if self.type == "hvm":
-            return f"/var/log/xen/{self.name}.{self._generation}.console"
-        return f"/var/log/xen/guest-{self.name}.log"
-
-    @property
-    def _agent_socket(self):
-        return f"/run/lab/{self.name}.{self._generation}.agent"
 
     def _agent_path(self):
         """What leads to the agent, in dom0: only an HVM guest can have more
@@ -374,88 +229,6 @@ class Guest:
         self.run(f"i=$(grep -l {self.mac(number)} /sys/class/net/*/address | cut -d/ -f5); "
                  f"ip addr add {self.address(number)}/16 dev $i && ip link set $i up")
         return self.address(number)
-
-    # Suspend and resume
-
-    def save(self, file, options="", timeout=300):
-        """xl save into a file of dom0, which ends the domain."""
-        self._leave_domain()
-        self.host.run(f"xl save {options} {self.name} {file}", timeout=timeout)
-
-    def restore(self, file, options="", timeout=300, paused=None):
-        """xl restore; the guest goes on where save() found it. paused() is
-        called when the domain is there, before it runs."""
-        options += " -p" if paused else ""
-        self.host.run(f"xl restore {options} {self._next_config()} {file}", timeout=timeout)
-        if paused:
-            self.domid = int(self.host.run(f"xl domid {self.name}").out)
-            paused()
-            self.host.run(f"xl unpause {self.name}")
-        self._enter_domain()
-
-    def checkpoint(self, file, timeout=300):
-        """xl save -c: saved, and going on in the same domain."""
-        self.host.run(f"xl save -c {self.name} {file}", timeout=timeout)
-
-    def migrate(self, timeout=300):
-        """xl migrate to the same host, over a pipe instead of ssh."""
-        self._leave_domain()
-        try:
-            self.host.run(f'xl migrate -C {self._next_config()} -s "" {self.name} "xl migrate-receive"',
-                          timeout=timeout)
-        except LabError:
-            self.console += self._console_log()     # as far as it came there
-            self._generation -= 1                   # and perhaps it is still here
-            raise
-        self._enter_domain()
-
-    def migrate_to(self, host, timeout=600):
-        """xl migrate to the other machine of a pair, over a TCP connection.
-        The disks must be what both have."""
-        if self._loops or self.type != "hvm":
-            raise LabError(f"{self.name} has what only its machine has")
-        host.push(self.host.share / f"{self.name}.payload")
-        self._copy_payload(host)
-        self._leave_domain()
-        log = host.share / "migrate_accept.log"
-        log.write_text("")
-        listener = host.start(f"exec python3 /share/migrate_accept.py {MIGRATION_PORT} {self.host.peer_address} "
-                              f">/share/{log.name} 2>&1")
-        end = time.monotonic() + 60
-        while "listening" not in log.read_text():
-            if time.monotonic() > end:
-                raise LabError(f"{self.name}: nobody listens: {log.read_text()}")
-            time.sleep(0.2)
-        config = self._next_config()
-        self.host.run(f"xl migrate -C {config} -s 'python3 /share/migrate_connect.py {MIGRATION_PORT}' "
-                      f"{self.name} {self.host.peer_address}", timeout=timeout)
-        if listener.wait(60).status:
-            raise LabError(f"{self.name}: xl migrate-receive failed: {log.read_text()}")
-        left = self.host
-        self.host = host
-        # From here on the other machine's log counts; this one's is looked at now.
-        start, self._log_start = self._log_start, host.log_position()
-        left.check(start)
-        self._enter_domain()
-
-    def _leave_domain(self):
-        """The device model goes with the domain, and with it the way to the
-        agent. Commands may go on running in the guest, unheard."""
-        self.console += self._console_log()
-        self._relay.close()
-        self._relay = None
-
-    def _next_config(self):
-        """A configuration for the next domain. Its device model has files of
-        its own: while two are there, the one that ends removes its socket."""
-        self._generation += 1
-        name = f"{self.name}.{self._generation}.cfg"
-        (self.host.share / name).write_text(self._xl_config())
-        return f"/share/{name}"
-
-    def _enter_domain(self):
-        self.domid = int(self.host.run(f"xl domid {self.name}").out)
-        self._connect()
 
     # The end
 
