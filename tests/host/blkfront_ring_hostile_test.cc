@@ -10,7 +10,11 @@ namespace {
 
 using namespace xpv_test;
 
-/* Of a request in several slots, a part is answered twice. */
+/*
+ * Case 4. Of a request in several slots, one part is answered twice and another not
+ * at all. A driver that counts answers takes the request for complete, with pages
+ * that nobody filled.
+ */
 TEST_F(BlkfrontRing, Case4PartTwice)
 {
 	ASSERT_EQ(submit(1, XPV_BLOCK_READ, 22), XPV_BLOCK_QUEUED);
@@ -22,6 +26,13 @@ TEST_F(BlkfrontRing, Case4PartTwice)
 	expect_broken(1);
 }
 
+/*
+ * Case 1. rsp_prod is in shared memory, so a backend can announce more responses
+ * than there are requests. A driver that believes it walks over slots which hold
+ * its own requests, or responses of an earlier round, and completes requests that
+ * do not exist. Seen as: rsp_prod beyond what we pushed. The device must fail,
+ * with each request in flight ended once.
+ */
 TEST_F(BlkfrontRing, Case1ResponsesThatWereNeverAskedFor)
 {
 	for (uint32_t beyond : { 1u, 33u, 1u << 31, (1u << 31) + 1 }) {
@@ -37,6 +48,11 @@ TEST_F(BlkfrontRing, Case1ResponsesThatWereNeverAskedFor)
 	}
 }
 
+/*
+ * Case 2. As case 1, in the other direction: rsp_prod less than what was consumed.
+ * The difference is then a huge unsigned number, and a loop "until they are equal"
+ * runs 2^32 times.
+ */
 TEST_F(BlkfrontRing, Case2ResponsesGoBackwards)
 {
 	other.respond(send(1));
@@ -47,6 +63,11 @@ TEST_F(BlkfrontRing, Case2ResponsesGoBackwards)
 	expect_broken(1);
 }
 
+/*
+ * Case 3. A response's id indexes our array of requests. An id beyond the array
+ * reads, and completes, whatever lies behind it: memory of the guest under the
+ * backend's control. Ids beyond 32 bits must not be cut to valid ones.
+ */
 TEST_F(BlkfrontRing, Case3IdOutOfRange)
 {
 	for (uint64_t id : { 32ul, 255ul, 1ul << 32, ~0ul }) {
@@ -61,6 +82,11 @@ TEST_F(BlkfrontRing, Case3IdOutOfRange)
 	}
 }
 
+/*
+ * Case 4. Two responses to one request. The second completes a request that is
+ * over, or that Linux has reused for something else: a read that "succeeds" with
+ * the old contents of its pages. The first answer counts, then the device fails.
+ */
 TEST_F(BlkfrontRing, Case4ResponseTwice)
 {
 	auto first = send(1);
@@ -72,6 +98,7 @@ TEST_F(BlkfrontRing, Case4ResponseTwice)
 	expect_broken(1);
 }
 
+/* Case 4. As above, for an id that was never in use: there is nothing to complete. */
 TEST_F(BlkfrontRing, Case4ResponseToAFreeSlot)
 {
 	auto seen = send(1);
@@ -80,6 +107,11 @@ TEST_F(BlkfrontRing, Case4ResponseToAFreeSlot)
 	expect_broken(1);
 }
 
+/*
+ * Case 5. A read is answered as a write. A driver that takes the operation from
+ * the response skips what a read needs, and hands out pages that the backend never
+ * filled. What was asked is in our private copy of the request.
+ */
 TEST_F(BlkfrontRing, Case5AnotherOperation)
 {
 	auto seen = send(1, XPV_BLOCK_READ);
@@ -88,7 +120,12 @@ TEST_F(BlkfrontRing, Case5AnotherOperation)
 	expect_broken(1);
 }
 
-/* Case 7: what is checked is what is used, so no mix of old and new can slip through. */
+/*
+ * Case 7 (XSA-155). The backend changes a response between the check and the use.
+ * The compiler may read shared memory twice, so "id < 32" holds for one value and
+ * array[id] is read with another. What is checked is what is used: each round ends
+ * with the right request, or with a failed device, never with a mix.
+ */
 TEST_F(BlkfrontRing, Case7ResponseChangesWhileItIsRead)
 {
 	for (unsigned int round = 0; round < 200; round++) {
@@ -116,6 +153,12 @@ TEST_F(BlkfrontRing, Case7ResponseChangesWhileItIsRead)
 	}
 }
 
+/*
+ * Cases 12 and 16. The backend answers, but keeps pages mapped. If the guest takes
+ * the pages back, the backend can change them later: after a checksum was verified,
+ * or when they hold something else. The request must end with an error, and the
+ * pages must not be given out until the backend has let go of them.
+ */
 TEST_F(BlkfrontRing, Case12PagesStillMappedAtCompletion)
 {
 	auto seen = send(1, XPV_BLOCK_READ, 4);
@@ -137,7 +180,11 @@ TEST_F(BlkfrontRing, Case12PagesStillMappedAtCompletion)
 	EXPECT_TRUE(eventually([] { return held_frames() == 0; }));
 }
 
-/* Case 13: the ring page as well. */
+/*
+ * Case 13. As case 12, at the end of the connection, for the pages of a request in
+ * flight and for the ring itself. Nothing that is mapped may be freed, and the
+ * backend may write there as long as it likes.
+ */
 TEST_F(BlkfrontRing, Case13NothingIsUnmappedAtClose)
 {
 	auto seen = send(1, XPV_BLOCK_WRITE, 3);

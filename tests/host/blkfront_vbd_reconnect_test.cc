@@ -129,7 +129,7 @@ TEST_F(BlkfrontReconnect, LargerBlocksKeepTheDiskStopped)
 	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EINVAL);
 	bool logged = false;
 	for (const std::string &line : fake::take_log())
-		logged |= line.find("sector size 4096 of the backend is larger than the disk's 512") != std::string::npos;
+		logged |= line.find("backend's sector size 4096 is larger than the disk's 512") != std::string::npos;
 	EXPECT_TRUE(logged);
 	EXPECT_EQ(xpv_vbd_driver.connect(&device), -XEN_EINVAL);
 	ASSERT_NE(the_disk(), nullptr);
@@ -205,7 +205,7 @@ TEST_F(BlkfrontReconnect, PermissionToWriteFollowsTheBackend)
 	EXPECT_TRUE(the_disk()->read_only);
 	bool logged = false;
 	for (const std::string &line : fake::take_log())
-		logged |= line.find("xvda: now read-only") != std::string::npos;
+		logged |= line.find("xvda: backend is now read-only") != std::string::npos;
 	EXPECT_TRUE(logged);
 	/* A9 */
 	submit(1, XPV_BLOCK_FLUSH);

@@ -166,7 +166,7 @@ TEST_F(BlkfrontSuspend, RequestsInFlightAreDoneOnceByTheNewBackend)
 		EXPECT_EQ(outcome(i), std::vector<int>{ 0 });
 	EXPECT_EQ(device.failure, "");
 	for (const std::string &line : fake::take_log())
-		EXPECT_EQ(line.find("was not granted"), std::string::npos);
+		EXPECT_EQ(line.find("it is not granted"), std::string::npos);
 	end();
 }
 

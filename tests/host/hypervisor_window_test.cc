@@ -167,7 +167,7 @@ TEST_F(Window, LeavesAThirdPartysMappingAlone)
 	left_behind_ = 1;
 	auto log = fake::take_log();
 	ASSERT_EQ(log.size(), 1u);
-	EXPECT_NE(log[0].find("window test: somebody else changed"), std::string::npos);
+	EXPECT_NE(log[0].find("window test: other code changed"), std::string::npos);
 }
 
 TEST_F(Window, NoticesAMappingInAPageThatShowedNothing)

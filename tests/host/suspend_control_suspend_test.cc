@@ -59,7 +59,7 @@ TEST_F(Control, SuspendThatFailsSaysWhy)
 	EXPECT_TRUE(acknowledged());
 	EXPECT_TRUE(peer.becomes(error_node, "16 suspend: " + std::string(127, 'x')));
 	settle();
-	EXPECT_TRUE(logged(fake::take_log(), "cannot suspend: xxx"));
+	EXPECT_TRUE(logged(fake::take_log(), "suspend failed: xxx"));
 	kernel.suspend_result = 0;
 	ask("suspend");
 	EXPECT_TRUE(kernel.wait("SS"));

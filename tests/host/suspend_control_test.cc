@@ -55,7 +55,7 @@ TEST_F(Control, RepeatsAndRefusesWhilePoweringOff)
 		EXPECT_EQ(peer.get(shutdown_node), request);
 	}
 	EXPECT_TRUE(kernel.wait("pp"));
-	EXPECT_TRUE(logged(fake::take_log(), "suspend was asked for while powering off: refused"));
+	EXPECT_TRUE(logged(fake::take_log(), "control/shutdown: refusing suspend while powering off"));
 }
 
 TEST_F(Control, LeavesNonsense)
@@ -68,7 +68,7 @@ TEST_F(Control, LeavesNonsense)
 		settle();
 		EXPECT_EQ(peer.get(shutdown_node), nonsense);
 	}
-	EXPECT_TRUE(logged(fake::take_log(), "says 'frobnicate?%s%n'"));
+	EXPECT_TRUE(logged(fake::take_log(), "unknown request 'frobnicate?%s%n'"));
 	EXPECT_TRUE(kernel.wait(""));
 	/* And then sense. */
 	ask("reboot");
@@ -142,7 +142,7 @@ TEST_F(Control, SomebodyInterferesForEver)
 	fake::advance(500ms);
 	EXPECT_LT(peer.requests - before, 50u);
 	EXPECT_TRUE(kernel.wait(""));
-	EXPECT_TRUE(logged(fake::take_log(), "cannot serve control/shutdown"));
+	EXPECT_TRUE(logged(fake::take_log(), "control/shutdown: cannot read or acknowledge"));
 	peer.interfere = 0;
 	EXPECT_TRUE(kernel.wait("p"));
 	EXPECT_TRUE(acknowledged());

@@ -36,7 +36,7 @@ TEST_F(KeptDevices, ErrorsOfAReconnectionAreTemporary)
 	peer.set(backend("1", 3) + "/state", "4");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
 	EXPECT_EQ(the_calls.get("1").find('d'), std::string::npos);
-	EXPECT_TRUE(logged("trying again in"));
+	EXPECT_TRUE(logged("retrying in"));
 }
 
 /* Another device in the same place must not get what was meant for the old one. */

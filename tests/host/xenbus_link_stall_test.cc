@@ -19,7 +19,7 @@ TEST_F(Link, UnansweredRequestIsNamed)
 	EXPECT_EQ(read("device/vbd/51712").get().first, -XEN_ETIMEDOUT);
 	auto lines = fake::take_log();
 	ASSERT_EQ(lines.size(), 1u);
-	EXPECT_NE(lines[0].find("no answer to XS_READ device/vbd/51712 for"), std::string::npos);
+	EXPECT_NE(lines[0].find("no reply from xenstored to XS_READ device/vbd/51712 for"), std::string::npos);
 	peer().receive(100);
 }
 

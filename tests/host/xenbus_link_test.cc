@@ -35,7 +35,7 @@ TEST_F(Link, ErrorFieldWithReconnection)
 	EXPECT_EQ(resets, 1u);
 	EXPECT_EQ(harness->counts().reconnections, 1u);
 	EXPECT_FALSE(harness->counts().dead);
-	EXPECT_TRUE(logged("connection to the store lost"));
+	EXPECT_TRUE(logged("connection to xenstored lost"));
 	unwatch(made);
 }
 

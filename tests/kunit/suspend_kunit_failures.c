@@ -65,7 +65,7 @@ static void expect_failure(struct kunit *test, bool down, int error, const char 
 static void a_part_refuses(struct kunit *test)
 {
 	prepare_error = -EBUSY;
-	expect_failure(test, true, -EBUSY, "part devices: error -16", "prepare devices");
+	expect_failure(test, true, -EBUSY, "part devices: not ready to suspend (-EBUSY)", "prepare devices");
 }
 
 static void a_part_fails_to_resume(struct kunit *test)
@@ -91,7 +91,7 @@ static void the_core_refuses(struct kunit *test)
 		char reason[80] = "";
 
 		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(U64_MAX, reason, sizeof(reason)));
-		KUNIT_EXPECT_STREQ(test, "Linux's core: error -16", reason);
+		KUNIT_EXPECT_STREQ(test, "syscore_suspend() failed (-EBUSY)", reason);
 		KUNIT_EXPECT_STREQ(test, UNWOUND, notes);
 	}
 	unregister_syscore(&refusing);
@@ -101,9 +101,9 @@ static void the_core_refuses(struct kunit *test)
 static void the_hypercall_fails(struct kunit *test)
 {
 	xpv_fake_fail(HYPERCALL_SCHED_OP, COMMAND_SHUTDOWN, 0, ENOSYS);
-	expect_failure(test, true, -ENOSYS, "the hypercall: error -38", UNWOUND);
+	expect_failure(test, true, -ENOSYS, "SCHEDOP_shutdown failed (-ENOSYS)", UNWOUND);
 	xpv_fake_fail(HYPERCALL_SCHED_OP, COMMAND_SHUTDOWN, 0, EPERM);
-	expect_failure(test, false, -EPERM, "the hypercall: error -1", UNWOUND);
+	expect_failure(test, false, -EPERM, "SCHEDOP_shutdown failed (-EPERM)", UNWOUND);
 }
 
 static void a_vcpu_does_not_go_down(struct kunit *test)
@@ -113,7 +113,7 @@ static void a_vcpu_does_not_go_down(struct kunit *test)
 
 	if (!last)
 		kunit_skip(test, "there is only one CPU");
-	scnprintf(why, sizeof(why), "vCPU %u does not go down: error -22", last);
+	scnprintf(why, sizeof(why), "vCPU %u: VCPUOP_down failed (-EINVAL)", last);
 	xpv_fake_fail(HYPERCALL_VCPU_OP, COMMAND_DOWN, last - 1, EINVAL);
 	expect_failure(test, true, -EINVAL, why, PREPARED ABANDONED);
 }

@@ -115,6 +115,6 @@ def test_backend_that_lies(xpv, host, echo):
     assert int(result.out) < 10000
     assert "Input/output error" in result.err or "No such device" in result.err
     wait_until(echo.guest, "[ ! -e /dev/xpvecho ]")
-    echo.wait_for_error("impossible index of responses")
+    echo.wait_for_error("illegal response_produced in the ring")
     xpv.run(f"dd if={node} of=/dev/null bs=1M count=4 iflag=direct status=none")
     xpv.unload_xpv()

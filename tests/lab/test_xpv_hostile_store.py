@@ -185,7 +185,7 @@ def test_stuck_backend(xpv, host, tool, loop, kind, index):
 
     def complaints():
         return [line for line in xpv.run("dmesg").out.splitlines()
-                if f"device/vbd/{stuck}: waiting for the backend in domain 0, which is in state" in line]
+                if f"device/vbd/{stuck}: waiting for the backend in domain 0, its state is" in line]
 
     xpv.load_xpv()
     node = xpv.wait_for_disk()

@@ -243,7 +243,7 @@ def test_refused(xpv, host):
     expect_alive(xpv)
     xpv.run(f"dd if={node} of=/dev/null bs=64k count=20 iflag=direct status=none")
     assert [suspends(xpv)[name] for name in ("restored", "cancelled", "failed")] == ["0", "0", "1"]
-    assert "CPU 1 is at:" in xpv.run("dmesg").out
+    assert "CPU 1: stack trace:" in xpv.run("dmesg").out
     # xl waits for a minute, and lets the domain go on.
     assert save.wait(300).status != 0
     assert xpv.exists()

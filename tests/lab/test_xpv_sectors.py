@@ -58,7 +58,7 @@ def move(guest, host, disk, device):
 def complaints(guest):
     """What is said of the disk that it cannot go on with."""
     return [line for line in guest.run("dmesg").out.splitlines()
-            if NAME in line and "sector size 4096 of the backend is larger" in line]
+            if NAME in line and "backend's sector size 4096 is larger" in line]
 
 
 @pytest.mark.matrix
