@@ -42,7 +42,7 @@ Result<Owned<xpv_vbd>> xpv_vbd::probe(xpv_device *device)
 	}
 	auto identity = identify(number.value());
 	if (!identity.ok()) {
-		XPV_ERR("%s: unsupported virtual-device %#llx; use an xvd* name in the domain's configuration",
+		XPV_ERR("%s: unsupported virtual-device %llu; use an xvd* name in the domain's configuration",
 			xpv_device_path(device), static_cast<unsigned long long>(number.value()));
 		return identity.error();
 	}

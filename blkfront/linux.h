@@ -84,7 +84,7 @@ extern const struct xpv_frontend_driver xpv_vbd_driver;
 
 /*
  * The parameters of a new disk. Its queue limits never change: the ring emulates
- * what a later backend does not backend. Every disk declares a write cache and FUA
+ * what a later backend does not support. Every disk declares a write cache and FUA
  * to Linux.
  */
 struct xpv_disk_parameters {

@@ -45,7 +45,7 @@ XPV_MUST_CHECK int xpv_frames_claim(unsigned int count, struct xpv_gfn *first);
 void xpv_frames_release(struct xpv_gfn first, unsigned int count);
 
 /*
- * What lent memory is for: memory that Xen, once it is registered, uses until the
+ * Purposes of lent memory. Xen uses lent memory from its registration until the
  * domain ends, because no hypercall takes it back. There is one allocation for
  * each purpose.
  */

@@ -96,8 +96,8 @@ public:
 	}
 
 	/*
-	 * Zero all entries, when no request is to be served any more: the other end
-	 * then finds no request where it has not taken one yet.
+	 * Zero all entries, so that no further request is served: the other end
+	 * finds zeroes in place of requests that it has not consumed yet.
 	 */
 	void clear()
 	{

@@ -98,7 +98,7 @@ void xpv_linux_reboot(void);
 void xpv_linux_force_power_off(void);
 /* Reboot likewise. Sleeping context. */
 void xpv_linux_force_reboot(void);
-/* Return how long user space may take for either, in seconds; 0: no limit. Any context. */
+/* Return how long user space may take to power off or reboot, in seconds; 0: no limit. Any context. */
 unsigned int xpv_linux_shutdown_timeout(void);
 /* Handle the SysRq key, where Linux has SysRq and its administrator permits it. Sleeping context. */
 void xpv_linux_sysrq(unsigned char key);

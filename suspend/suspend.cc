@@ -213,7 +213,7 @@ void conclude(int error)
 		xpv_suspend_tell(XPV_SUSPEND_RESTORED);
 	} else {
 		state->statistics.cancelled++;
-		XPV_INFO("suspend cancelled by the toolstack");
+		XPV_INFO("suspend cancelled by the toolstack, the domain goes on (xl save -c, or a failed save or migration)");
 		xpv_suspend_tell(XPV_SUSPEND_CANCELLED);
 	}
 }

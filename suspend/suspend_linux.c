@@ -39,9 +39,11 @@ MODULE_PARM_DESC(
 	barrier,
 	"while the domain is suspended, the other vCPUs are \"down\" (default; rebuilt when it is restored) or \"spin\" (Xen saves them)");
 module_param_named(stop_timeout_ms, xpv_suspend_options.stop_ms, uint, 0644);
-MODULE_PARM_DESC(stop_timeout_ms, "how long a CPU may take to stop before the suspend is refused");
+MODULE_PARM_DESC(stop_timeout_ms,
+		 "Milliseconds that a vCPU may take to stop before xl save or migrate is refused (default 5000)");
 module_param_named(return_timeout_ms, xpv_suspend_options.return_ms, uint, 0644);
-MODULE_PARM_DESC(return_timeout_ms, "how long a CPU may take to come back before the guest panics");
+MODULE_PARM_DESC(return_timeout_ms,
+		 "Milliseconds that a vCPU may take to come back after a suspend before the guest panics (default 120000)");
 
 /* ---- /sys/kernel/xpv/suspend: uevents, and a count to poll ---- */
 

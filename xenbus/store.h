@@ -114,7 +114,7 @@ typedef void xpv_store_watch_callback(struct xpv_store_watch_context *context, c
 
 /*
  * XS_WATCH: register a watch. xenstored sends one event for every new watch, so
- * the callback is called once soon after. -ENOSPC past xenstored's quota (128
+ * the callback is called once soon after. -E2BIG past C xenstored's quota, -ENOSPC past oxenstored's (128
  * in C xenstored).
  */
 XPV_MUST_CHECK int xpv_store_watch_register(const char *path, xpv_store_watch_callback *callback,

@@ -8,7 +8,7 @@
 
 static unsigned int store_timeout_ms = 60000;
 module_param(store_timeout_ms, uint, 0444);
-MODULE_PARM_DESC(store_timeout_ms, "How long to wait for an answer of the store, in milliseconds (default 60000)");
+MODULE_PARM_DESC(store_timeout_ms, "Milliseconds to wait for a reply from xenstored (default 60000)");
 
 static int __init xenbus_init(void)
 {

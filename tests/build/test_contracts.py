@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who may include what: a frontend works over any provider, and a module over no test.
 
-A header <module>/<module or part>_owned.h has what only modules that own Xen in the guest can backend.
+A header <module>/<module or part>_owned.h has what only modules that own Xen in the guest can offer.
 """
 
 import re

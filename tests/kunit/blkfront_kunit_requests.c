@@ -46,7 +46,7 @@ void read_only_large_blocks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 4095, (int)queue_dma_alignment(vbd->disk->gendisk->queue));
 	KUNIT_EXPECT_TRUE(test, get_disk_ro(vbd->disk->gendisk));
 	KUNIT_EXPECT_TRUE(test, bdev_write_cache(vbd->disk->gendisk->part0));
-	/* Another backend may backend more. */
+	/* Another backend may permit writes. */
 	xpv_disk_set_read_only(vbd->disk, false);
 	KUNIT_EXPECT_FALSE(test, get_disk_ro(vbd->disk->gendisk));
 	disconnect(vbd);

@@ -192,7 +192,7 @@ private:
 	[[nodiscard]] bool retry_later(unsigned int delay_ms) XPV_REQUIRES(mutex_);
 	void check() XPV_REQUIRES(mutex_);
 
-	/* otherend.cc */
+	/* otherend.cc; from publish_state() on: publish.cc */
 	[[nodiscard]] xpv::Result<xpv::OwnKey> own_key(std::string_view key) const;
 	[[nodiscard]] xpv::Result<Snapshot> read_snapshot() XPV_REQUIRES(mutex_);
 	[[nodiscard]] static unsigned int keys(const xpv_frontend_driver &driver);
@@ -211,14 +211,14 @@ private:
 	xpv::FixedText<2 * xpv::DeviceIdentity::name_capacity + 8> path_;
 	xpv_linux_device *linux_device_ = nullptr;
 
-	/* Requests to the engine, set without mutex_. All except the last two stay set until the next bind(). */
+	/* Requests to the engine, set without mutex_. bind() clears all but `vanished`, `replaced` and `event`. */
 	struct Marks {
 		bool vanished; /* permanent: write nothing more to xenstore */
 		bool replaced; /* permanent: the bus removes the device */
 		bool unbind;
 		bool silenced; /* unbind without xenstore, which does not respond */
 		bool retired; /* by the driver, after retire() */
-		bool event; /* the watch on the backend's state has fired */
+		bool event; /* the watch on the backend's state has fired; cleared by read_snapshot() */
 		bool quiet; /* by the engine: the driver can be removed, nothing is left to do */
 	} marks_ = {};
 	enum class Restore : unsigned char { none, waits_for_bus, relocated } restore_ = Restore::none;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Start and stop of the connection, and suspends. The page's fields other than
- * `connection` are read only while the link is up, or by open().
+ * Start and stop of the connection, and suspends. While the link is closed or
+ * paused, only start(), restart() and open() access the ring page.
  */
 #include "lib/log.hh"
 #include "xenbus/store/client.hh"

@@ -13,7 +13,7 @@ xpv_hypervisor_owner xpv_hypervisor_ready()
 	return XPV_HYPERVISOR_OWNED;
 }
 
-/* ---- Pages on loan: reachable to the end, so that the leak check does not report them ---- */
+/* ---- Lent pages: reachable to the end, so that the leak check does not report them ---- */
 
 std::function<void()> fake::on_loan;
 

@@ -13,7 +13,7 @@
 
 namespace fake {
 
-/* How many runs of pages are on loan. */
+/* Return the number of allocations that are lent. */
 std::size_t loans();
 /* Called before pages are lent, if a test wants to be there. */
 extern std::function<void()> on_loan;
