@@ -177,6 +177,7 @@ private:
 	[[nodiscard]] bool perform(xpv::Transition answer, const Snapshot &snapshot) XPV_REQUIRES(mutex_);
 	[[nodiscard]] bool reopen(const Snapshot &snapshot) XPV_REQUIRES(mutex_);
 	[[nodiscard]] bool survives(const Snapshot &snapshot) const XPV_REQUIRES(mutex_);
+	void end_kept_device() XPV_REQUIRES(mutex_);
 	[[nodiscard]] xpv::Status begin() XPV_REQUIRES(mutex_);
 	void enter(Phase phase) XPV_REQUIRES(mutex_);
 	void leave(Aim aim, Phase next) XPV_REQUIRES(mutex_);
@@ -192,7 +193,7 @@ private:
 	[[nodiscard]] bool retry_later(unsigned int delay_ms) XPV_REQUIRES(mutex_);
 	void check() XPV_REQUIRES(mutex_);
 
-	/* otherend.cc; from publish_state() on: publish.cc */
+	/* otherend.cc */
 	[[nodiscard]] xpv::Result<xpv::OwnKey> own_key(std::string_view key) const;
 	[[nodiscard]] xpv::Result<Snapshot> read_snapshot() XPV_REQUIRES(mutex_);
 	[[nodiscard]] static unsigned int keys(const xpv_frontend_driver &driver);
@@ -200,6 +201,8 @@ private:
 	void end_watching(xpv::Result<xpv::WatchTable::Adding> begun) XPV_REQUIRES(mutex_);
 	[[nodiscard]] bool is_watching() const XPV_REQUIRES(mutex_);
 	void stop_watching() XPV_REQUIRES(mutex_);
+
+	/* publish.cc */
 	[[nodiscard]] xpv::Status publish_state() XPV_REQUIRES(mutex_);
 	[[nodiscard]] xpv::Status publish_step(xenbus_state state) XPV_REQUIRES(mutex_);
 	[[nodiscard]] xpv::Status publish_end(xenbus_state state) XPV_REQUIRES(mutex_);

@@ -131,13 +131,13 @@ bool xpv_device::advance()
 	Transition answer = { Action::wait, phase_ };
 	if (is_published && (!snapshot_valid_ || !watch_ || read_once(marks_.event))) {
 		auto watching = begin_watching();
-		auto looked = read_snapshot();
+		auto read = read_snapshot();
 		end_watching(std::move(watching));
 		if (replaced())
 			return false;
-		is_published = snapshot_valid_ = looked.ok();
-		if (looked.ok())
-			snapshot_ = looked.value();
+		is_published = snapshot_valid_ = read.ok();
+		if (read.ok())
+			snapshot_ = read.value();
 	}
 	if (is_published) {
 		snapshot = snapshot_;
@@ -211,8 +211,7 @@ bool xpv_device::perform(Transition answer, const Snapshot &snapshot)
 	case Action::confirm:
 		if (snapshot.online != Online::no || !snapshot.event)
 			return false;
-		finish();
-		aim_ = Aim::detach;
+		end_kept_device();
 		published_ = -1;
 		return true;
 	}
@@ -230,9 +229,7 @@ bool xpv_device::survives(const Snapshot &snapshot) const
 bool xpv_device::reopen(const Snapshot &snapshot)
 {
 	if (snapshot.online == Online::no) {
-		/* The device was kept for another connection, and is now detached. */
-		finish();
-		aim_ = Aim::detach;
+		end_kept_device();
 		return false;
 	}
 	uint64_t now = xpv_now_ms();
@@ -253,13 +250,20 @@ bool xpv_device::reopen(const Snapshot &snapshot)
 	return true;
 }
 
+/* End a device that was kept for another connection, because the toolstack detaches it. */
+void xpv_device::end_kept_device()
+{
+	finish();
+	aim_ = Aim::detach;
+}
+
 /* Find the phase to start in: an earlier load may have left the device in any state. */
 Status xpv_device::begin()
 {
 	auto watching = begin_watching();
-	auto looked = read_snapshot();
+	auto read = read_snapshot();
 	end_watching(std::move(watching));
-	Snapshot both = XPV_TRY(std::move(looked));
+	Snapshot both = XPV_TRY(std::move(read));
 	snapshot_ = both;
 	snapshot_valid_ = true;
 
@@ -445,7 +449,7 @@ bool xpv_device::driver_succeeded(int code, const char *what)
 	}
 	attempts_++;
 	if (held_.device) {
-		/* Busy: another part of the kernel has to finish first, which it soon does. */
+		/* Busy: the last connection's backend still maps pages, which it may unmap at any moment. */
 		unsigned int delay = code == -XEN_EBUSY ? retry_busy_ms : retry_ms;
 		for (unsigned int i = 1; i < attempts_ && delay < retry_most_ms; i++)
 			delay *= 2;

@@ -29,8 +29,6 @@ Result<OwnKey> xpv_device::own_key(std::string_view key) const
 	return path;
 }
 
-/* ---- Reading ---- */
-
 /*
  * Read the backend's state in one round trip. While we are Initialised also read
  * the driver's backend_keys, for its connect(): the values are not older than

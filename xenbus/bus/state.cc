@@ -233,9 +233,9 @@ NodeState parse_read_state(int read, const char *value)
 	return read == -XEN_EMSGSIZE ? NodeState::nonsense : NodeState::missing;
 }
 
-const char *state_name(NodeState backend)
+const char *state_name(NodeState state)
 {
-	return names[static_cast<unsigned int>(backend)];
+	return names[static_cast<unsigned int>(state)];
 }
 
 Phase first_phase(NodeState own, NodeState backend)

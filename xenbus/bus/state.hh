@@ -113,7 +113,7 @@ struct Transition {
 /* As parse_state(), of what xpv_store_read() returned. */
 [[nodiscard]] NodeState parse_read_state(int read, const char *value);
 /* Return the name of a state for log lines and sysfs, e.g. "InitWait". */
-[[nodiscard]] const char *state_name(NodeState backend);
+[[nodiscard]] const char *state_name(NodeState state);
 
 /*
  * Return the phase to start in when our own node says `own`: an earlier load or
