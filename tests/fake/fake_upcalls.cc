@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The fake's upcalls to vCPUs: their vectors and infos; and the parameters, of which the callback is one. */
+/* Upcalls of the fake: a vCPU's vector and vcpu_info, and HVM parameters, one of which is the callback. */
 
 #include "lib/ordering.hh"
 #include "tests/fake/fake_domain.hh"

@@ -88,7 +88,7 @@ TEST_F(BlkfrontRing, WriteThroughInItsFlushComesBackOnce)
 	EXPECT_EQ(xpv_fake_active_grants(), 1u);
 }
 
-/* A3: the disk always says that it has a cache; the ring knows when there is none. */
+/* A3: the disk always declares a write cache. The ring completes a flush itself if the backend has none. */
 TEST_F(BlkfrontRing, BackendWithoutCacheIsNotAskedToFlush)
 {
 	reopen({ .flush = Flush::none });

@@ -13,7 +13,7 @@ using namespace xpv_test;
 /*
  * Case 4. Of a request in several slots, one part is answered twice and another not
  * at all. A driver that counts answers takes the request for complete, with pages
- * that nobody filled.
+ * that hold no data of the disk.
  */
 TEST_F(BlkfrontRing, Case4PartTwice)
 {

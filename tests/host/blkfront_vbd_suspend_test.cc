@@ -193,7 +193,7 @@ TEST_F(BlkfrontSuspend, NewBackendMayBeHostile)
 	restore();
 	negotiate();
 	connect();
-	/* It answers what the old one was asked, a second time, and what nobody asked. */
+	/* The backend responds to the request that was submitted again, then once more to the old one. */
 	auto request = other.next();
 	ASSERT_TRUE(request);
 	other.respond(*request);

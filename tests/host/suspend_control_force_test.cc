@@ -32,7 +32,7 @@ TEST_F(Control, ForcesReboot)
 	EXPECT_TRUE(kernel.wait("rR"));
 }
 
-/* Who is told to stop must not come back; and the time begins anew, once. */
+/* A domain that is told to stop must not come back. The time limit starts again, once. */
 TEST_F(Control, PowerOffOvertakesReboot)
 {
 	kernel.timeout = 2;

@@ -19,7 +19,7 @@ TEST_F(Control, SuspendsAndGoesOn)
 	ask("suspend");
 	EXPECT_TRUE(kernel.wait("S"));
 	EXPECT_TRUE(acknowledged());
-	/* As after a restore: nobody here knows us yet. */
+	/* As after a restore: the new xenstore does not have our features yet. */
 	for (const std::string &feature : features)
 		peer.set(feature, "");
 	kernel.hold(false);

@@ -23,7 +23,7 @@ TEST_F(Devices, DriverFailsTheDevice)
 	peer.set(backend("1") + "/state", "2");
 	fake::advance(50ms);
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
-	/* Until it is plugged anew. */
+	/* Until the toolstack attaches it again. */
 	peer.erase(frontend("1"));
 	fake::advance(50ms);
 	attach("1");

@@ -102,7 +102,7 @@ TEST_F(RestoredDevices, SomeVanishAndOthersAppear)
 	});
 	EXPECT_TRUE(peer.becomes(frontend("2") + "/state", "4"));
 	EXPECT_TRUE(peer.becomes(frontend("3") + "/state", "4"));
-	/* Nobody says that it lost the connection: it is gone altogether. */
+	/* connection_lost() is not called: the device itself is gone. */
 	EXPECT_TRUE(the_calls.wait("1", "pncdr"));
 	EXPECT_EQ(the_calls.get("3"), "pnc");
 }
