@@ -56,7 +56,7 @@ void Connection::end(RequestList &unfinished, bool keep_lost)
 	ended_ = true;
 	for (xpv_block_queue *queue : queues_) {
 		queue->close_channel(keep_lost);
-		static_cast<void>(queue->respond());
+		ignore(queue->respond());
 		queue->set_ring(nullptr);
 	}
 	for (Ring *ring : rings_)

@@ -22,7 +22,7 @@ void xpv_block_queue::poll()
 {
 	SpinGuard guard(poll_lock_);
 	if (ring_)
-		static_cast<void>(respond());
+		ignore(respond());
 }
 
 /* ---- The event channel ---- */

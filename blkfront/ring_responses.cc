@@ -195,7 +195,7 @@ void Ring::end(RequestList &unfinished)
 		Gref still_mapped[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 		still_mapped_.add(still_mapped, revoke_locked(*shadow, still_mapped));
 		shadow->flush_afterwards = false;
-		static_cast<void>(finish_slot_locked(id, 0, unfinished));
+		ignore(finish_slot_locked(id, 0, unfinished));
 	}
 }
 

@@ -67,7 +67,7 @@ Status bind(const Binding &binding, const xpv_event_channel_args &args, uint32_t
 	XPV_TRY(status(xpv_irq_bind(channel->name, args.flags | (binding.fixed ? XPV_IRQ_FIXED : 0), binding.cpu,
 				    channel.get(), &channel->irq)));
 	undo.dismiss();
-	static_cast<void>(channel.release());
+	ignore(channel.release());
 	return {};
 }
 
@@ -168,12 +168,12 @@ void xpv_event_channel::end_backoff()
 
 /* ---- The contract ---- */
 
-int xpv_event_channel_alloc_unbound(struct xpv_domid remote, const xpv_event_channel_args *args, xpv_event_channel **channel)
+int xpv_event_channel_alloc_unbound(xpv_domid remote, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	return bind_own([=] { return evtchnop_alloc_unbound(remote); }, {}, *args, channel);
 }
 
-int xpv_event_channel_bind_interdomain(struct xpv_domid remote, struct xpv_port port,
+int xpv_event_channel_bind_interdomain(xpv_domid remote, xpv_port port,
 				       const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	return bind_own([=] { return evtchnop_bind_interdomain(remote, port); }, {}, *args, channel);
@@ -197,7 +197,7 @@ int xpv_event_channel_bind_ipi(unsigned int cpu, const xpv_event_channel_args *a
 			{ .source = { Source::Kind::ipi, 0 }, .fixed = true, .cpu = cpu }, *args, channel);
 }
 
-int xpv_event_channel_adopt(struct xpv_port port, const xpv_event_channel_args *args, xpv_event_channel **channel)
+int xpv_event_channel_adopt(xpv_port port, const xpv_event_channel_args *args, xpv_event_channel **channel)
 {
 	*channel = nullptr;
 	uint32_t restores = xpv_restore_count();
@@ -227,7 +227,7 @@ bool xpv_event_channel_lost(const xpv_event_channel *channel)
 	return lost(*channel);
 }
 
-int xpv_event_channel_rebind_adopted(xpv_event_channel *channel, struct xpv_port port)
+int xpv_event_channel_rebind_adopted(xpv_event_channel *channel, xpv_port port)
 {
 	uint32_t restores = xpv_restore_count();
 	if (!is_open(port))
@@ -235,7 +235,7 @@ int xpv_event_channel_rebind_adopted(xpv_event_channel *channel, struct xpv_port
 	return channels->rebind(*channel, port, true, restores).code();
 }
 
-int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, struct xpv_domid remote)
+int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, xpv_domid remote)
 {
 	uint32_t restores = xpv_restore_count();
 	auto port = evtchnop_alloc_unbound(remote);
@@ -247,7 +247,7 @@ int xpv_event_channel_rebind_unbound(xpv_event_channel *channel, struct xpv_domi
 	return bound.code();
 }
 
-struct xpv_port xpv_event_channel_port(const xpv_event_channel *channel)
+xpv_port xpv_event_channel_port(const xpv_event_channel *channel)
 {
 	return channel->port;
 }

@@ -46,7 +46,7 @@ public:
 	/* Preallocate what restore() will need, before a suspend. Sleeping context. */
 	[[nodiscard]] Status prepare();
 	/* Record which channels have a pending event. Runs on the only CPU that runs; takes no mutex. */
-	void remember_events() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	void save_pending() XPV_NO_THREAD_SAFETY_ANALYSIS;
 	/*
 	 * Lose all ports, and bind those of VIRQs and IPIs again. Try all, and return
 	 * the first error. Runs on the only CPU that runs; takes no mutex.

@@ -68,12 +68,12 @@ Status Fifo::add_cpu(unsigned int cpu)
 		return Error(frame ? XEN_EIO : XEN_ENOMEM);
 	frame = xpv_pages_gfn(page).value;
 	unsigned int offset = vcpu.value % blocks_per_page * block_size;
-	XPV_TRY(tell_of_block(vcpu));
+	XPV_TRY(init_control(vcpu));
 	queues_[cpu].block = value_at<evtchn_fifo_control_block>(page, offset);
 	return {};
 }
 
-Status Fifo::tell_of_block(Vcpu vcpu)
+Status Fifo::init_control(Vcpu vcpu)
 {
 	if (test_bit(vcpu.value, record_->has_block))
 		return {};
@@ -104,27 +104,28 @@ Status Fifo::restore()
 {
 	empty();
 	/* Register the block of the running CPU first: the result shows whether Xen has this ABI. */
-	XPV_TRY(tell_of_block(xpv_vcpu_of_cpu(xpv_cpu_this())));
+	XPV_TRY(init_control(xpv_vcpu_of_cpu(xpv_cpu_this())));
 	Status first;
 	/* Register the blocks of offline CPUs too, so that Xen need not be called when they come back. */
 	for (unsigned int cpu = 0; cpu < queues_.size(); cpu++) {
 		if (!queues_[cpu].block)
 			continue;
-		Status told = tell_of_block(xpv_vcpu_of_cpu(cpu));
-		if (!told.ok() && first.ok())
-			first = told;
+		Status registered = init_control(xpv_vcpu_of_cpu(cpu));
+		if (!registered.ok() && first.ok())
+			first = registered;
 	}
 	for (unsigned int page = 0; page < page_count_; page++) {
-		Status told = evtchnop_expand_array(Gfn{ record_->array[page] });
-		if (told.ok())
+		Status registered = evtchnop_expand_array(Gfn{ record_->array[page] });
+		if (registered.ok())
 			continue;
 		XPV_ERR("port %u: cannot expand the event array (%pe), event channels from this port on are lost",
-			page * words_per_page, err_ptr(told.code()));
+			page * words_per_page, err_ptr(registered.code()));
 		/* Remove them from the record, or the next load would take them for pages that Xen uses. */
 		for (unsigned int refused = page; refused < page_count_; refused++)
 			record_->array[refused] = 0;
 		page_count_ = page;
-		first = told;
+		if (first.ok())
+			first = registered;
 	}
 	return first;
 }

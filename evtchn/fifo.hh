@@ -97,7 +97,7 @@ private:
 	};
 
 	[[nodiscard]] Status find_array();
-	[[nodiscard]] Status tell_of_block(Vcpu vcpu);
+	[[nodiscard]] Status init_control(Vcpu vcpu);
 	void empty();
 	[[nodiscard]] Status grow();
 	[[nodiscard]] uint32_t *word(Port port) const

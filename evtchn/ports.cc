@@ -91,7 +91,7 @@ void forget_upcall(unsigned int cpu)
 
 } // namespace xpv
 
-int xpv_ports_start(enum xpv_evtchn_abi wanted)
+int xpv_ports_start(xpv_evtchn_abi wanted)
 {
 	return start(wanted).code();
 }

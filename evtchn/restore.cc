@@ -18,15 +18,13 @@ Status Channels::prepare()
 	constexpr uint32_t others = 256; /* the toolstack's, and one or two for each vCPU */
 	MutexGuard guard(mutex_);
 	uint32_t count = others;
-	for (xpv_event_channel &channel : all_) {
-		static_cast<void>(channel);
+	for ([[maybe_unused]] xpv_event_channel &channel : all_)
 		count++;
-	}
 	uint32_t most = abi([](auto &ports) { return ports.ports; });
 	return status(xpv_irq_reserve(Port{ (count < most ? count : most) - 1 }));
 }
 
-void Channels::remember_events()
+void Channels::save_pending()
 {
 	for (xpv_event_channel &channel : all_)
 		channel.had_event = !lost(channel) && abi([&](auto &ports) { return ports.pending(channel.port); });

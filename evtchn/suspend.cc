@@ -18,7 +18,7 @@ int prepare(uint64_t)
 
 void suspend_early()
 {
-	channels->remember_events();
+	channels->save_pending();
 }
 
 /* Try all three steps; return the first error. */

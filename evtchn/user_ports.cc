@@ -256,7 +256,7 @@ Status xpv_event_user::restrict_to(Domid domain)
 
 /* ---- The contract's part: held ports ---- */
 
-int xpv_event_port_hold(struct xpv_port port, xpv_held_port **held)
+int xpv_event_port_hold(xpv_port port, xpv_held_port **held)
 {
 	MutexGuard guard(all->mutex);
 	for (HeldPort &candidate : all->ports) {
@@ -308,17 +308,17 @@ int xpv_event_user_bind(xpv_event_user *user, const xpv_event_user_binding *bind
 	return bound.ok() ? static_cast<int>(bound.value().value) : bound.code();
 }
 
-int xpv_event_user_unbind(xpv_event_user *user, struct xpv_port port)
+int xpv_event_user_unbind(xpv_event_user *user, xpv_port port)
 {
 	return user->unbind(port).code();
 }
 
-int xpv_event_user_notify(xpv_event_user *user, struct xpv_port port)
+int xpv_event_user_notify(xpv_event_user *user, xpv_port port)
 {
 	return user->notify(port).code();
 }
 
-int xpv_event_user_restrict(xpv_event_user *user, struct xpv_domid domain)
+int xpv_event_user_restrict(xpv_event_user *user, xpv_domid domain)
 {
 	return user->restrict_to(domain).code();
 }

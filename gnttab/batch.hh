@@ -111,7 +111,7 @@ void run_in_batches(unsigned int count, Status (*hypercall)(Operation *, unsigne
 		pending = again;
 		bool give_up = again != 0 && !patience.wait();
 		for (unsigned int k = 0; k < again; k++) {
-			static_cast<void>(build(whose[k], operations[k])); /* true again, as before */
+			ignore(build(whose[k], operations[k])); /* true again, as before */
 			if (give_up)
 				finish(whose[k], operations[k], -XEN_EAGAIN);
 		}

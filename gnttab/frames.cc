@@ -75,7 +75,7 @@ Status TableFrames::show(unsigned int place, unsigned long index, xpv_window_acc
 	XPV_TRY(add_to_physmap(XENMAPSPACE_grant_table, index, gfn(place)));
 	auto mapped = status(xpv_window_map(window_, place, pfn_of(gfn(place)), access));
 	if (!mapped.ok())
-		static_cast<void>(take_out(place)); /* logged there; return the first error */
+		ignore(take_out(place)); /* logged there; return the first error */
 	return mapped;
 }
 

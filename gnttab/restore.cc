@@ -38,7 +38,7 @@ void Table::wait_until_settled()
 }
 
 /* Record the shared list in a bitmap: its links are in the entries, which the new table does not have. */
-void Table::remember_free()
+void Table::save_free_list()
 {
 	for (unsigned long &word : free_bits_)
 		word = 0;
@@ -98,7 +98,7 @@ void abandon()
 
 void suspend_early()
 {
-	the_table->remember_free();
+	the_table->save_free_list();
 }
 
 int resume_early(xpv_resume_kind kind)

@@ -75,7 +75,7 @@ public:
 	/* Stop the table from growing, until settle(). Sleeping context. */
 	void prepare();
 	/* Record which references are on the shared list. On the only CPU that runs, without locks. */
-	void remember_free() XPV_NO_THREAD_SAFETY_ANALYSIS;
+	void save_free_list() XPV_NO_THREAD_SAFETY_ANALYSIS;
 	/* Map the frames of a new domain and rebuild the free lists. On the only CPU that runs, without locks. */
 	[[nodiscard]] Status restore() XPV_NO_THREAD_SAFETY_ANALYSIS;
 	/* Let the table grow again; retry waiters and parked references. Sleeping context. */

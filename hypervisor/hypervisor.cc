@@ -205,7 +205,7 @@ struct shared_info *xpv_shared_info()
 	return state->shared_info;
 }
 
-struct xpv_vcpu xpv_vcpu_of_cpu(unsigned int cpu)
+xpv_vcpu xpv_vcpu_of_cpu(unsigned int cpu)
 {
 	return state->vcpus[cpu];
 }

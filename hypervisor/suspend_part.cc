@@ -139,7 +139,7 @@ void xpv_suspend_parts_suspend_early()
 	});
 }
 
-void xpv_suspend_parts_resume_early(enum xpv_resume_kind kind)
+void xpv_suspend_parts_resume_early(xpv_resume_kind kind)
 {
 	if (kind == XPV_RESUME_RESTORED)
 		write_once(restore_count, restore_count + 1);
@@ -157,7 +157,7 @@ void xpv_suspend_parts_resume_cpu(unsigned int cpu)
 	});
 }
 
-void xpv_suspend_parts_resume_late(enum xpv_resume_kind kind)
+void xpv_suspend_parts_resume_late(xpv_resume_kind kind)
 {
 	each_up([&](xpv_suspend_part &part) {
 		if (part.resume_late)

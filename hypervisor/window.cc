@@ -151,7 +151,7 @@ void *xpv_window_address(const xpv_window *window)
 	return window->range.address;
 }
 
-int xpv_window_map(xpv_window *window, unsigned int index, struct xpv_pfn frame, enum xpv_window_access access)
+int xpv_window_map(xpv_window *window, unsigned int index, xpv_pfn frame, xpv_window_access access)
 {
 	if (index >= window->pages)
 		return -XEN_ERANGE;

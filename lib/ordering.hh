@@ -90,7 +90,7 @@ inline T fetch_add(T &location, std::type_identity_t<T> value)
 template <std::unsigned_integral T>
 inline void set_bits(T &location, std::type_identity_t<T> bits)
 {
-	static_cast<void>(__atomic_fetch_or(&location, bits, __ATOMIC_SEQ_CST));
+	__atomic_fetch_or(&location, bits, __ATOMIC_SEQ_CST);
 }
 
 /* Atomic operations on bits in an array of words, numbered as Xen numbers event channels. */

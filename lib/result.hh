@@ -110,6 +110,13 @@ constexpr void ignore(int)
 constexpr void ignore(unsigned int)
 {
 }
+constexpr void ignore(bool)
+{
+}
+/* The same for a pointer whose object has another owner now. */
+constexpr void ignore(const void *)
+{
+}
 
 /* Evaluate to the value, or return the error to the caller. */
 #define XPV_TRY(expression)                                                                                            \

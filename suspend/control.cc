@@ -299,7 +299,7 @@ void Control::run()
 			break;
 		}
 		/* A timeout needs no handling: check again what is due. */
-		static_cast<void>(wait_queue_.wait_ms(next.wait_ms, woken));
+		ignore(wait_queue_.wait_ms(next.wait_ms, woken));
 	}
 }
 

@@ -65,7 +65,7 @@ unsigned int bring_vcpus_back(bool restored, unsigned int return_ms)
 {
 	constexpr unsigned int repeat_ms = 10;
 	unsigned int repeated = 0, cpu;
-	static_cast<void>(Barrier::each_secondary(cpu, [&](unsigned int other) {
+	ignore(Barrier::each_secondary(cpu, [&](unsigned int other) {
 		for (unsigned int spent = 0;; spent += repeat_ms) {
 			Status done = bring_back(other, restored);
 			if (done.ok())
@@ -91,7 +91,7 @@ Status put_vcpus_down(unsigned int &cpu)
 		return {};
 	/* VCPUOP_up of a vCPU that is up changes nothing. */
 	constexpr unsigned int enough_ms = 1000;
-	static_cast<void>(bring_vcpus_back(false, enough_ms));
+	ignore(bring_vcpus_back(false, enough_ms));
 	return Error(error);
 }
 

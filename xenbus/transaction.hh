@@ -31,7 +31,7 @@ public:
 	{
 		xpv_store_transaction id;
 		int code = 0;
-		static_cast<void>(poll_until(room, [&] {
+		ignore(poll_until(room, [&] {
 			code = xpv_store_transaction_start(&id);
 			return code != -XEN_ENOSPC;
 		}));
@@ -53,7 +53,7 @@ private:
 	[[nodiscard]] Status end(bool commit) const
 	{
 		int code = 0;
-		static_cast<void>(poll_until(Deadline::after(end_limit_ms), [&] {
+		ignore(poll_until(Deadline::after(end_limit_ms), [&] {
 			code = xpv_store_transaction_end(id_, commit);
 			return code != -XEN_ENOMEM;
 		}));

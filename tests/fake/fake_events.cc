@@ -24,12 +24,12 @@ void tell_two_level(uint32_t port)
 void tell_fifo(uint32_t port)
 {
 	uint32_t vcpu = fake_domain.ports[port].vcpu;
-	bool told;
+	bool wake;
 	{
 		RawSpinGuard guard(fake_domain.lock);
-		told = fake_domain.fifo.set_pending(port, vcpu, fake_domain.ports[port].priority);
+		wake = fake_domain.fifo.set_pending(port, vcpu, fake_domain.ports[port].priority);
 	}
-	if (told)
+	if (wake)
 		fake_upcall(vcpu);
 }
 

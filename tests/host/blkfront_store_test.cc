@@ -72,7 +72,7 @@ constexpr BackendParameterTexts plain = {
 	.flush_cache = nullptr
 };
 
-TEST(BlkfrontOffer, PlainDisk)
+TEST(BlkfrontParameters, PlainDisk)
 {
 	auto backend = parse_backend_parameters(plain, "test");
 	ASSERT_TRUE(backend.ok());
@@ -84,7 +84,7 @@ TEST(BlkfrontOffer, PlainDisk)
 	EXPECT_FALSE(backend.value().removable);
 }
 
-TEST(BlkfrontOffer, FlushCacheGoesBeforeBarrier)
+TEST(BlkfrontParameters, FlushCacheGoesBeforeBarrier)
 {
 	BackendParameterTexts texts = plain;
 	texts.barrier = "1";
@@ -97,7 +97,7 @@ TEST(BlkfrontOffer, FlushCacheGoesBeforeBarrier)
 	EXPECT_EQ(parse_backend_parameters(texts, "test").take().flush, Flush::none);
 }
 
-TEST(BlkfrontOffer, ReadOnlyByInfoOrMode)
+TEST(BlkfrontParameters, ReadOnlyByInfoOrMode)
 {
 	BackendParameterTexts texts = plain;
 	texts.info = "4";
@@ -112,7 +112,7 @@ TEST(BlkfrontOffer, ReadOnlyByInfoOrMode)
 }
 
 /* Hostile case 24. */
-TEST(BlkfrontOffer, SectorSizesThatAreNone)
+TEST(BlkfrontParameters, SectorSizesThatAreNone)
 {
 	for (const char *text :
 	     { "0", "1", "3", "511", "513", "1536", "8192", "4294967296", "4294967808", "-512", "", "abc" }) {
@@ -131,7 +131,7 @@ TEST(BlkfrontOffer, SectorSizesThatAreNone)
 	EXPECT_FALSE(parse_backend_parameters(texts, "test").ok());
 }
 
-TEST(BlkfrontOffer, SectorsThatAreNone)
+TEST(BlkfrontParameters, SectorsThatAreNone)
 {
 	for (const char *text : { "9223372036854775808", "18014398509481984", "18446744073709551615", "", "x", "-1" }) {
 		SCOPED_TRACE(text);
@@ -145,7 +145,7 @@ TEST(BlkfrontOffer, SectorsThatAreNone)
 	EXPECT_TRUE(check_sectors("18014398509481983").ok());
 }
 
-TEST(BlkfrontOffer, PhysicalSectorSizeIsAHint)
+TEST(BlkfrontParameters, PhysicalSectorSizeIsAHint)
 {
 	for (const char *text : { "0", "3", "256", "513", "131072", "4294967296", "x", "" }) {
 		SCOPED_TRACE(text);

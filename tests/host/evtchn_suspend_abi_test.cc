@@ -52,13 +52,13 @@ TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
 	fake::take_log();
 	ASSERT_STREQ(xpv_ports_abi(), "FIFO");
 
-	const std::size_t before = fake::loans();
+	const std::size_t before = fake::lent_allocations();
 	std::size_t meanwhile = 0;
 	Events events;
 	begin();
-	fake::on_loan = [&] {
+	fake::on_lend = [&] {
 		fake::sleep_for(std::chrono::seconds(1));
-		meanwhile = fake::loans();
+		meanwhile = fake::lent_allocations();
 	};
 	auto opening = fake::async([&] {
 		xpv_event_channel *channel = nullptr;
@@ -68,27 +68,27 @@ TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
 	xpv_fake_refuse_fifo(true);
 	xpv_fake_restore();
 	end(XPV_RESUME_RESTORED);
-	fake::on_loan = nullptr;
+	fake::on_lend = nullptr;
 	EXPECT_STREQ(xpv_ports_abi(), "2-level");
 	EXPECT_EQ(opening.get(), -XEN_ENOSYS);
 	EXPECT_EQ(meanwhile, before);
 	/* Two pages of control blocks; the record stays, as do the infos of vCPUs. */
-	EXPECT_EQ(fake::loans(), before - 2);
+	EXPECT_EQ(fake::lent_allocations(), before - 2);
 	EXPECT_EQ(xpv_fake_open_ports(), 0u);
 }
 
 /* C15: Xen keeps them, so that each load goes on with those of the first. */
 TEST_P(EvtchnSuspend, PagesOfTheFifoStayWithTheDomain)
 {
-	const std::size_t before = fake::loans();
+	const std::size_t before = fake::lent_allocations();
 	for (int round = 0; round < 3; round++) {
 		xpv_ports_mask_all();
 		xpv_ports_stop();
-		EXPECT_EQ(fake::loans(), before);
+		EXPECT_EQ(fake::lent_allocations(), before);
 		ASSERT_EQ(xpv_ports_start(abi()), 0);
 		for (unsigned int cpu : all_cpus)
 			ASSERT_EQ(xpv_upcall_prepare(cpu), 0);
-		EXPECT_EQ(fake::loans(), before);
+		EXPECT_EQ(fake::lent_allocations(), before);
 		Events events;
 		xpv_event_channel *channel = open(events, big_cpu);
 		xpv_fake_event(xpv_event_channel_port(channel));
@@ -96,7 +96,7 @@ TEST_P(EvtchnSuspend, PagesOfTheFifoStayWithTheDomain)
 		EXPECT_EQ(events.take(), 1u);
 		xpv_event_channel_close(channel);
 		restore();
-		EXPECT_EQ(fake::loans(), before);
+		EXPECT_EQ(fake::lent_allocations(), before);
 	}
 }
 

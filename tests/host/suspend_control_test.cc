@@ -218,9 +218,9 @@ TEST_F(Control, ToolstackWithoutFeatureNodes)
 
 TEST_F(Control, NoWatch)
 {
-	peer.refuse_watches = true;
+	peer.refuse_watches = "E2BIG";
 	connect();
-	EXPECT_EQ(xpv_control_start(), -XEN_ENOSPC);
+	EXPECT_EQ(xpv_control_start(), -XEN_E2BIG);
 	for (const std::string &feature : features)
 		EXPECT_EQ(peer.history(feature).size(), 1u);
 }

@@ -234,9 +234,9 @@ protected:
 	}
 	/* The store has answered, and nothing is under way. */
 	static void settle() { fake::advance(100ms); }
-	bool told(xpv_suspend_event event)
+	bool notified(xpv_suspend_event event)
 	{
-		auto has = [&] { return !fake::machine.told.empty() && fake::machine.told.back() == event; };
+		auto has = [&] { return !fake::machine.notified.empty() && fake::machine.notified.back() == event; };
 		for (int i = 0; i < 1200 && !has(); i++)
 			fake::advance(100ms);
 		return has();
@@ -250,7 +250,7 @@ protected:
 	/* With that reason, and all goes on. */
 	void expect_refusal(const std::string &why, std::uint64_t by_ms)
 	{
-		ASSERT_TRUE(told(XPV_SUSPEND_FAILED));
+		ASSERT_TRUE(notified(XPV_SUSPEND_FAILED));
 		EXPECT_TRUE(stalled);
 		EXPECT_LE(xpv_now_ms() - acknowledged_ms, by_ms);
 		EXPECT_EQ(entered_ms, 0u) << entered_ms - acknowledged_ms << " ms after the acknowledgement";
@@ -269,7 +269,7 @@ protected:
 		EXPECT_GT(calls.changes(), before);
 		slow_step.clear();
 		ask();
-		ASSERT_TRUE(told(XPV_SUSPEND_CANCELLED));
+		ASSERT_TRUE(notified(XPV_SUSPEND_CANCELLED));
 		EXPECT_GE(entered_ms, acknowledged_ms);
 		EXPECT_LT(entered_ms, acknowledged_ms + limit_ms);
 		EXPECT_EQ(xpv_fake_count_vcpu_calls().suspends, 1u);
@@ -295,8 +295,8 @@ protected:
 TEST_F(SuspendWithStore, SuspendsWhereTheStoreAnswers)
 {
 	ask();
-	ASSERT_TRUE(told(XPV_SUSPEND_CANCELLED));
-	EXPECT_EQ(fake::machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
+	ASSERT_TRUE(notified(XPV_SUSPEND_CANCELLED));
+	EXPECT_EQ(fake::machine.notified, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
 	EXPECT_GE(entered_ms, acknowledged_ms);
 	EXPECT_LT(entered_ms, acknowledged_ms + 1000);
 	settle();
@@ -321,7 +321,7 @@ TEST_F(SuspendWithStore, StallsUntilTheAcknowledgementFails)
 	EXPECT_TRUE(stalled);
 	EXPECT_EQ(peer.get(shutdown_node), "");
 	EXPECT_EQ(entered_ms, 0u);
-	EXPECT_TRUE(fake::machine.told.empty()) << "a suspend for nobody";
+	EXPECT_TRUE(fake::machine.notified.empty()) << "a suspend for nobody";
 	expect_to_go_on();
 }
 

@@ -113,7 +113,7 @@ protected:
 	int suspend(uint64_t milliseconds = 45000)
 	{
 		machine.calls.clear();
-		machine.told.clear();
+		machine.notified.clear();
 		resumed_cpus = machine.saved = machine.went_on = 0;
 		char text[64] = "x";
 		int error = xpv_suspend(xpv_now_ms() + milliseconds, text, sizeof(text));
@@ -127,7 +127,7 @@ protected:
 		EXPECT_EQ(suspend(), error);
 		EXPECT_EQ(reason_, reason);
 		EXPECT_EQ(machine.calls, expected);
-		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED }));
+		EXPECT_EQ(machine.notified, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED }));
 		EXPECT_EQ(resumed_cpus, 0u);
 	}
 
@@ -150,7 +150,7 @@ TEST_F(Suspend, Cancelled)
 		EXPECT_EQ(machine.went_on, cpus);
 		EXPECT_EQ(down_before, down ? cpus - 1 : 0) << "they would take processors from CPU 0";
 		EXPECT_EQ(down_after, down_before);
-		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
+		EXPECT_EQ(machine.notified, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_CANCELLED }));
 	}
 	EXPECT_EQ(xpv_fake_count_vcpu_calls().downs, cpus - 1);
 	EXPECT_EQ(xpv_fake_count_vcpu_calls().initialisations, 0u);
@@ -165,7 +165,7 @@ TEST_F(Suspend, RestoredWithVcpusThatXenSaved)
 		EXPECT_EQ(machine.calls,
 			  (Calls{ "prepare", "suspend", "core suspend", "core resume", "restored", "late restored" }));
 		EXPECT_EQ(resumed_cpus, cpus - 1);
-		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_RESTORED }));
+		EXPECT_EQ(machine.notified, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_RESTORED }));
 	}
 	xpv_suspend_statistics statistics;
 	xpv_suspend_get_statistics(&statistics);
@@ -219,7 +219,7 @@ TEST_F(Suspend, NoHypercallAfterTheDeadline)
 		EXPECT_EQ(suspend(limit_ms), -ETIMEDOUT) << name;
 		for (const std::string &call : machine.calls)
 			EXPECT_TRUE(call != "core suspend" && call != "restored") << name << ": " << call;
-		EXPECT_EQ(machine.told, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED })) << name;
+		EXPECT_EQ(machine.notified, (std::vector{ XPV_SUSPEND_PREPARE, XPV_SUSPEND_FAILED })) << name;
 	}
 	stalls_at = "";
 	EXPECT_EQ(suspend(0), -ETIMEDOUT);

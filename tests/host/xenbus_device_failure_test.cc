@@ -141,7 +141,7 @@ TEST_F(Devices, PollsWhereWatchesAreRefused)
 {
 	start_bus();
 	fake::advance(50ms);
-	peer.refuse_watches = true;
+	peer.refuse_watches = "E2BIG";
 	do_register();
 	attach("1");
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "4"));

@@ -224,7 +224,7 @@ TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 	const std::size_t watches = peer.watch_count();
 	restore([&] {
 		attach_elsewhere("1");
-		peer.refuse_watches = true;
+		peer.refuse_watches = "E2BIG";
 	});
 	EXPECT_TRUE(the_calls.wait("1", "pnclnc"));
 	fake::advance(50min);
@@ -238,7 +238,7 @@ TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 	fake::advance(10min);
 	EXPECT_EQ(peer.watch_count(), 0u);
 
-	peer.refuse_watches = false;
+	peer.refuse_watches = nullptr;
 	fake::advance(70s);
 	EXPECT_EQ(peer.watch_count(), watches + 1);
 	peer.set(backend("2", 3) + "/online", "0");

@@ -115,8 +115,8 @@ public:
 	std::function<void()> on_transaction;
 	/* Refuse XS_WRITE to these with EACCES. Set before the store is started. */
 	std::set<std::string> read_only;
-	/* Refuse XS_WATCH with ENOSPC. */
-	std::atomic<bool> refuse_watches = false;
+	/* Refuse XS_WATCH with this error; past the quota C xenstored says E2BIG, oxenstored EQUOTA. */
+	std::atomic<const char *> refuse_watches = nullptr;
 	std::atomic<unsigned int> requests = 0;
 	/* Leave XS_DIRECTORY without an answer for now. */
 	std::atomic<bool> hold_directories = false;
@@ -286,8 +286,8 @@ private:
 			change(absolute(first), std::nullopt, &request);
 			break;
 		case XS_WATCH:
-			if (refuse_watches) {
-				refuse(request, "ENOSPC");
+			if (const char *error = refuse_watches) {
+				refuse(request, error);
 				break;
 			}
 			{

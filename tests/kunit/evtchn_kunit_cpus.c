@@ -78,7 +78,7 @@ struct ranked {
 	int rank;
 };
 
-static void note_order(struct xpv_event_context *context)
+static void record_order(struct xpv_event_context *context)
 {
 	struct ranked *ranked = (struct ranked *)context;
 
@@ -99,7 +99,7 @@ void higher_priority_comes_first(struct kunit *test)
 		const struct xpv_event_channel_args args = {
 			.name = "kunit",
 			.flags = XPV_EVENT_HARD,
-			.handler = note_order,
+			.handler = record_order,
 			.context = (struct xpv_event_context *)&ranked[i],
 		};
 

@@ -99,12 +99,12 @@ static void expect_suspend(struct kunit *test, bool down, int result)
 	xpv_suspend_get_statistics(&old);
 	xpv_suspend_options.down = down;
 	xpv_fake_suspend_result(result, false, look_meanwhile);
-	notes_clear();
+	calls_clear();
 	time = ktime_get_ns();
 	KUNIT_ASSERT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_GE(test, ktime_get_ns(), time);
 	KUNIT_EXPECT_STREQ(test, "", reason);
-	KUNIT_EXPECT_STREQ(test, result ? CANCELLED : RESTORED, notes);
+	KUNIT_EXPECT_STREQ(test, result ? CANCELLED : RESTORED, calls);
 	KUNIT_EXPECT_EQ(test, down ? others : 0, down_meanwhile);
 	KUNIT_EXPECT_EQ(test, 0u, wrong_cpu_notes);
 	for_each_online_cpu(cpu)
@@ -214,9 +214,9 @@ static void vcpus_that_were_not_lost_go_on(struct kunit *test)
 
 	xpv_suspend_options.down = true;
 	xpv_fake_suspend_result(0, true, NULL);
-	notes_clear();
+	calls_clear();
 	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
-	KUNIT_EXPECT_STREQ(test, RESTORED, notes);
+	KUNIT_EXPECT_STREQ(test, RESTORED, calls);
 	xpv_suspend_get_statistics(&statistics);
 	KUNIT_EXPECT_EQ(test, 0ULL, statistics.cpus_rebuilt);
 	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());

@@ -34,10 +34,10 @@ static void expect_good(struct kunit *test)
 
 	xpv_suspend_options.down = true;
 	xpv_fake_suspend_result(0, false, NULL);
-	notes_clear();
+	calls_clear();
 	KUNIT_EXPECT_EQ(test, 0, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_STREQ(test, "", reason);
-	KUNIT_EXPECT_STREQ(test, RESTORED, notes);
+	KUNIT_EXPECT_STREQ(test, RESTORED, calls);
 	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
 	KUNIT_EXPECT_TRUE(test, every_cpu_works(test));
 }
@@ -50,10 +50,10 @@ static void expect_failure(struct kunit *test, bool down, int error, const char 
 
 	xpv_suspend_get_statistics(&before);
 	xpv_suspend_options.down = down;
-	notes_clear();
+	calls_clear();
 	KUNIT_EXPECT_EQ(test, error, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 	KUNIT_EXPECT_STREQ(test, why, reason);
-	KUNIT_EXPECT_STREQ(test, done, notes);
+	KUNIT_EXPECT_STREQ(test, done, calls);
 	KUNIT_EXPECT_EQ(test, 0u, xpv_fake_vcpus_down());
 	xpv_suspend_get_statistics(&after);
 	KUNIT_EXPECT_EQ(test, before.failed + 1, after.failed);
@@ -86,13 +86,13 @@ static void the_core_refuses(struct kunit *test)
 {
 	register_syscore(&refusing);
 	xpv_suspend_options.down = true;
-	notes_clear();
+	calls_clear();
 	{
 		char reason[80] = "";
 
 		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, "syscore_suspend() failed (-EBUSY)", reason);
-		KUNIT_EXPECT_STREQ(test, UNWOUND, notes);
+		KUNIT_EXPECT_STREQ(test, UNWOUND, calls);
 	}
 	unregister_syscore(&refusing);
 	expect_good(test);
@@ -151,14 +151,14 @@ static void a_vcpu_does_not_stop(struct kunit *test)
 	scnprintf(why, sizeof(why), "vCPU %u did not stop", last);
 	xpv_suspend_options.stop_ms = 500;
 	xpv_fake_vcpu_delay((struct xpv_vcpu){ last }, 2000000);
-	notes_clear();
+	calls_clear();
 	{
 		char reason[80] = "";
 
 		xpv_suspend_options.down = true;
 		KUNIT_EXPECT_EQ(test, -ETIMEDOUT, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, why, reason);
-		KUNIT_EXPECT_STREQ(test, "prepare devices, prepare bottom, " ABANDONED, notes);
+		KUNIT_EXPECT_STREQ(test, "prepare devices, prepare bottom, " ABANDONED, calls);
 	}
 	xpv_suspend_options.stop_ms = stop_ms;
 	expect_good(test);
@@ -209,13 +209,13 @@ static void expect_silent(struct kunit *test, bool irqs_off)
 	while (!READ_ONCE(hog.running))
 		msleep(1);
 	xpv_suspend_options.stop_ms = 500;
-	notes_clear();
+	calls_clear();
 	{
 		char reason[80] = "";
 
 		KUNIT_EXPECT_EQ(test, -EBUSY, xpv_suspend(U64_MAX, reason, sizeof(reason)));
 		KUNIT_EXPECT_STREQ(test, why, reason);
-		KUNIT_EXPECT_STREQ(test, "", notes);
+		KUNIT_EXPECT_STREQ(test, "", calls);
 	}
 	xpv_suspend_options.stop_ms = stop_ms;
 	WRITE_ONCE(hog.enough, true);

@@ -18,27 +18,27 @@
 #include "suspend/linux.h"
 #include "suspend_kunit.h"
 
-char notes[LOG_SIZE];
+char calls[LOG_SIZE];
 unsigned int cpu_notes[8], wrong_cpu_notes;
 int prepare_error, resume_error;
 
 static void note(const char *what)
 {
-	if (notes[0])
-		strlcat(notes, ", ", sizeof(notes));
-	strlcat(notes, what, sizeof(notes));
+	if (calls[0])
+		strlcat(calls, ", ", sizeof(calls));
+	strlcat(calls, what, sizeof(calls));
 }
 
-static void note_early(const char *what)
+static void record_early(const char *what)
 {
 	note(what);
 	if (!irqs_disabled() || raw_smp_processor_id())
 		note("IN THE WRONG CONTEXT");
 }
 
-void notes_clear(void)
+void calls_clear(void)
 {
-	notes[0] = '\0';
+	calls[0] = '\0';
 	memset(cpu_notes, 0, sizeof(cpu_notes));
 	wrong_cpu_notes = 0;
 }
@@ -56,12 +56,12 @@ static void devices_abandon(void)
 
 static void devices_early(void)
 {
-	note_early("suspend devices");
+	record_early("suspend devices");
 }
 
 static int devices_resume(enum xpv_resume_kind kind)
 {
-	note_early(kind == XPV_RESUME_RESTORED ? "restored devices" : "cancelled devices");
+	record_early(kind == XPV_RESUME_RESTORED ? "restored devices" : "cancelled devices");
 	return 0;
 }
 
@@ -83,12 +83,12 @@ static void bottom_abandon(void)
 
 static void bottom_early(void)
 {
-	note_early("suspend bottom");
+	record_early("suspend bottom");
 }
 
 static int bottom_resume(enum xpv_resume_kind kind)
 {
-	note_early(kind == XPV_RESUME_RESTORED ? "restored bottom" : "cancelled bottom");
+	record_early(kind == XPV_RESUME_RESTORED ? "restored bottom" : "cancelled bottom");
 	return resume_error;
 }
 

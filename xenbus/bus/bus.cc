@@ -126,7 +126,7 @@ void Bus::run()
 		XPV_ERR_LIMITED("cannot read the list of devices from xenstore (%pe), retrying", err_ptr(looked.code()));
 		write_once(wanted_, true);
 		/* The result does not matter: the loop checks stopping_. */
-		static_cast<void>(wait_queue_.wait_ms(retry_ms, [&] { return read_once(stopping_); }));
+		ignore(wait_queue_.wait_ms(retry_ms, [&] { return read_once(stopping_); }));
 	}
 }
 

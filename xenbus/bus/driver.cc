@@ -53,7 +53,7 @@ const char *xpv_device_backend_path(const xpv_device *device)
 	return device->identity().backend_path.get();
 }
 
-struct xpv_domid xpv_device_backend_domain(const xpv_device *device)
+xpv_domid xpv_device_backend_domain(const xpv_device *device)
 {
 	return device->identity().backend;
 }

@@ -14,7 +14,7 @@ namespace xpv {
 class Gate {
 public:
 	/* Admit no more. Work inside may still be in progress: see occupied(). */
-	void close() { static_cast<void>(exchange(closed_, true)); }
+	void close() { exchange(closed_, true); }
 	/* Admit again. The owner must then schedule the work that was turned away. */
 	void open() { store_release(closed_, false); }
 	[[nodiscard]] bool closed() const { return load_acquire(closed_); }
@@ -26,7 +26,7 @@ public:
 		/* Either this sees closed_, or the task that closed the gate sees occupied_: both exchange first. */
 		explicit Pass(Gate &gate) : gate_(gate)
 		{
-			static_cast<void>(exchange(gate_.occupied_, true));
+			exchange(gate_.occupied_, true);
 			inside_ = !load_acquire(gate_.closed_);
 		}
 		~Pass() { store_release(gate_.occupied_, false); }

@@ -64,7 +64,7 @@ Result<std::string_view> Call::wait()
 		if (abandoned == Client::Abandoned::was_finished)
 			break;
 		if (abandoned == Client::Abandoned::is_clients)
-			static_cast<void>(request_.release());
+			ignore(request_.release());
 		return Error(XEN_ETIMEDOUT);
 	}
 	/* The request was completed with the lock held; take it to wait until the lock is released. */
@@ -79,14 +79,14 @@ Result<std::string_view> Call::wait()
 void Call::forget()
 {
 	if (request_ && client_->forget(*request_))
-		static_cast<void>(request_.release());
+		ignore(request_.release());
 	request_.reset();
 }
 
 void Call::give_up()
 {
 	if (request_ && client_->abandon(*request_) == Client::Abandoned::is_clients)
-		static_cast<void>(request_.release());
+		ignore(request_.release());
 	request_.reset();
 }
 

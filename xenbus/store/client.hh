@@ -226,7 +226,7 @@ private:
 	uint32_t event_progress_ XPV_GUARDED_BY(lock_) = 0; /* StoreRing::progress() at the last event */
 	uint32_t watched_progress_ XPV_GUARDED_BY(lock_) = 0; /* the same at the watchdog's last run */
 	uint64_t progress_ms_ XPV_GUARDED_BY(lock_) = 0; /* the watchdog last saw progress, or nothing in flight */
-	unsigned int stalled_looks_ XPV_GUARDED_BY(lock_) = 0; /* runs of the watchdog without progress since then */
+	unsigned int stalled_runs_ XPV_GUARDED_BY(lock_) = 0; /* runs of the watchdog without progress since then */
 	xpv_store_counts counts_ XPV_GUARDED_BY(lock_) = {};
 
 	Doorbell doorbell_ = {};

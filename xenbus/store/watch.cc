@@ -186,7 +186,7 @@ void WatchTable::event(const WatchEvent &event)
 		if (!watch)
 			return;
 		if (watch->every) {
-			static_cast<void>(deliver_locked(*watch, event.path, copy));
+			ignore(deliver_locked(*watch, event.path, copy));
 			return;
 		}
 	}
@@ -370,7 +370,7 @@ void WatchTable::run()
 		while (!read_once(stopping_) && call_one()) {
 		}
 		/* The result does not matter: the loop checks again. */
-		static_cast<void>(wait_queue_.wait_ms(wait_slice_ms, [this] { return has_work(); }));
+		ignore(wait_queue_.wait_ms(wait_slice_ms, [this] { return has_work(); }));
 	}
 }
 

@@ -82,7 +82,7 @@ void Client::come_up_locked()
 	reader_.reset();
 	link_ = Link::up;
 	asked_ = gave_up_ = false;
-	stalled_looks_ = 0;
+	stalled_runs_ = 0;
 	reconnected_ms_ = progress_ms_ = xpv_now_ms();
 	counts_.reconnections++;
 }
@@ -133,7 +133,7 @@ unsigned int Client::check_progress()
 {
 	process(poll_limit);
 	StoreRing::Snapshot ring;
-	unsigned int looks;
+	unsigned int runs;
 	unsigned int waiting;
 	unsigned int stalled_ms;
 	bool stalled;
@@ -150,14 +150,14 @@ unsigned int Client::check_progress()
 		stalled_ms = static_cast<unsigned int>(now - progress_ms_);
 		if (!stalled)
 			progress_ms_ = now;
-		looks = stalled ? ++stalled_looks_ : std::exchange(stalled_looks_, 0);
+		runs = stalled ? ++stalled_runs_ : std::exchange(stalled_runs_, 0);
 	}
 	if (!stalled) {
-		if (looks)
+		if (runs)
 			XPV_NOTICE("xenstored makes progress again after %u ms", stalled_ms);
 		return watchdog_ms_;
 	}
-	if (power_of_two(looks))
+	if (power_of_two(runs))
 		XPV_WARNING("xenstored made no progress for %u ms: %u requests in flight, "
 			    "requests %u/%u, responses %u/%u, connection %u, error %u",
 			    stalled_ms, waiting, ring.request_consumed, ring.request_produced, ring.response_consumed,

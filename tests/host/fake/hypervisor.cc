@@ -15,35 +15,35 @@ xpv_hypervisor_owner xpv_hypervisor_ready()
 
 /* ---- Lent pages: reachable to the end, so that the leak check does not report them ---- */
 
-std::function<void()> fake::on_loan;
+std::function<void()> fake::on_lend;
 
-static std::set<void *> loaned;
+static std::set<void *> lent;
 
 void *xpv_lent_alloc(unsigned int order)
 {
-	if (fake::on_loan)
-		fake::on_loan();
+	if (fake::on_lend)
+		fake::on_lend();
 	void *pages = xpv_pages_alloc(order, XPV_MAY_SLEEP);
 	if (pages)
-		loaned.insert(pages);
+		lent.insert(pages);
 	return pages;
 }
 
 void *xpv_lent_find(xpv_gfn frame, unsigned int)
 {
 	auto *pages = reinterpret_cast<void *>(frame.value << 12);
-	return loaned.contains(pages) ? pages : nullptr;
+	return lent.contains(pages) ? pages : nullptr;
 }
 
 void xpv_lent_free(void *pages, unsigned int order)
 {
-	loaned.erase(pages);
+	lent.erase(pages);
 	xpv_pages_free(pages, order);
 }
 
-std::size_t fake::loans()
+std::size_t fake::lent_allocations()
 {
-	return loaned.size();
+	return lent.size();
 }
 
 /* ---- Page tables and TLBs ---- */

@@ -14,9 +14,9 @@
 namespace fake {
 
 /* Return the number of allocations that are lent. */
-std::size_t loans();
+std::size_t lent_allocations();
 /* Called before pages are lent, if a test wants to be there. */
-extern std::function<void()> on_loan;
+extern std::function<void()> on_lend;
 
 /* Address ranges with a placeholder in each page, as vmap() makes them. */
 struct Ranges {

@@ -29,7 +29,7 @@ void fake::reset_machine()
 	machine.memory_error = machine.respond_error = machine.stop_error = machine.core_error = 0;
 	machine.realtime = machine.realtime_set_to = 0;
 	machine.calls.clear();
-	machine.told.clear();
+	machine.notified.clear();
 	machine.saved = machine.went_on = machine.hotplug_disabled = 0;
 	xpv_suspend_options = { true, 5000, 5000 };
 }
@@ -149,7 +149,7 @@ int xpv_realtime_set(int64_t nanoseconds)
 
 void xpv_suspend_tell(xpv_suspend_event event)
 {
-	fake::machine.told.push_back(event);
+	fake::machine.notified.push_back(event);
 }
 
 /* ---- The toolstack's requests ---- */

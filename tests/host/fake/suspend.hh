@@ -28,7 +28,7 @@ struct Machine {
 	int64_t realtime = 0, realtime_set_to = 0;
 
 	std::vector<std::string> calls; /* "report <cpu>", "core suspend", "core resume"; tests add their own */
-	std::vector<xpv_suspend_event> told;
+	std::vector<xpv_suspend_event> notified;
 	std::atomic<unsigned int> saved = 0, went_on = 0;
 	unsigned int hotplug_disabled = 0; /* how often, and not enabled again */
 };
