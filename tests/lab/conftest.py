@@ -90,8 +90,9 @@ def pytest_collection_modifyitems(config, items):
     """Tests that share a guest come one after the other: those that must be
     first, then the others in the order of the files and of the lines in them.
     Those of in-tree drivers are the last: the last guest of a kind lives until
-    all is over, and few tests bear it company then. What takes long is left
-    out without --matrix."""
+    all is over, and few tests bear it company then. Tests with machines of
+    their own come before the shared machine, which would take a processor from
+    them. What takes long is left out without --matrix."""
     if not config.getoption("--matrix"):
         long = [item for item in items if item.get_closest_marker("matrix")]
         config.hook.pytest_deselected(items=long)
@@ -100,8 +101,11 @@ def pytest_collection_modifyitems(config, items):
     def order(shape):
         return (shape is not None, bool(shape) and shape.fixture == "intree", str(shape))
 
-    items.sort(key=lambda item: (*order(_shape_of(item)), not item.get_closest_marker("first"),
-                                 str(item.path), item.location[1]))
+    def shares(item):
+        return not {"host", "xpv", "intree"}.isdisjoint(item.fixturenames)
+
+    items.sort(key=lambda item: (shares(item), *order(_shape_of(item)),
+                                 not item.get_closest_marker("first"), str(item.path), item.location[1]))
 
 
 @pytest.hookimpl(hookwrapper=True)
