@@ -5,8 +5,6 @@
 #include "blkfront/linux.h"
 #include "xenbus/xenbus.h"
 
-using namespace xpv;
-
 namespace {
 enum {
 	key_sectors,

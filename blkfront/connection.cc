@@ -3,8 +3,6 @@
 
 #include "xenbus/xenbus.h"
 
-using namespace xpv;
-
 namespace xpv {
 
 Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backend, uint16_t handle, const char *name)
@@ -64,17 +62,17 @@ void Connection::end(RequestList &unfinished, bool keep_lost)
 			ring->end(unfinished);
 }
 
-unsigned int Connection::still_mapped()
+unsigned int Connection::retry_revoke()
 {
 	unsigned int count = 0;
 	for (Ring *ring : rings_)
-		count += ring->still_mapped();
+		count += ring->retry_revoke();
 	return count;
 }
 
 unsigned int Connection::leave(LeftMapped &left)
 {
-	unsigned int parked = still_mapped(); /* the destructors park these */
+	unsigned int parked = retry_revoke(); /* the destructors park these */
 	for (Ring *ring : rings_)
 		parked += left.keep(ring->take_page());
 	return parked;

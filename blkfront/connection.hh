@@ -52,7 +52,7 @@ public:
 	 * Retry, after end(), to revoke grants that were still mapped. Returns how
 	 * many pages of requests the backend still maps.
 	 */
-	[[nodiscard]] unsigned int still_mapped();
+	[[nodiscard]] unsigned int retry_revoke();
 	/*
 	 * Move the rings' shared pages to `left`. The last call. Returns how many
 	 * pages are parked, now or by the destructor.

@@ -53,7 +53,7 @@ enum xpv_block_submit_result {
 	XPV_BLOCK_QUEUED, /* xpv_disk_complete() will be called for it, or was already */
 	XPV_BLOCK_DONE, /* complete: a flush with nothing to flush */
 	XPV_BLOCK_BUSY, /* no free slot or grant reference: submit it again */
-	XPV_BLOCK_DEAD, /* failed: there is no backend, and no other will come */
+	XPV_BLOCK_DEAD, /* failed: the ring is closed, or this request can never be sent */
 };
 
 /*

@@ -4,8 +4,6 @@
 
 #include "lib/log.hh"
 
-using namespace xpv;
-
 namespace xpv {
 
 namespace {
@@ -111,6 +109,11 @@ void Ring::cancel_locked(unsigned int first)
 	} while (id != first);
 }
 
+/*
+ * Put a request into the ring: all of its slots or none. The ring is written only
+ * when every slot has its grants, because what the backend may have seen cannot
+ * be taken back.
+ */
 xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 {
 	if (!open_)
@@ -118,18 +121,19 @@ xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 	if (request.operation == XPV_BLOCK_FLUSH && flush_locked() == Flush::none)
 		return XPV_BLOCK_DONE;
 	unsigned int per_slot = parameters_.segments_per_slot;
-	unsigned int parts = request.segment_count ? (request.segment_count + per_slot - 1) / per_slot : 1;
-	if (parts > slots_.count())
+	unsigned int slots_needed = request.segment_count ? (request.segment_count + per_slot - 1) / per_slot : 1;
+	if (slots_needed > slots_.count())
 		return XPV_BLOCK_DEAD;
-	if (parts > slots_.free() || parts > shared_.free_requests() || request.segment_count > pool_.available())
+	if (slots_needed > slots_.free() || slots_needed > shared_.free_requests() ||
+	    request.segment_count > pool_.available())
 		return XPV_BLOCK_BUSY;
 
 	unsigned int first = 0;
-	unsigned int done = 0;
+	unsigned int placed = 0;
 	uint64_t sector = request.sector;
-	for (unsigned int part = 0; part < parts; part++) {
+	for (unsigned int n = 0; n < slots_needed; n++) {
 		unsigned int id = slots_.take();
-		if (part == 0)
+		if (n == 0)
 			first = id;
 		link_locked(id, first);
 		Shadow &shadow = slots_[id];
@@ -140,8 +144,9 @@ xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 		shadow.wire.id = id;
 		shadow.wire.sector_number = sector;
 
-		unsigned int count = request.segment_count - done < per_slot ? request.segment_count - done : per_slot;
-		auto granted = grant_locked(shadow, request.segments + done, count);
+		unsigned int left = request.segment_count - placed;
+		unsigned int count = left < per_slot ? left : per_slot;
+		auto granted = grant_locked(shadow, request.segments + placed, count);
 		if (!granted.ok()) {
 			XPV_ERR_LIMITED("%s: cannot grant pages of a request (%pe), failing it", parameters_.disk,
 					err_ptr(granted.code()));
@@ -149,8 +154,8 @@ xpv_block_submit_result Ring::queue_locked(xpv_block_request &request)
 			return XPV_BLOCK_DEAD;
 		}
 		for (unsigned int i = 0; i < count; i++)
-			sector += sectors_of(request.segments[done + i]);
-		done += count;
+			sector += sectors_of(request.segments[placed + i]);
+		placed += count;
 	}
 	unsigned int id = first;
 	do {
@@ -183,6 +188,12 @@ bool Ring::commit()
 {
 	SpinGuard guard(lock_);
 	return push_locked();
+}
+
+void Ring::set_features(const Features &features)
+{
+	SpinGuard guard(lock_);
+	features_ = features;
 }
 
 unsigned int Ring::in_flight()

@@ -64,14 +64,15 @@ public:
 	[[nodiscard]] Gref reference() const { return page_.reference(); }
 	[[nodiscard]] unsigned int slots() const { return slot_count_; }
 	/* Return the number of requests in flight, a snapshot. Any context but NMI. */
-	[[nodiscard]] unsigned int in_flight();
+	[[nodiscard]] unsigned int in_flight() XPV_EXCLUDES(lock_);
 	/* Set the backend's features. Call before the first request. */
-	void set_features(const Features &features) { features_ = features; }
+	void set_features(const Features &features) XPV_EXCLUDES(lock_);
 
 	/* As xpv_block_submit(). Sets `notify` if the caller must send the backend an event. Atomic context. */
-	[[nodiscard]] xpv_block_submit_result submit(xpv_block_request &request, bool last, bool &notify);
+	[[nodiscard]] xpv_block_submit_result submit(xpv_block_request &request, bool last, bool &notify)
+		XPV_EXCLUDES(lock_);
 	/* Push queued requests. Returns whether the caller must send the backend an event. Atomic context. */
-	[[nodiscard]] bool commit();
+	[[nodiscard]] bool commit() XPV_EXCLUDES(lock_);
 
 	/*
 	 * Take the responses that have arrived, and add completed requests to
@@ -80,25 +81,30 @@ public:
 	 * After a violation the ring is not accessed again, and takes no more
 	 * requests. Any context but NMI.
 	 */
-	[[nodiscard]] Collected collect(RequestList &done);
+	[[nodiscard]] Collected collect(RequestList &done) XPV_EXCLUDES(lock_);
 
 	/*
 	 * Stop the ring: take no more requests and responses, and add the requests in
-	 * flight to `unfinished`. The grants of their pages are revoked; those that
-	 * the backend still maps are counted by still_mapped(). Any context but NMI.
+	 * flight to `unfinished`, whose errors mean nothing. The grants of their pages
+	 * are revoked; those that the backend still maps are left to retry_revoke().
+	 * Any context but NMI.
 	 */
-	void end(RequestList &unfinished);
+	void end(RequestList &unfinished) XPV_EXCLUDES(lock_);
 	/*
 	 * Retry, after end(), to revoke grants that were still mapped. Returns how
 	 * many pages of requests the backend still maps. Any context but NMI.
 	 */
-	[[nodiscard]] unsigned int still_mapped();
+	[[nodiscard]] unsigned int retry_revoke() XPV_EXCLUDES(lock_);
 	/* Move out the shared page, after end(). The backend may map it for longer. It holds no requests. */
 	[[nodiscard]] GrantedPage take_page() { return std::move(page_); }
 
 private:
 	using Shared = FrontRing<blkif_sring, blkif_request, blkif_response>;
-	/* Our copy of a slot's request. The shared copy is never read back, because the backend can write to it. */
+	/*
+	 * Our copy of a slot's request. The shared copy is never read back, because the
+	 * backend can write to it. Each slot in use has exactly one request in the ring
+	 * whose response was not taken yet.
+	 */
 	struct Shadow {
 		xpv_block_request *request;
 		/* Circular list of one request's slots in flight. */
@@ -120,8 +126,8 @@ private:
 	[[nodiscard]] bool push_locked() XPV_REQUIRES(lock_);
 
 	[[nodiscard]] Violation collect_locked(RequestList &done, Collected &collected) XPV_REQUIRES(lock_);
-	[[nodiscard]] Violation check_locked(const blkif_response &response) const XPV_REQUIRES(lock_);
-	[[nodiscard]] int error_of_locked(const Shadow &shadow, int status) XPV_REQUIRES(lock_);
+	[[nodiscard]] static Violation check(const Slots<Shadow> &slots, const blkif_response &response);
+	[[nodiscard]] int take_status_locked(const Shadow &shadow, int status) XPV_REQUIRES(lock_);
 	[[nodiscard]] bool refused_as_unsupported_locked(const Shadow &shadow, int status, bool first_empty_barrier) const
 		XPV_REQUIRES(lock_);
 	[[nodiscard]] unsigned int revoke_locked(const Shadow &shadow, Gref *still_mapped) XPV_REQUIRES(lock_);
@@ -147,9 +153,10 @@ private:
 	const unsigned int slot_count_;
 	const uint32_t restores_; /* xpv_restore_count() at creation */
 	GrantedPage page_;
-	Features features_; /* written before the first request only */
 
+	/* Taken after the queue's poll_lock_; gnttab's locks are taken inside it. */
 	Spinlock lock_{ "xpv blkfront ring"_lock };
+	Features features_ XPV_GUARDED_BY(lock_);
 	Shared shared_ XPV_GUARDED_BY(lock_);
 	GrantPool pool_ XPV_GUARDED_BY(lock_);
 	Slots<Shadow> slots_ XPV_GUARDED_BY(lock_);

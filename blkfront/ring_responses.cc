@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ring's responses, from the backend to the block layer. */
+/* The ring's responses, from the backend to the block layer. docs/hostile-backends.md lists what may be wrong in them. */
 #include "blkfront/ring.hh"
 
 #include "lib/log.hh"
@@ -16,11 +16,11 @@ const char *name_of(uint8_t operation)
 } // namespace
 
 /* Check a response against our copy of its request. */
-Ring::Violation Ring::check_locked(const blkif_response &response) const
+Ring::Violation Ring::check(const Slots<Shadow> &slots, const blkif_response &response)
 {
-	if (response.id >= slots_.count())
+	if (response.id >= slots.count())
 		return { "response with an invalid id", response.id };
-	const Shadow *shadow = slots_.find(response.id);
+	const Shadow *shadow = slots.find(response.id);
 	if (!shadow)
 		return { "response to no request in flight, id", response.id };
 	if (response.operation != shadow->wire.operation)
@@ -42,8 +42,11 @@ bool Ring::refused_as_unsupported_locked(const Shadow &shadow, int status, bool 
 	return empty_barrier && status == BLKIF_RSP_ERROR && (first_empty_barrier || flush_withdrawn_);
 }
 
-/* Convert a status from the backend, which may have any value, to 0 or a negative errno. */
-int Ring::error_of_locked(const Shadow &shadow, int status)
+/*
+ * Convert a status from the backend, which may have any value, to 0 or a negative
+ * errno. Stop flushing if the backend does not support it.
+ */
+int Ring::take_status_locked(const Shadow &shadow, int status)
 {
 	uint8_t operation = shadow.wire.operation;
 	bool carries_data = shadow.wire.nr_segments != 0;
@@ -127,15 +130,15 @@ bool Ring::finish_slot_locked(unsigned int id, int error, RequestList &done)
  */
 Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 {
+	const Slots<Shadow> &slots = slots_;
 	for (;;) {
 		auto count = shared_.responses();
 		if (!count.ok())
 			return { "illegal rsp_prod, requests in flight:", in_flight_ };
 		for (unsigned int i = 0; i < count.value(); i++) {
 			Violation violation;
-			/* clang's analysis does not know that the lock is held in this lambda. */
-			auto response = shared_.take().validate([&](const blkif_response &copy) XPV_NO_THREAD_SAFETY_ANALYSIS {
-				violation = check_locked(copy);
+			auto response = shared_.take().validate([&](const blkif_response &copy) {
+				violation = check(slots, copy);
 				return !violation;
 			});
 			if (!response.ok())
@@ -143,7 +146,7 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 
 			collected.progress = true;
 			auto id = static_cast<unsigned int>(response.value().id);
-			int error = error_of_locked(slots_[id], response.value().status);
+			int error = take_status_locked(slots_[id], response.value().status);
 			Gref still_mapped[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 			unsigned int mapped = revoke_locked(slots_[id], still_mapped);
 			if (mapped != 0) {
@@ -195,11 +198,12 @@ void Ring::end(RequestList &unfinished)
 		Gref still_mapped[BLKIF_MAX_SEGMENTS_PER_REQUEST];
 		still_mapped_.add(still_mapped, revoke_locked(*shadow, still_mapped));
 		shadow->flush_afterwards = false;
+		/* It finishes the slot: no flush can follow. */
 		ignore(finish_slot_locked(id, 0, unfinished));
 	}
 }
 
-unsigned int Ring::still_mapped()
+unsigned int Ring::retry_revoke()
 {
 	SpinGuard guard(lock_);
 	return still_mapped_.revoke();

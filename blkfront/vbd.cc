@@ -47,7 +47,7 @@ xpv_vbd::~xpv_vbd()
 Status xpv_vbd::negotiate()
 {
 	if (lost_) {
-		unsigned int count = lost_->still_mapped();
+		unsigned int count = lost_->retry_revoke();
 		if (count != 0) {
 			XPV_ERR_LIMITED("%s: backend of the lost connection still maps %u pages, not reconnecting yet",
 					name(), count);
@@ -110,7 +110,7 @@ void xpv_vbd::end_connection(bool final)
 	connection_->end(unfinished, !final);
 	lost_ = std::move(connection_);
 	/* Without a disk there are no requests that must wait for the backend to unmap. */
-	if (final || !disk_ || lost_->still_mapped() == 0)
+	if (final || !disk_ || lost_->retry_revoke() == 0)
 		drop_lost_connection();
 }
 
@@ -191,9 +191,9 @@ Status xpv_vbd::drain(uint64_t deadline_ms)
 	 * Wait for these too: after a restore we could not detect that the old backend
 	 * still executes a request that is submitted again.
 	 */
-	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->still_mapped() == 0; }))
+	if (!poll_until(Deadline::at(deadline_ms), [this] { return !lost_ || lost_->retry_revoke() == 0; }))
 		XPV_WARNING("%s: backend of the lost connection still maps %u pages at the suspend", name(),
-			    lost_->still_mapped());
+			    lost_->retry_revoke());
 	return {};
 }
 

@@ -6,8 +6,6 @@
 #include "lib/address.hh"
 #include "lib/log.hh"
 
-using namespace xpv;
-
 namespace xpv {
 
 constinit Table *the_table = nullptr;

@@ -191,7 +191,7 @@ TEST_F(BlkfrontRing, Case13NothingIsUnmappedAtClose)
 	for (unsigned int i = 0; i < 3; i++)
 		other.map(seen, i);
 	EXPECT_EQ(end(), 1u);
-	EXPECT_EQ(ring->still_mapped(), 3u);
+	EXPECT_EQ(ring->retry_revoke(), 3u);
 	EXPECT_EQ(grant_counts().parked, 0u);
 	ring.reset();
 	EXPECT_EQ(grant_counts().parked, 4u);

@@ -124,11 +124,11 @@ TEST_F(BlkfrontRing, PagesStillMappedAtTheEndAreRevokedLater)
 	other.map(seen, 0);
 	other.map(seen, 2);
 	EXPECT_EQ(end(), 1u);
-	EXPECT_EQ(ring->still_mapped(), 2u);
+	EXPECT_EQ(ring->retry_revoke(), 2u);
 	other.unmap(seen, 0);
-	EXPECT_EQ(ring->still_mapped(), 1u);
+	EXPECT_EQ(ring->retry_revoke(), 1u);
 	other.unmap(seen, 2);
-	EXPECT_EQ(ring->still_mapped(), 0u);
+	EXPECT_EQ(ring->retry_revoke(), 0u);
 	other.release(); /* the ring itself */
 	EXPECT_TRUE(ring->take_page().try_reset().ok());
 	EXPECT_EQ(xpv_fake_active_grants(), 0u);
