@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Parse the nodes' texts: refuse an invalid sector count or sector size, ignore an invalid hint or feature. */
 #include "blkfront/backend_parameters.hh"
 
 #include "lib/xen.hh"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Create a ring and open a channel for each queue, publish the first queue's, and end all: channels before rings. */
 #include "blkfront/connection.hh"
 
 #include "xenbus/xenbus.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Create Linux's disk, let it follow a later backend's size and write permission, and stop it while a reason is set. */
 #include "blkfront/disk.hh"
 
 #include "lib/log.hh"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Open and close the queue's event channel; on an event read the ring's responses and complete their requests. */
 #include "blkfront/queue.hh"
 
 #include "blkfront/vbd.hh"

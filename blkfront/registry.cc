@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Keep the list under a mutex, and print the table from it. */
 #include "blkfront/registry.hh"
 
 #include "lib/guard.hh"

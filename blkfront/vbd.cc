@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Set up and end connections when the bus calls, keep the disk across them, and drain requests before a suspend. */
 #include "blkfront/vbd.hh"
 
 #include "blkfront/registry.hh"

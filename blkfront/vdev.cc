@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Decode ordinary numbers by a table of majors (xvd, IDE, SCSI), extended ones by their minor; name the disk xvd*. */
 #include "blkfront/vdev.hh"
 
 #include "lib/log.hh"
