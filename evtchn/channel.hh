@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* One event channel: its port, its mask reasons, and its back-off after spurious events. */
 #pragma once
 
 #include "evtchn/evtchn.h"

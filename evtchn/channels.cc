@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Keep the list under one mutex; mask the channels that are fixed to an offline CPU; print the table. */
 #include "evtchn/channels.hh"
 
 #include "evtchn/abi.hh"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Register the event array and the control blocks with Xen, again after a
+ * restore; mask, unmask and move ports; unlink the events of a dead CPU.
+ */
 #include "evtchn/fifo.hh"
 
 #include <utility>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Tracepoints of an event's delivery, its EOI and the back-off after spurious events. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM xpv_evtchn
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Mask and unmask ports in the shared info page, and assign each port to one CPU's bitmap. */
 #include "evtchn/two_level.hh"
 
 #include "hypervisor/hypercall.hh"

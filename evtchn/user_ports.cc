@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Open ports for a user, queue their events in its ring, and close each port after its last holder. */
 #include "evtchn/user_ports.hh"
 
 #include "evtchn/abi.hh"
