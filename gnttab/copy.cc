@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Copy by GNTTABOP_copy, in batches; each end is a grant reference or a guest frame. */
 #include "gnttab/batch.hh"
 #include "gnttab/gnttab.h"
 #include "gnttab/linux.h"

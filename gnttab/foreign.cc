@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Map and unmap grants in batches; count the mappings, and those that Xen does not unmap. */
 #include "gnttab/foreign.hh"
 
 #include "gnttab/linux.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Choose the table's version, add its frames to the physmap one at a time,
+ * remove them at unload, and add them again after a restore.
+ */
 #include "gnttab/frames.hh"
 
 #include "hypervisor/hypercall.hh"

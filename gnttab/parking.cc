@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Retry to revoke a set's references, at intervals that double, and free its pages after the last is revoked. */
 #include "gnttab/parking.hh"
 
 #include "gnttab/linux.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Issue and revoke the pool's references; a reference that is still mapped leaves the pool. */
 #include "gnttab/pool.hh"
 
 #include "lib/log.hh"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Hand out references from a magazine, else from the shared list, else by growth of the table; take them back. */
 #include "gnttab/table.hh"
 
 #include "gnttab/foreign.hh"

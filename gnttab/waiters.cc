@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Queue waiters in order of arrival; a work item calls those that the free references satisfy. */
 #include "gnttab/waiters.hh"
 
 #include "gnttab/table.hh"
