@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Search the hypervisor leaves for Xen's signature, and read the domain's id and the vCPU's number there. */
 #include "hypervisor/detect.hh"
 
 #include "lib/xen.hh"

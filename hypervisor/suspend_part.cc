@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Keep the parts sorted by layer, walk them down or up for each step of a suspend, and count the restores. */
 #include "hypervisor/suspend_part.h"
 
 #include "hypervisor/linux.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Assign each vCPU from 32 on a slot in two lent pages, and register the slot with Xen, again after a restore. */
 #include "hypervisor/vcpu_info.hh"
 
 #include "hypervisor/hypervisor_owned.h"

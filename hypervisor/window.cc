@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Record the PTEs that each window wrote, change them by compare-and-swap, and flush TLBs after an unmap. */
 #include "hypervisor/window.h"
 
 #include "hypervisor/linux.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The debugfs directory "xpv", its files by seq_file, and the report of their content to the log. */
+
 #include <linux/build_bug.h>
 #include <linux/debugfs.h>
 #include <linux/list.h>

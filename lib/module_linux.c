@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The module: create and destroy the work queues and the debugfs directory. */
+
 #include <linux/module.h>
 
 #include "lib/debugfs.h"
