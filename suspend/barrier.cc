@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Save each secondary CPU's context, spin until the verdict, and resume the CPU,
+ * rebuilt if its vCPU was lost. The master awaits them with a time limit.
+ */
 #include "suspend/barrier.hh"
 
 #include "hypervisor/hypervisor_owned.h"

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Acknowledge a request in a transaction, then pass it to Linux. The thread
+ * suspends, retries reads, and forces a shutdown after user space's deadline.
+ */
 #include "suspend/control.hh"
 
 #include "lib/log.hh"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The names of requests, and the table of answers: a row for each activity, a column for each request. */
 #include "suspend/request.hh"
 
 namespace xpv {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Read Xen's wall clock and system time under their versions, and step Linux's clock if it is 100 ms or more off. */
 #include "suspend/wallclock.hh"
 
 #include "hypervisor/hypervisor_owned.h"
