@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Scan device/ for devices that were added, replaced, moved or removed; hold and drain all devices for a suspend. */
 #include "xenbus/bus/bus.hh"
 
 #include "lib/log.hh"

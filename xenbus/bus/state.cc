@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The table, with the reason for each entry; each phase's time limit and published state; the parser of state nodes. */
 #include "xenbus/bus/state.hh"
 
 #include "lib/result.hh"

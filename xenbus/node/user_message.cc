@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Allocate messages, assemble requests from the bytes that user space wrote, and
+ * parse the bodies of watch and transaction requests.
+ */
 #include "xenbus/node/user_message.hh"
 
 namespace xpv {

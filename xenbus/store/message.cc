@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Read messages from the ring, write them, and parse errors and watch events; the names of operations and errors. */
 #include "xenbus/store/message.hh"
 
 namespace xpv {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Copy bytes into and out of the ring, check xenstored's indices, and order the accesses by barriers. */
 #include "xenbus/store/ring.hh"
 
 #include "lib/ordering.hh"

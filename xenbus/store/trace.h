@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Tracepoints of the xenstore client: requests, replies, watch events and callbacks. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM xpv_xenbus
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Register and remove watches, queue an event for a watch once, call the callbacks,
+ * and register all watches again after a reconnection.
+ */
 #include "xenbus/store/watch.hh"
 
 #include "lib/log.hh"
