@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
+"""The kernels to build for, make, and fixtures whose builds begin before the first test."""
+
 import functools
 import glob
 import inspect

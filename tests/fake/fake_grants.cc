@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* GNTTABOP_* and the table's frames. A mapping at a guest frame is a copy of the page, written back at its unmap. */
 #include "tests/fake/fake_grants.hh"
 
 #include "lib/guard.hh"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Park a vCPU that is down, let it lose its state at a suspend, and enter it as VCPUOP_initialise set it. */
 #include "tests/fake/fake_vcpus.hh"
 
 #include "hypervisor/hypercall.hh"

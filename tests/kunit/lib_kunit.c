@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The suite xpv_lib: a KUnit case for each function of lib_kunit.h. */
+
 #include <kunit/test.h>
 #include <linux/module.h>
 

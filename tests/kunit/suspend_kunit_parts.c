@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Record the steps of three parts in order; read each CPU's tables, MSRs and registers; test its timer and FPU. */
+
 #include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/hrtimer.h>

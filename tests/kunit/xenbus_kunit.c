@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* The suite xpv_xenbus: a KUnit case for each function of xenbus_kunit.h, and tracepoints that do nothing. */
+
 #include <kunit/test.h>
 #include <linux/ktime.h>
 #include <linux/module.h>

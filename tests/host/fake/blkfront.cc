@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Disks that record what blkfront does to them, and expect stop, start and removal in a valid order. */
 #include "tests/host/fake/blkfront.hh"
 
 #include <utility>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Append what is printed to the sink's text. */
 #include "tests/host/fake/debugfs.hh"
 
 #include <cstdarg>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Keep irqs in maps by number and by port, and run a port's handler in the caller's context. */
 #include "tests/host/fake/evtchn_linux.hh"
 
 #include <map>

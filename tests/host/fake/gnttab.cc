@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Count the holds of each frame and of the module. */
 #include "tests/host/fake/gnttab.hh"
 
 #include <map>

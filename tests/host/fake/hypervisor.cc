@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Lent pages, page table entries and TLB flushes, kept where a test can read and change them. */
 #include "tests/host/fake/hypervisor.hh"
 
 #include <iterator>

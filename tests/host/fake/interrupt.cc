@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Record each raised vector once for its vCPU, until it is taken or forgotten. */
 #include "tests/host/fake/interrupt.hh"
 
 #include <mutex>

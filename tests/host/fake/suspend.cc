@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Record each step, return the errors that a test set, and run the stopped CPUs as threads. */
 #include "tests/host/fake/suspend.hh"
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Bind drivers to devices of their type under each device's lock, as Linux's driver core does. */
 #include "tests/host/fake/xenbus.hh"
 
 #include <algorithm>
