@@ -201,6 +201,12 @@ TEST_F(BlkfrontRing, Case13NothingIsUnmappedAtClose)
 		other.unmap(seen, i);
 }
 
+/*
+ * Beside cases 1 and 2. The backend overwrites req_prod and rsp_event, which
+ * only the frontend writes. A driver that reads req_prod back announces
+ * requests that it never wrote. The ring keeps private copies: requests go on,
+ * and the next push must store the true index.
+ */
 TEST_F(BlkfrontRing, IndicesOfOursAreNotReadBack)
 {
 	auto seen = send(1);

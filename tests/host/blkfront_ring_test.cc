@@ -102,9 +102,14 @@ TEST_F(BlkfrontRing, GoesRoundManyTimesOutOfOrder)
 	EXPECT_EQ(ended, 4500u);
 }
 
+/*
+ * Case 6. The backend answers with a status that is an error, or that blkif.h
+ * does not have. A driver that compares with BLKIF_RSP_ERROR only takes 1 for
+ * success; one that fails the device loses a disk to one bad sector. Each such
+ * request must end with EIO, and the next one must succeed.
+ */
 TEST_F(BlkfrontRing, BackendErrorFailsThatRequestOnly)
 {
-	/* Case 6: any status, the absurd included. */
 	for (int16_t status : { int16_t{ BLKIF_RSP_ERROR }, int16_t{ BLKIF_RSP_EOPNOTSUPP }, int16_t{ -32768 },
 				int16_t{ 32767 }, int16_t{ 1 } }) {
 		auto seen = send(1);

@@ -111,7 +111,12 @@ TEST(BlkfrontParameters, ReadOnlyByInfoOrMode)
 	EXPECT_FALSE(parse_backend_parameters(texts, "test").take().read_only);
 }
 
-/* Hostile case 24. */
+/*
+ * Case 24. The backend publishes a sector size that is 0, no power of two, out
+ * of the range from 512 to 4096, or no number. A driver that believes it
+ * divides by zero, or transfers other sectors than Linux asked for; cut to 32
+ * bits, one of them is 512. Each must be refused, as must a missing node.
+ */
 TEST(BlkfrontParameters, SectorSizesThatAreNone)
 {
 	for (const char *text :
@@ -131,6 +136,12 @@ TEST(BlkfrontParameters, SectorSizesThatAreNone)
 	EXPECT_FALSE(parse_backend_parameters(texts, "test").ok());
 }
 
+/*
+ * Case 24. The backend publishes a sector count whose size in bytes does not
+ * fit a signed 64-bit offset, or that is no number. A driver that multiplies it
+ * by 512 gets a small or a negative size. Each must be refused, as must a
+ * missing node; 0 and the largest count that fits are accepted.
+ */
 TEST(BlkfrontParameters, SectorsThatAreNone)
 {
 	for (const char *text : { "9223372036854775808", "18014398509481984", "18446744073709551615", "", "x", "-1" }) {

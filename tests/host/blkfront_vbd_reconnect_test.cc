@@ -232,7 +232,12 @@ TEST_F(BlkfrontReconnect, SizeFollowsTheBackend)
 	end();
 }
 
-/* The last backend may still carry out what it maps: no other is given that before it lets go. */
+/*
+ * Case 13, at a lost connection. The backend keeps a page of an unanswered
+ * write mapped, and may still execute the write. A driver that submits it again
+ * at once risks that the late one overwrites newer data. negotiate() must fail
+ * with EBUSY until the page is unmapped; then the write is done once.
+ */
 TEST_F(BlkfrontReconnect, PagesThatAreStillMappedDelayTheNextConnection)
 {
 	submit(1, XPV_BLOCK_WRITE);
@@ -272,7 +277,12 @@ TEST_F(BlkfrontReconnect, RingThatIsStillMappedDoesNotDelayTheNextConnection)
 	end();
 }
 
-/* A backend that restarts without end must not cost memory without end. */
+/*
+ * Case 13. The backend never unmaps the ring of a connection that it lost. A
+ * driver that frees such a ring lets the backend write into other data; one
+ * that keeps each loses memory without a bound. From the ninth on, each must be
+ * parked and reported to the bus, which counts them; at the end all must be.
+ */
 TEST_F(BlkfrontVbd, RingThatIsParkedIsReported)
 {
 	probe();
@@ -292,6 +302,12 @@ TEST_F(BlkfrontVbd, RingThatIsParkedIsReported)
 		backend.release();
 }
 
+/*
+ * Case 13. The backend keeps a page of an unanswered read mapped until after
+ * the disk is gone. A driver that frees the page lets the backend write to its
+ * next user. The request must end with EIO, and the page be parked and
+ * reported.
+ */
 TEST_F(BlkfrontReconnect, PagesThatAreStillMappedAreParkedAtTheEnd)
 {
 	submit(1);
@@ -308,6 +324,12 @@ TEST_F(BlkfrontReconnect, PagesThatAreStillMappedAreParkedAtTheEnd)
 	other.unmap(*seen, 1);
 }
 
+/*
+ * Case 4, at a lost connection. The ring has an answer to a slot that is not in
+ * use. A driver that takes what it finds there completes a request that does
+ * not exist. The last reading of the ring must fail the device, and the request
+ * in flight end with EIO at disconnect().
+ */
 TEST_F(BlkfrontReconnect, ViolationFoundAtTheEndFailsTheDevice)
 {
 	submit(1);

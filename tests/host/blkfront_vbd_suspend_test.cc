@@ -186,6 +186,12 @@ TEST_F(BlkfrontSuspend, ChannelIsKept)
 	end();
 }
 
+/*
+ * Case 4, after a restore. The new backend answers the request that was
+ * submitted again, then also the one of the old connection. A driver that
+ * accepts both completes a request that is over. The first answer must count,
+ * and the second must fail the device.
+ */
 TEST_F(BlkfrontSuspend, NewBackendMayBeHostile)
 {
 	submit(1);

@@ -66,6 +66,12 @@ TEST_F(BlkfrontVbd, RequestsInFlightFailOnceWhenItGoes)
 	other.unmap(*seen, 1);
 }
 
+/*
+ * Cases 3 and 17. A response has id 77, which no request can have, and the
+ * backend goes on sending events. A driver that keeps its channel open finds
+ * and logs the same response with each event. The device must fail once, and
+ * the channel be masked; the request in flight ends with EIO at disconnect().
+ */
 TEST_F(BlkfrontVbd, ViolationFailsTheDeviceAndStopsEvents)
 {
 	probe();
@@ -92,6 +98,12 @@ TEST_F(BlkfrontVbd, ViolationFailsTheDeviceAndStopsEvents)
 	remove();
 }
 
+/*
+ * Case 17. The backend sends events without a response. A driver that handles
+ * each as useful lets the backend occupy a CPU. Each must be reported to the
+ * channel as spurious, which then backs off; an event that brings a response
+ * must not.
+ */
 TEST_F(BlkfrontVbd, EventsThatBringNothingAreReported)
 {
 	probe();
@@ -132,6 +144,13 @@ TEST_F(BlkfrontVbd, FlushAfterAWriteThroughIsTheDriversOwn)
 	remove();
 }
 
+/*
+ * Case 4, before connect(). The ring and the channel exist from negotiate() on,
+ * so the backend can send an event, and a response to no request, while there
+ * is no disk. A driver that completes it dereferences a disk that does not
+ * exist. The event alone must do nothing, and the response must fail the
+ * device.
+ */
 TEST_F(BlkfrontVbd, EventBeforeConnectIsHarmless)
 {
 	probe();
@@ -145,6 +164,12 @@ TEST_F(BlkfrontVbd, EventBeforeConnectIsHarmless)
 	remove();
 }
 
+/*
+ * Case 18. The backend answers, but sends no event. A driver that reads the
+ * ring on events only leaves the request, and the task that waits for it,
+ * hanging. The poll, which blk-mq's timeout handler calls, must find the
+ * response.
+ */
 TEST_F(BlkfrontVbd, LostEventIsFoundByPolling)
 {
 	probe();
@@ -158,6 +183,12 @@ TEST_F(BlkfrontVbd, LostEventIsFoundByPolling)
 	remove();
 }
 
+/*
+ * Case 25. The backend changes its number of sectors. A driver that passes on
+ * any number gives Linux a disk whose size in bytes overflows. A valid number
+ * must be followed; one that is too large, or a missing node, must leave the
+ * size as it is.
+ */
 TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
 {
 	probe();
