@@ -103,6 +103,12 @@ TEST_P(EvtchnChannel, FailedOpenerLeavesItClosed)
 	ASSERT_TRUE(queue.channel.adopt(xpv_fake_toolstack_port(), "queue").ok());
 }
 
+/*
+ * Case 17 (XSA-332, XSA-391). The other end sends events that bring no work. A
+ * driver that unmasks the port after each spends a CPU on them. Two in a row
+ * must cost nothing, since a well-behaved other end can cause them; with the
+ * third the port must stay masked for 4 ms.
+ */
 TEST_P(EvtchnChannel, UselessEventsBackOff)
 {
 	Queue queue;
@@ -184,6 +190,12 @@ TEST_P(EvtchnChannel, NextEventAwaitsTheEoi)
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{});
 }
 
+/*
+ * Case 17, with explicit EOIs. The third spurious EOI in a row must keep the
+ * port masked for 4 ms; an event that comes meanwhile must be delivered
+ * afterwards, and a useful one start the count again. An EOI that unmasks at
+ * once would let the other end choose how often the handler runs.
+ */
 TEST_P(EvtchnChannel, SpuriousEoisBackOff)
 {
 	Poll poll;

@@ -197,7 +197,12 @@ TEST_F(Gnttab, FailureToGrowIsOvercomeLater)
 	xpv_grant_pool_destroy(pool);
 }
 
-/* Hostile cases 12 and 13. */
+/*
+ * Cases 12 and 13. The other end keeps two of eight pages mapped. A table that
+ * gives their references and pages to others lets it read and write what these
+ * put there. The two must be parked, with a hold on each page and on the
+ * module, until they are unmapped; the other six return to the pool at once.
+ */
 TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
 {
 	xpv_grant_pool *pool;
@@ -253,6 +258,12 @@ TEST_F(Gnttab, ParkingMoreDoesNotPutOffARetry)
 	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0; }));
 }
 
+/*
+ * Case 13. The other end keeps one of two pages mapped when their owner frees
+ * them. Pages that are freed then are still writable by the other end, whatever
+ * they hold next. They must stay allocated until it unmaps the page: the
+ * address sanitizer reports the access below if they do not.
+ */
 TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
 {
 	void *pages = xpv_pages_alloc(1, XPV_MAY_SLEEP);
@@ -270,7 +281,12 @@ TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
 	EXPECT_TRUE(eventually([] { return grant_counts().parked == 0 && held_module() == 0; }));
 }
 
-/* Hostile case 14: whoever wins, it is one or the other. */
+/*
+ * Case 14 (XSA-396). The other end maps and unmaps a page as fast as it can
+ * while the grant is revoked. A driver that asks whether the page is mapped,
+ * and then ends the grant, lets it be mapped in between. Each attempt must
+ * either succeed or fail with EBUSY, and in the end one must succeed.
+ */
 TEST_F(Gnttab, RevokeAgainstMapHasOneWinner)
 {
 	xpv_gref reference = {};

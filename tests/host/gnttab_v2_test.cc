@@ -112,6 +112,12 @@ TEST_F(GnttabV2, UsesTheWholeTable)
 	EXPECT_EQ(grant_counts().free, max_references);
 }
 
+/*
+ * Case 14 (XSA-396), version 2: the type and the status bits are in two words,
+ * so one compare-and-swap cannot cover both. A driver that reads the status
+ * before it has cleared the type lets the page be mapped in between. After a
+ * successful revocation the other end must have no mapping.
+ */
 TEST_F(GnttabV2, RevokeAgainstMapHasOneWinner)
 {
 	std::atomic<bool> stop = false;
