@@ -13,6 +13,12 @@ namespace {
 using namespace xpv;
 using xpv_test::Client;
 
+/*
+ * Cases 28 to 30. A header says 5000 bytes, more than any message has. A client
+ * that believes it writes beyond its buffer, or waits for bytes that never
+ * come. Without an offer to reconnect, the connection must end: requests in
+ * flight and later ones fail with EIO, with one line in the log.
+ */
 TEST_F(Client, MalformedMessageKillsTheConnection)
 {
 	start();
@@ -34,6 +40,11 @@ TEST_F(Client, MalformedMessageKillsTheConnection)
 	EXPECT_EQ(fake::take_log().size(), 1u);
 }
 
+/*
+ * Cases 28 to 30. rsp_prod is further ahead than the ring is long. A client
+ * that reads on takes old bytes of the ring for messages. The connection must
+ * end, and the request in flight fail with EIO.
+ */
 TEST_F(Client, BadIndicesKillTheConnection)
 {
 	start();
@@ -55,6 +66,11 @@ TEST_F(Client, ErrorFieldIsLookedAtOnTimeOut)
 	EXPECT_EQ(read("c").get().first, -XEN_EIO);
 }
 
+/*
+ * Case 18. The reply is in the ring, but no event comes. A client that reads
+ * the ring on events only reports a time-out. The task that waits must read the
+ * ring itself and return the value.
+ */
 TEST_F(Client, LostEventIsFoundByTheWaiter)
 {
 	start(300);
@@ -116,6 +132,11 @@ TEST_F(Client, ReconnectsAtStartWhereTheStoreCan)
 	EXPECT_EQ(value.get().second, "1");
 }
 
+/*
+ * Cases 28 to 30. The page has an impossible index, or an error, when the
+ * client starts. A client that begins there takes old bytes for replies.
+ * start() must fail.
+ */
 TEST_F(Client, RefusesABrokenRing)
 {
 	harness.emplace(5000);

@@ -127,6 +127,12 @@ TEST_F(Client, LargeMessagesThroughTheSmallRing)
 	EXPECT_EQ(got.get(), Answer(4096, std::string(4096, 'r')));
 }
 
+/*
+ * Cases 28 to 30. xenstored answers a request that was never sent, and one
+ * request twice. A client that trusts the id completes something that is no
+ * request, or is over. Both must be dropped and counted, and the connection
+ * stay up.
+ */
 TEST_F(Client, UnknownAndDuplicateAnswersAreDropped)
 {
 	start();
@@ -140,6 +146,11 @@ TEST_F(Client, UnknownAndDuplicateAnswersAreDropped)
 	EXPECT_FALSE(harness->counts().dead);
 }
 
+/*
+ * Cases 28 to 30. A read is answered as a write. A client that compares only
+ * the id takes an acknowledgement for the node's value. The read must fail with
+ * EIO, and the connection stay up.
+ */
 TEST_F(Client, AnswerOfAnotherType)
 {
 	start();
@@ -151,6 +162,11 @@ TEST_F(Client, AnswerOfAnotherType)
 	EXPECT_FALSE(harness->counts().dead);
 }
 
+/*
+ * Case 32. The reply comes after its request has timed out. A client that still
+ * has the caller's buffer writes into memory that is in use for something else.
+ * The reply must be dropped and counted, and the next request work.
+ */
 TEST_F(Client, LateAnswerIsDropped)
 {
 	start(150);
@@ -255,6 +271,11 @@ TEST_F(Client, DirectoryInParts)
 	xpv_free(names);
 }
 
+/*
+ * Cases 28 to 30. A directory comes in parts of 1,000 names, without a last
+ * part. A client that collects them runs out of memory. The request must end
+ * with E2BIG.
+ */
 TEST_F(Client, DirectoryThatNeverEnds)
 {
 	start();

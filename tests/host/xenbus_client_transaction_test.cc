@@ -12,6 +12,11 @@ namespace {
 using namespace xpv;
 using xpv_test::Client;
 
+/*
+ * Case 31. xenstored answers each commit with EAGAIN. A client that retries
+ * until one succeeds never returns, and its device hangs. After a fixed number
+ * of attempts the transaction must end with EAGAIN.
+ */
 TEST_F(Client, TransactionsAreTriedAgainButNotForEver)
 {
 	start();
@@ -53,6 +58,11 @@ TEST_F(Client, FailedTransactionIsDropped)
 	EXPECT_EQ(done.get(), -XEN_EACCES);
 }
 
+/*
+ * Cases 28 to 30. The reply to XS_TRANSACTION_START is empty, 0, out of range,
+ * or no number. A client that uses 0 writes outside of any transaction. Each
+ * must be refused with EIO.
+ */
 TEST_F(Client, NonsenseTransactionIds)
 {
 	start();

@@ -87,6 +87,12 @@ TEST_F(Watches, CallsBackWithThePath)
 	EXPECT_EQ(harness->counts().watches, 0u);
 }
 
+/*
+ * Case 22 (XSA-349 is the same for backends). 10,000 events come for one watch
+ * while its callback runs. A client that queues each runs out of memory. They
+ * must be merged into one pending call, with the last path, for one more
+ * allocation at most.
+ */
 TEST_F(Watches, AFloodIsOnePendingCall)
 {
 	start();
@@ -109,6 +115,12 @@ TEST_F(Watches, AFloodIsOnePendingCall)
 	unwatch(made);
 }
 
+/*
+ * Cases 28 to 30. Events have tokens of no watch, no token, one string too
+ * many, or no body. A client that uses a token unchecked calls a function that
+ * is not there, and one that expects two strings reads beyond the message. Each
+ * must be dropped, those that are malformed counted, and no callback run.
+ */
 TEST_F(Watches, ForeignAndMalformedEventsAreDropped)
 {
 	start();

@@ -48,6 +48,12 @@ TEST_F(Devices, ConnectedAgainIsAChange)
 	EXPECT_EQ(the_calls.get("1"), "pnc");
 }
 
+/*
+ * Case 21. A connected backend writes states that have no meaning now, numbers
+ * out of range and texts, and then removes the node. A driver that acts on each
+ * negotiates again over a ring in use, or gives up a disk that works. The
+ * device must stay connected, without a call of disconnect().
+ */
 TEST_F(Devices, NonsenseStatesAreIgnored)
 {
 	start_bus();
@@ -68,6 +74,11 @@ TEST_F(Devices, NonsenseStatesAreIgnored)
 	automatic = true;
 }
 
+/*
+ * Case 22. The backend writes its state 3,000 times. A bus that queues
+ * something for each event loses memory and time to the backend. The device
+ * must stay connected; TearDown() checks that nothing is left allocated.
+ */
 TEST_F(Devices, FloodOfStateChanges)
 {
 	start_bus();
@@ -78,6 +89,12 @@ TEST_F(Devices, FloodOfStateChanges)
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
 }
 
+/*
+ * Case 27. The directory of a connected device vanishes. A driver that
+ * publishes Closing and Closed all the same makes it again, and the toolstack
+ * finds half a device. The driver must be disconnected and removed, and no node
+ * be written.
+ */
 TEST_F(Devices, VanishedNodeIsNotWrittenTo)
 {
 	start_bus();
@@ -89,6 +106,13 @@ TEST_F(Devices, VanishedNodeIsNotWrittenTo)
 	EXPECT_FALSE(peer.get(frontend("1") + "/state"));
 }
 
+/*
+ * Case 27. A device is replaced by one of the same name whose backend is in
+ * another domain. A bus that takes it for the old device sends the old disk's
+ * requests to that domain, or writes the old one's Closing into the new node.
+ * The old device must be removed, with no write to the new node; then the new
+ * one connects.
+ */
 TEST_F(Devices, ReplacedByADeviceOfAnotherDomain)
 {
 	start_bus();
@@ -113,6 +137,12 @@ TEST_F(Devices, ReplacedByADeviceOfAnotherDomain)
 	EXPECT_TRUE(the_calls.wait("1", "pncdrpnc"));
 }
 
+/*
+ * Case 26. Directories name a backend path that is not the backend domain's, is
+ * empty or too long, or a backend-id that is no domain. A bus that believes
+ * them reads nodes that a backend of the device does not write. The bus must
+ * make no device of them, and connect a valid device that comes after them.
+ */
 TEST_F(Devices, ImpossibleBackendsAreNoDevices)
 {
 	start_bus();
@@ -135,6 +165,12 @@ TEST_F(Devices, ImpossibleBackendsAreNoDevices)
 		EXPECT_EQ(the_calls.get(id), "") << id;
 }
 
+/*
+ * Case 23. The backend does not react to Closing and Closed. A driver that
+ * waits for it hangs, and with it the unload of its module. unregister() must
+ * return in less than 12 s, with Closed published and the driver disconnected
+ * and removed.
+ */
 TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
 {
 	start_bus();
@@ -148,7 +184,13 @@ TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
 	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 2);
 }
 
-/* Each connection may cost what the backend keeps mapped of it; a mounted disk is not given up for it. */
+/*
+ * Case 21. The backend returns to InitWait after each connection. A driver that
+ * connects again at once lets the backend use up its CPU time, and may leave
+ * pages mapped each time. After ten connections in a minute the next one must
+ * wait, with a line in the log; the device stays, since its disk may be
+ * mounted.
+ */
 TEST_F(Devices, BackendThatFlapsIsSlowedDown)
 {
 	start_bus();

@@ -102,6 +102,12 @@ TEST_F(Devices, DeviceThatCannotBeAdded)
 	attach_connected("2");
 }
 
+/*
+ * Cases 28 to 30. An index in the ring becomes impossible, so that the
+ * connection is dead. A driver that waits for the backend's state hangs the
+ * unload. unregister() must return in less than 5 s, with the driver
+ * disconnected and removed.
+ */
 TEST_F(Devices, DeadStoreDoesNotHoldUnloadUp)
 {
 	start_bus();
@@ -137,6 +143,10 @@ TEST_F(Devices, EveryAllocationFailsOnce)
 	EXPECT_TRUE(peer.becomes(frontend("1000") + "/state", "4", 20000));
 }
 
+/*
+ * Case 31. xenstored refuses every watch. A bus that relies on watches never
+ * sees the backend's state. It must poll instead, and the device connect.
+ */
 TEST_F(Devices, PollsWhereWatchesAreRefused)
 {
 	start_bus();

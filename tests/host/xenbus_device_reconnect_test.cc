@@ -39,7 +39,13 @@ TEST_F(KeptDevices, ErrorsOfAReconnectionAreTemporary)
 	EXPECT_TRUE(logged("retrying in"));
 }
 
-/* Another device in the same place must not get what was meant for the old one. */
+/*
+ * Case 27. A directory is removed, and made again for another device with the
+ * same name and backend. A driver that takes that for a restarted backend sends
+ * the old disk's writes to the new disk. The new directory lacks the tag: the
+ * old device must be removed, without connection_lost(), and the new one
+ * probed.
+ */
 TEST_F(KeptDevices, ReplacedUnderTheSameNameAtOnce)
 {
 	automatic = false;
@@ -55,6 +61,7 @@ TEST_F(KeptDevices, ReplacedUnderTheSameNameAtOnce)
 	peer.set(backend("1") + "/state", "6");
 }
 
+/* Case 27. As above, but a scan of the bus finds the directory without the tag. */
 TEST_F(KeptDevices, ReplacedAsSeenByTheBus)
 {
 	automatic = false;
@@ -110,7 +117,12 @@ TEST_F(KeptDevices, RefusedTagIsNotWrittenForAnotherDevice)
 	peer.set(backend("2") + "/state", "6");
 }
 
-/* C4: a bound on what a backend keeps mapped, over all connections. */
+/*
+ * Case 12, over all connections of a device. Each page that the backend keeps
+ * mapped is lost to the guest, and without a bound a backend can take all of
+ * its memory (Qubes #7410). 64 pages must be tolerated; with the next one the
+ * device must be disconnected.
+ */
 TEST_F(KeptDevices, BackendThatKeepsPagesMappedEndsTheDevice)
 {
 	for (int i = 0; i < 8; i++)

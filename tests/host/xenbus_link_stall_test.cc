@@ -23,6 +23,12 @@ TEST_F(Link, UnansweredRequestIsNamed)
 	peer().receive(100);
 }
 
+/*
+ * Case 32. xenstored does not answer. A client that waits in silence leaves the
+ * administrator without a cause, and one that logs each look fills the log. The
+ * stall must be logged a few times, at growing intervals, and its end too; the
+ * request gets its reply.
+ */
 TEST_F(Link, StallIsKickedAndLogged)
 {
 	start();
@@ -45,6 +51,11 @@ TEST_F(Link, StallIsKickedAndLogged)
 	EXPECT_TRUE(logged("xenstored makes progress again"));
 }
 
+/*
+ * Case 18. A watch event is in the ring, without an event on the port, and no
+ * task waits for a reply. A client that reads the ring on events only never
+ * runs the callback. The watchdog must find it.
+ */
 TEST_F(Link, LostEventIsFoundByTheWatchdog)
 {
 	start();

@@ -14,7 +14,12 @@ namespace {
 using namespace xpv;
 using namespace xpv_test;
 
-/* an error and a new connection. What was in flight is sent again; watches too. */
+/*
+ * Cases 28 to 30. xenstored sets the error field, and offers a new connection.
+ * A client that does not read the field waits for replies that never come. It
+ * must reconnect once, send the request in flight again, and register its watch
+ * again.
+ */
 TEST_F(Link, ErrorFieldWithReconnection)
 {
 	start();
@@ -39,7 +44,12 @@ TEST_F(Link, ErrorFieldWithReconnection)
 	unwatch(made);
 }
 
-/* nonsense in the ring, where the store offers a new connection. */
+/*
+ * Cases 28 to 30. A message has an unknown type, or an index is impossible,
+ * where xenstored offers a new connection. A client that only resets the
+ * indices reads a stream that is out of step. It must reconnect, and the
+ * request in flight get its reply over the new connection.
+ */
 TEST_F(Link, NonsenseWithReconnection)
 {
 	for (bool indices : { false, true }) {
@@ -64,7 +74,12 @@ TEST_F(Link, NonsenseWithReconnection)
 	}
 }
 
-/* without the offer all end with EIO, soon, and a store that lives again is noticed. */
+/*
+ * Cases 28 to 30. xenstored sets the error field, and offers nothing. A client
+ * that waits for replies hangs its callers. Requests must end with EIO, without
+ * delay; and when the toolstack introduces the domain again, the client must
+ * find the connection working.
+ */
 TEST_F(Link, ErrorFieldWithoutReconnection)
 {
 	start();
@@ -83,7 +98,10 @@ TEST_F(Link, ErrorFieldWithoutReconnection)
 	EXPECT_EQ(again.get().second, "2");
 }
 
-/* the peer says that it reconnects. */
+/*
+ * xenstored sets the connection field by itself: wait for the new connection,
+ * and send the request in flight again.
+ */
 TEST_F(Link, ConnectionSetByThePeer)
 {
 	start();
@@ -128,6 +146,7 @@ TEST_F(Link, StartWaitsForAConnectionThatIsBeingMade)
 	toolstack.join();
 }
 
+/* Case 32. xenstored never completes a new connection. start() must end with ETIMEDOUT. */
 TEST_F(Link, StartDoesNotWaitForEver)
 {
 	harness.emplace(5000);
@@ -135,7 +154,12 @@ TEST_F(Link, StartDoesNotWaitForEver)
 	EXPECT_EQ(harness->start().code(), -XEN_ETIMEDOUT);
 }
 
-/* Many tasks at work while the store starts afresh: each has its own answer. */
+/*
+ * Cases 28 to 30. xenstored breaks the connection in the middle of 800 requests
+ * of eight tasks. A client that mixes up the ids of the two connections gives
+ * one task the value of another. Each request must get its own value, over one
+ * reconnection.
+ */
 TEST_F(Link, ResetUnderLoad)
 {
 	start();
@@ -185,7 +209,11 @@ TEST_F(Link, ResetUnderLoad)
 	EXPECT_FALSE(harness->counts().dead);
 }
 
-/* Events of a store that has given up on us are a storm like any other. */
+/*
+ * Case 17, by a xenstored that has given the connection up. A client that
+ * handles its events as useful serves a storm for nothing. An event must be
+ * reported as spurious.
+ */
 TEST_F(Link, EventsOfADeadStoreBringNothing)
 {
 	start(20000, 5000);
@@ -197,7 +225,12 @@ TEST_F(Link, EventsOfADeadStoreBringNothing)
 	EXPECT_FALSE(peer().ring());
 }
 
-/* A store that breaks every connection must not keep anybody waiting, nor us busy. */
+/*
+ * Cases 28 to 30. xenstored breaks the new connection too. A client that
+ * reconnects each time is busy for ever, and its callers wait for ever. Soon
+ * after the first reconnection there must be no second one, and requests must
+ * fail with EIO.
+ */
 TEST_F(Link, StoreThatBreaksEachConnection)
 {
 	start();

@@ -54,7 +54,11 @@ TEST_F(Link, TransactionStartsOverAfterALoss)
 	EXPECT_EQ(done.get(), 0);
 }
 
-/* no transaction stays open because its start took too long. */
+/*
+ * Case 32. xenstored starts a transaction after the request has timed out. A
+ * client that only drops the reply leaves it open, and with it a part of the
+ * domain's quota. The client must end it, without a commit.
+ */
 TEST_F(Link, LateTransactionIsDropped)
 {
 	start(100, 5000);

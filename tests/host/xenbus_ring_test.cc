@@ -81,6 +81,12 @@ TEST_F(Ring, WritesNoMoreThanThereIsRoom)
 	EXPECT_EQ(ring.write(much.data(), much.size()).value_or(0), 10u);
 }
 
+/*
+ * Cases 28 to 30. xenstored's indices are further from ours than the ring is
+ * long. A client that believes them finds more room than there is and
+ * overwrites requests, or reads old bytes as replies. Writing, reading and
+ * attach() must fail with EIO.
+ */
 TEST_F(Ring, RefusesImpossibleIndices)
 {
 	page.req_cons = 1;
@@ -91,6 +97,11 @@ TEST_F(Ring, RefusesImpossibleIndices)
 	EXPECT_FALSE(ring.attach(&page).ok());
 }
 
+/*
+ * Cases 28 to 30. xenstored overwrites req_prod, which only the client writes.
+ * A client that reads it back sends bytes that it never wrote. The next write
+ * must go on from the private copy.
+ */
 TEST_F(Ring, IgnoresItsOwnIndicesInThePage)
 {
 	ASSERT_EQ(ring.write("abc", 3).value_or(0), 3u);
@@ -140,6 +151,11 @@ TEST_F(Ring, EmptyAndLargestPayload)
 	EXPECT_EQ(reader.payload().size(), std::size_t{ XENSTORE_PAYLOAD_MAX });
 }
 
+/*
+ * Cases 28 to 30. Headers have an unknown type, or a length that no message
+ * has. A client that believes the length writes beyond its buffer. Each must be
+ * refused with EBADMSG and dropped.
+ */
 TEST_F(Ring, MalformedHeaders)
 {
 	for (auto [type, length] :

@@ -6,6 +6,7 @@
 #include "xenbus/bus/bus.hh"
 #include "xenbus/store/text.hh"
 
+/* Cases 21, 23 and 28 to 30: tests/kunit/xenbus_kunit_cases.cc describes each check. */
 TEST(State, EveryPair)
 {
 	EXPECT_STREQ(xpv_xenbus_test_every_pair(), nullptr);
@@ -71,6 +72,12 @@ TEST(Names, OfDevices)
 	EXPECT_FALSE(xpv::acceptable_name(std::string(40, 'a')));
 }
 
+/*
+ * Case 26. A device's directory names its backend by a path. A driver that
+ * takes any path reads and watches nodes that other domains, or the guest
+ * itself, can write. The path must be below the backend directory of the domain
+ * that backend-id names, without ".." and without empty names.
+ */
 TEST(Names, OfBackends)
 {
 	EXPECT_TRUE(xpv::acceptable_backend_path("/local/domain/0/backend/vbd/7/51712", { 0 }));

@@ -171,7 +171,12 @@ TEST_F(Operations, RawRequestsFromManyThreads)
 		EXPECT_EQ(answers[static_cast<std::size_t>(i)].get(), std::string(20, static_cast<char>('0' + i)));
 }
 
-/* each error on each operation comes to its caller, and nothing stays behind. */
+/*
+ * Case 31. xenstored refuses each operation with each error, one without a name
+ * and one with an unknown name among them. A client that does not expect an
+ * error retries for ever or leaves the request open. Each must reach its
+ * caller, as EIO if the name is unknown, and no request stay in flight.
+ */
 TEST_F(Operations, EachErrorOnEachOperation)
 {
 	const std::pair<const char *, int> errors[] = {
@@ -211,7 +216,12 @@ TEST_F(Operations, EachErrorOnEachOperation)
 	EXPECT_EQ(parts.get(), -XEN_E2BIG);
 }
 
-/* a watch that is refused, for each reason; XS_UNWATCH follows, in case it was not. */
+/*
+ * Case 31. xenstored refuses a watch with each error, and then with EAGAIN for
+ * ever. A client that keeps the watch waits for events that never come. The
+ * registration must fail, after a bounded number of attempts, and XS_UNWATCH
+ * follow, in case xenstored did register it.
+ */
 TEST_F(Operations, EachErrorOnWatch)
 {
 	for (auto [name, number] :
@@ -241,7 +251,11 @@ TEST_F(Operations, EachErrorOnWatch)
 	EXPECT_EQ(harness->counts().watches, 0u);
 }
 
-/* no room for a transaction, for ever. */
+/*
+ * Case 31. xenstored has no room for a transaction, for ever. A client that
+ * gives up at once fails because of other clients, and one that waits for room
+ * hangs its device. It must retry, and end with ENOSPC after a fixed time.
+ */
 TEST_F(Operations, NoRoomForATransaction)
 {
 	fake::Clock::duration took = {};
@@ -262,7 +276,13 @@ TEST_F(Operations, NoRoomForATransaction)
 	EXPECT_EQ(took, std::chrono::milliseconds(transaction_room_ms));
 }
 
-/* Answers of the right type whose content is none. */
+/*
+ * Cases 28 to 30. Replies have the right type, but not the content of one: a
+ * list without NUL, an acknowledgement of 4096 bytes, parts of a directory
+ * without generation or end. A client that searches for the NUL reads beyond
+ * the reply. Each must be an error; only an empty list, value or
+ * acknowledgement is valid.
+ */
 TEST_F(Operations, AnswersWithoutSense)
 {
 	char *names = nullptr;
@@ -289,7 +309,11 @@ TEST_F(Operations, AnswersWithoutSense)
 	}
 }
 
-/* Messages that answer nothing, at any time. */
+/*
+ * Cases 28 to 30. xenstored sends a message of each type with an id that no
+ * request has. A client that looks no request up completes whichever waits.
+ * Each must be dropped and counted, and the next request work.
+ */
 TEST_F(Operations, UnsolicitedMessages)
 {
 	for (std::uint32_t type = 0; type < XS_TYPE_COUNT; type++)
