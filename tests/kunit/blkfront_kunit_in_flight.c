@@ -44,6 +44,13 @@ static struct task_struct *submit_in_a_thread(struct kunit *test, struct block_d
 	return task;
 }
 
+/*
+ * What every case ends in: the backend answers nothing, and the device is
+ * removed with a full ring and more requests above it. A driver that leaves a
+ * request hangs its task, and one that ends it twice completes what Linux may
+ * have reused. Each must end with EIO, once, also those that come when the disk
+ * is gone.
+ */
 void requests_in_flight_fail_once_at_removal(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create_and_add(test, &plain);

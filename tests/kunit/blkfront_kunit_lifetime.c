@@ -9,7 +9,11 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-/* The backend answers nothing, not even the partition scan. */
+/*
+ * As case 23, for requests. The backend answers nothing, not even the partition
+ * scan. A driver whose removal waits for the scan hangs the detach and the
+ * unload. The removal must end the scan's request with an error, and return.
+ */
 void silent_backend_can_be_removed(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create(test, &plain);

@@ -103,6 +103,13 @@ void pieces_of_one_page_are_one_segment(struct kunit *test)
 	disconnect(vbd);
 }
 
+/*
+ * Case 15 (XSA-403). The data of a request is in a page of a slab, with other
+ * objects of the kernel, and Xen shares whole pages. A driver that grants the
+ * page lets the backend read those objects, and during a read change them. The
+ * frame that reaches the ring must be another one, and the data arrive in both
+ * directions.
+ */
 void slab_memory_is_not_shared(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create_and_add(test, &plain);

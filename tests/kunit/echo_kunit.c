@@ -277,6 +277,13 @@ static void full_and_empty(struct kunit *test)
 	echo_release(NULL, &file);
 }
 
+/*
+ * Cases 1 and 2, for a ring of bytes. The backend announces more bytes than the
+ * ring holds, and takes more than were written. A frontend that believes it
+ * copies old contents of the page to user space, or writes over what was not
+ * taken. The read and the write must fail with EIO, and the device with them.
+ * Our own indices, if overwritten, must have no effect.
+ */
 static void backend_that_lies(struct kunit *test)
 {
 	struct echo_page *page;
@@ -307,6 +314,11 @@ static void backend_that_lies(struct kunit *test)
 	echo_release(NULL, &file);
 }
 
+/*
+ * Case 17. The backend sends events without work. A frontend that handles each
+ * as useful lets the backend occupy a CPU. Each must be reported to the channel
+ * as spurious, and an event that brings a byte must not.
+ */
 static void events_for_nothing(struct kunit *test)
 {
 	unsigned int events;
