@@ -219,6 +219,13 @@ static void failed_hypercalls_leave_nothing_open(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, open, xpv_fake_open_ports());
 }
 
+/*
+ * Cases 19 and 20 (XSA-331, XSA-441). An event arrives while the channel is
+ * closed, and Xen gives the same number to the next channel at once. If the
+ * close does not wait for the handler, that runs with freed memory; if state of
+ * the old port stays, the new channel is deaf. Each new channel must get its
+ * event.
+ */
 static void port_reused_at_once_after_close(struct kunit *test)
 {
 	struct events events = {};
@@ -251,6 +258,13 @@ static void notifies_the_other_end(struct kunit *test)
 	xpv_event_channel_close(channel);
 }
 
+/*
+ * Case 17. The other end sends events as fast as it can while the channel is
+ * moved between CPUs 300 times. A driver whose old and new CPU both find the
+ * port pending runs the handler on both at once, and one that forgets the old
+ * CPU loses an event. The handler must never overlap, and the channel work
+ * afterwards.
+ */
 static void storm_while_moving_never_overlaps_and_loses_nothing(struct kunit *test)
 {
 	struct events events = {};
@@ -277,6 +291,12 @@ static void storm_while_moving_never_overlaps_and_loses_nothing(struct kunit *te
 	xpv_event_channel_close(channel);
 }
 
+/*
+ * Cases 19 and 20. Events arrive until the close of the channel, and one after
+ * it, for handlers with irqs off and in threads. A driver that closes the port
+ * before the last upcall has ended finds no handler for it, or a freed one:
+ * KASAN would report it. The close must always return.
+ */
 static void closes_in_a_storm(struct kunit *test)
 {
 	struct events events = {};

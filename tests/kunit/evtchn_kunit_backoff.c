@@ -68,16 +68,30 @@ static void spurious_storm(struct kunit *test, unsigned int flags)
 	xpv_event_channel_close(channel);
 }
 
+/*
+ * Case 17 (XSA-332, XSA-391). The other end sends events without work as fast
+ * as it can. A driver that handles each leaves the CPU no time for anything
+ * else. In 1.5 s the handler may run 14 times at most, since the wait doubles;
+ * one useful event must end that, and all that follow be handled at full speed.
+ */
 void spurious_events_are_slowed_down(struct kunit *test)
 {
 	spurious_storm(test, XPV_EVENT_HARD);
 }
 
+/* Case 17. As above, with the handler in a thread. */
 void spurious_events_are_slowed_down_in_threads(struct kunit *test)
 {
 	spurious_storm(test, XPV_EVENT_THREADED);
 }
 
+/*
+ * Cases 17 and 19. The channel is closed while its port is masked for the
+ * back-off, with an event pending. If the work that ends the back-off runs
+ * after the close, it unmasks a port that is gone, or another's, and uses freed
+ * memory: KASAN would report it. The next round opens a channel that must get
+ * its events.
+ */
 void closes_while_backing_off(struct kunit *test)
 {
 	int round;
@@ -96,6 +110,12 @@ void closes_while_backing_off(struct kunit *test)
 	}
 }
 
+/*
+ * Case 17. The other end sends events as fast as it can while the handler's
+ * thread is at work. If the port is not masked meanwhile, each event interrupts
+ * the CPU, although nothing can handle it yet. There must be no further
+ * interrupt until the handler returns, and then one for all.
+ */
 void storm_on_a_threaded_handler_costs_one_interrupt_a_run(struct kunit *test)
 {
 	struct completion hold;

@@ -71,6 +71,12 @@ static void grants_and_revokes_a_page(struct kunit *test)
 	expect_unused(test);
 }
 
+/*
+ * Cases 12 and 13. The other end keeps a page mapped. A driver that gives it
+ * back to Linux lets the other end write to its next user. A page that is
+ * parked must be held by a reference until it is unmapped, and no longer; the
+ * module must be held until then, too.
+ */
 static void parked_page_is_held_until_let_go(struct kunit *test)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -95,6 +101,12 @@ static void parked_page_is_held_until_let_go(struct kunit *test)
 	expect_unused(test);
 }
 
+/*
+ * Case 13. The other end keeps one of two pages mapped when their owner frees
+ * both. Pages that are freed then are still writable by the other end. They
+ * must stay allocated until it unmaps the page, and be freed then. KASAN would
+ * report the access below, had they been freed at once.
+ */
 static void pages_that_are_mapped_are_freed_later(struct kunit *test)
 {
 	void *pages = (void *)__get_free_pages(GFP_KERNEL, 1);
@@ -245,6 +257,12 @@ static int mapper_thread(void *argument)
 	return 0;
 }
 
+/*
+ * Case 14 (XSA-396). The other end maps and unmaps a page as fast as it can
+ * while the grant is revoked. A driver that asks whether the page is mapped,
+ * and then ends the grant, lets it be mapped in between. Each attempt must
+ * either succeed or fail with EBUSY, and in the end one must succeed.
+ */
 static void revoking_races_with_mapping(struct kunit *test)
 {
 	struct mapper mapper = {};

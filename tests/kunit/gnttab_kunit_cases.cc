@@ -63,6 +63,12 @@ private:
 
 extern "C" {
 
+/*
+ * Case 14, in version 2: the type and the status bits are in two words. A
+ * driver that makes an entry free whose status still says "reading" lets the
+ * other end read the next page that is granted by it. The revocation must end
+ * the permission and say still_mapped, each time, until the status is clear.
+ */
 const char *xpv_gnttab_test_entry_v2(void)
 {
 	grant_entry_v2 entry = {};
@@ -120,6 +126,12 @@ const char *xpv_gnttab_test_entries(void)
 	return nullptr;
 }
 
+/*
+ * Case 12, for many pages. The other end maps 40 pages, and keeps them. A
+ * driver that takes them for revoked gives them back to Linux. The revocation
+ * must report all 40 while they are mapped, and succeed when they are not. A
+ * page that is granted read-only must not be mapped writable.
+ */
 const char *xpv_gnttab_test_run(void)
 {
 	Pfn frames[40];

@@ -96,6 +96,12 @@ const char *xpv_lib_test_result(void)
 	return nullptr;
 }
 
+/*
+ * Case 7 (XSA-155). The other end changes a value in shared memory after it was
+ * checked. A compiler may read it again for its use, and the check then holds
+ * for another value. Untrusted must copy once, and give out the copy, only
+ * through a check.
+ */
 const char *xpv_lib_test_untrusted(void)
 {
 	uint32_t shared = 5;
@@ -114,6 +120,13 @@ const char *xpv_lib_test_untrusted(void)
 	return nullptr;
 }
 
+/*
+ * Cases 1 and 2, and our own indices. The backend announces more responses than
+ * requests, takes responses back, or overwrites req_prod. A driver that
+ * believes it walks over the ring 2^32 times, or loses a notification. An
+ * impossible index must be an error at each reading, and what is in the page of
+ * our own indices must have no effect.
+ */
 const char *xpv_lib_test_ring(void)
 {
 	auto page = Page::make(XPV_MAY_SLEEP);
