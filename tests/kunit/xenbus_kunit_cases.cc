@@ -88,6 +88,12 @@ struct RingAndReader {
 
 } // namespace
 
+/*
+ * Case 21. The backend writes any state in any phase, removes its node, or
+ * writes no state at all. A driver that knows only the pairs of a good backend
+ * negotiates twice over rings in use, or reaches a BUG_ON. Each pair must have
+ * the action and the next phase that the table above has.
+ */
 const char *xpv_xenbus_test_every_pair(void)
 {
 	for (unsigned int ours = 0; ours < phase_count; ours++) {
@@ -100,6 +106,12 @@ const char *xpv_xenbus_test_every_pair(void)
 	return nullptr;
 }
 
+/*
+ * Case 23. The backend never answers in a handshake. A driver that waits
+ * without a limit hangs a detach, an unbind or an unload. Each phase that waits
+ * must have a limit and something to do after it, and closing must take less
+ * than the 10 s that libxl waits.
+ */
 const char *xpv_xenbus_test_late(void)
 {
 	/* Whoever waits with a limit has something to do when it is over; nothing waits for ever to close. */
@@ -149,6 +161,12 @@ const char *xpv_xenbus_test_first_phase(void)
 	return nullptr;
 }
 
+/*
+ * Case 21. The node has a number out of range, a text, a trailing character, or
+ * nothing. A parser that stops at the first other character, or overflows,
+ * takes it for a state. It must be nonsense; only 0 (Unknown) counts as a
+ * missing node.
+ */
 const char *xpv_xenbus_test_parse_state(void)
 {
 	CHECK(parse_state("0") == NodeState::missing);
@@ -193,6 +211,12 @@ const char *xpv_xenbus_test_ring(void)
 	return nullptr;
 }
 
+/*
+ * Cases 28 to 30. xenstored's indices are further from ours than the ring is
+ * long. A client that believes them overwrites requests that were not read, or
+ * reads old bytes as replies. Each access must fail with EIO; a ring that is
+ * just full is valid.
+ */
 const char *xpv_xenbus_test_ring_indices(void)
 {
 	auto made = make<RingAndReader>(XPV_MAY_SLEEP);
@@ -214,6 +238,12 @@ const char *xpv_xenbus_test_ring_indices(void)
 	return nullptr;
 }
 
+/*
+ * Cases 28 to 30. A message comes in pieces, with a length that no message has,
+ * or with an unknown type. A client that believes the length writes beyond its
+ * buffer. It must wait for the rest of a valid message, and refuse and drop an
+ * invalid header. An error without NUL, or of an unknown name, must be EIO.
+ */
 const char *xpv_xenbus_test_messages(void)
 {
 	auto made = make<RingAndReader>(XPV_MAY_SLEEP);
@@ -244,6 +274,11 @@ const char *xpv_xenbus_test_messages(void)
 	return nullptr;
 }
 
+/*
+ * Cases 28 to 30. A watch event has no token, no NUL at its end, or a third
+ * string. A client that searches for two NULs reads beyond the message. Only an
+ * event of two strings is valid.
+ */
 const char *xpv_xenbus_test_watch_events(void)
 {
 	auto good = parse_watch_event(std::string_view("device\0a1", 10));

@@ -142,6 +142,12 @@ const char *xpv_xenbus_test_client(void)
 	return nullptr;
 }
 
+/*
+ * Case 32. xenstored is silent for longer than requests may take, and then
+ * answers them all. A client without a limit hangs its callers, and one that
+ * forgets its late requests completes others with their replies. They must time
+ * out, and the next request get its own reply.
+ */
 const char *xpv_xenbus_test_client_timeout(void)
 {
 	auto made = make<Peer>(XPV_MAY_SLEEP);
@@ -160,6 +166,12 @@ const char *xpv_xenbus_test_client_timeout(void)
 	return nullptr;
 }
 
+/*
+ * Cases 28 to 30. xenstored sets the error field, and offers a new connection.
+ * A client that only reads replies waits for ever, and one that reconnects
+ * without its watches is deaf. It must reconnect once, register the watch
+ * again, and go on.
+ */
 const char *xpv_xenbus_test_client_reconnects(void)
 {
 	auto made = make<Peer>(XPV_MAY_SLEEP);
