@@ -70,7 +70,11 @@ def test_sysrq(xpv, host):
 
 @pytest.mark.vcpus(2)
 def test_nonsense(xpv, host):
-    """Left where it is, with a few log lines, and the guest goes on."""
+    """The toolstack writes unknown words, long ones and many of them as
+    requests, and three letters as a SysRq key. A guest that acts on a prefix
+    powers off, one that acknowledges what it did not do deceives the toolstack,
+    and one that logs each fills its log. They must be left where they are, with
+    a few lines in the log, and the guest go on."""
     xpv.load_xpv()
     xpv.run("dmesg -C")
     for number, value in enumerate(["frobnicate", "poweroff ", "A" * 2000] + ["more"] * 20):

@@ -72,9 +72,11 @@ def plug_and_unplug(guest, tool, loop):
 @pytest.mark.vcpus(2)
 @pytest.mark.parametrize("where", ["frontend", "backend"])
 def test_flood_of_watch_events(xpv, host, tool, loop, where):
-    """As many writes as dom0 can do, below nodes that are watched. With the
-    same path each time xenstored itself drops what is waiting already; with
-    many paths the guest gets more."""
+    """Case 22. dom0 writes 10,000 times below nodes that the guest watches: one
+    path, of which xenstored itself drops what is pending, or 200 paths. A
+    driver that queues each event runs out of memory, and one that rescans for
+    each does nothing else. Memory and requests in flight must stay bounded,
+    disk and store work meanwhile, and a disk be attached afterwards."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     device = f"/local/domain/{xpv.domid}/device/vbd/51712"
@@ -113,7 +115,11 @@ def test_flood_of_watch_events(xpv, host, tool, loop, where):
 @pytest.mark.vcpus(2)
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
 def test_xenstored_stopped_in_a_handshake(xpv, host, tool, loop, delay):
-    """For a minute, at some moment between a device's appearance and its connection."""
+    """Case 32. xenstored stops for a minute at some moment between a device's
+    appearance and its connection. A driver that waits under a lock stops the
+    other disk, and one that gives up leaves the new one unconnected. The other
+    disk must work meanwhile; then the new one must connect, with no request
+    lost."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     no_other_guest_begins(host)
@@ -140,7 +146,11 @@ def test_xenstored_stopped_in_a_handshake(xpv, host, tool, loop, delay):
 
 @pytest.mark.vcpus(2)
 def test_vanished_and_added_again(xpv, host, loop):
-    """All nodes of a device go without a word, and the same device comes: when the guest is done, and at once."""
+    """Case 27. All nodes of a device go without a handshake, and the same
+    device comes again: when the guest is done, or at once. A driver that waits
+    for the old backend never connects, and one that takes the new device for
+    the old leaks its grants and ports. The new disk must work, and nothing be
+    leaked."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     grants, ports = xpv.counts("gnttab"), len(xenstate.open_ports(host, xpv.domid))
@@ -177,8 +187,11 @@ def test_vanished_and_added_again(xpv, host, loop):
 @pytest.mark.vcpus(2)
 @pytest.mark.parametrize("kind,index", [("nobody", 7), ("vbd", 6)])
 def test_stuck_backend(xpv, host, tool, loop, kind, index):
-    """xen-blkback without a device stays in InitWait; where nobody serves, in
-    Initialising for ever, and not even an end of it is answered."""
+    """Case 23. A backend never answers: xen-blkback without a device stays in
+    InitWait, and where no driver serves, in Initialising for ever. A driver
+    that waits for it holds up the other devices, a removal or an unload, and
+    one that logs each look fills the log. All of these must go on, with three
+    lines at most."""
     _, stuck = vdev(index)
     options = ["--type", kind]
     backend = f"/local/domain/0/backend/{kind}/{xpv.domid}/{stuck}"
@@ -232,7 +245,10 @@ DISK_WORK = "n=0; while ! [ -e /tmp/stop ]; do {} || exit 1; n=$((n+1)); done; e
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_live_update(xpv, host, tool, loop):
-    """xenstored replaces itself three times while the guest uses store and disk."""
+    """Case 32. xenstored replaces itself three times while the guest uses store
+    and disk. A client that takes the pause for a loss, or loses its place in
+    the ring, fails its callers or reads garbage. Each request must get its
+    reply, no watch be lost, and a disk be attached afterwards."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     until(lambda: xpv.counts("xenbus")["in_flight"] == 0)
@@ -283,8 +299,10 @@ def leaked(guest, host, before):
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_sixteen_disks_come_and_go(xpv, host, tool, loop):
-    """In rounds, the first one with xl, the others all at the same moment.
-    XPV_ATTACH_ROUNDS is the number of rounds."""
+    """Sixteen disks at the same moment, in XPV_ATTACH_ROUNDS rounds; the first
+    round one by one, by xl. A driver that keeps a grant, a port, a watch or a
+    node of each device runs out of them. After the last round there must be no
+    more of these than after the first."""
     rounds = int(os.environ.get("XPV_ATTACH_ROUNDS", "3"))
     names, numbers = zip(*MANY)
     xpv.load_xpv()

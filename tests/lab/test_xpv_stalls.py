@@ -32,6 +32,10 @@ def no_other_guest_begins(host):
 @pytest.mark.vcpus(2)
 @pytest.mark.parametrize("step", STEPS)
 def test_store_stalls_in_a_reconnection(xpv, host, step):
+    """Case 32. xenstored stops for a minute at a chosen request of a restored
+    guest's reconnection. A driver that gives up then fails a mounted disk, and
+    one that loses a request never reconnects. The disk must connect by itself
+    when xenstored goes on, with no request or grant reference lost."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     no_other_guest_begins(host)
@@ -61,8 +65,10 @@ def test_store_stalls_in_a_reconnection(xpv, host, step):
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_suspend_meets_a_stalled_store(xpv, host):
-    """It is refused in time: what comes when xl has given up would end the
-    domain. The guest goes on, and the next suspend succeeds."""
+    """Case 32. xenstored stops after the guest has acknowledged a suspend. A
+    guest that suspends when xl has given up is a domain that is never resumed.
+    The suspend must be refused in time, the guest go on, and the next suspend
+    succeed."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     no_other_guest_begins(host)

@@ -73,7 +73,10 @@ def test_snoop(xpv, host):
 
 @pytest.mark.vcpus(2)
 def test_xenstored_stopped(xpv, host):
-    """xenstored stands still for 20 s: the disk works on, the stall is logged, what was asked is answered."""
+    """Case 32. xenstored stops for 20 s while a disk is bound to its driver. A
+    client without a watchdog hangs and says nothing, and one that gives up
+    loses requests. The stall must be logged, each request get its reply when
+    xenstored goes on, and the disk work."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     driver, device = unbind(xpv)
@@ -97,7 +100,8 @@ def test_xenstored_stopped(xpv, host):
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_io_while_xenstored_is_stopped(xpv, host):
-    """The data path does not need the store."""
+    """Case 32. xenstored stops while the disk is in use. A driver whose data
+    path needs the store stops the disk with it. Each read must end in time."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     host.run("kill -STOP $(pidof xenstored)")

@@ -374,9 +374,11 @@ def test_vchan_with_a_guest_of_the_kernels_own(owned, stock):
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_watch_that_is_refused_after_a_restore(xpv, host):
-    """xenstored grants the restored guest fewer watches than it had: those of
-    user space are among the ones refused. The guest lives, and when it may
-    have more its watches work again, of the process that has them open."""
+    """Case 31. xenstored grants the restored guest fewer watches than it had,
+    and refuses those of user space among others. A client that takes a refusal
+    for the end leaves the process waiting for events for ever. The guest must
+    live, and the watches that the process has open work again when more are
+    granted."""
     def quota(watches):
         host.run(f"xenstore-control quota set watches {watches}")
 
