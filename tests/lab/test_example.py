@@ -106,7 +106,10 @@ def test_echo(xpv, host, echo):
 
 @pytest.mark.vcpus(2)
 def test_backend_that_lies(xpv, host, echo):
-    """It costs its own device, and dom0 can read why."""
+    """Case 1, for the example's ring of bytes. The backend announces more bytes
+    than the ring holds. A frontend that believes it copies old contents of the
+    page to user space. Its device must fail, with the reason in xenstore for
+    dom0 to read, and the disk go on."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     echo.attach(misbehave=5000)

@@ -91,7 +91,10 @@ def blow(host, module, port, seconds, meanwhile):
 
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_a_live_device(xpv, host, storm):
-    """The guest goes on answering, its disk working, and handles a small part of what is sent."""
+    """Case 17 (XSA-332, XSA-391). dom0's kernel sends events through the disk's
+    port as fast as it can. A driver that handles each leaves its CPU no time
+    for anything else. The guest must handle less than a tenth of them, and its
+    disk and shell work meanwhile and afterwards."""
     xpv.load_xpv()
     node = xpv.wait_for_disk()
     row = table(xpv)["xvda"]
@@ -115,6 +118,10 @@ def test_storm_on_a_live_device(xpv, host, storm):
 @pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_the_store(xpv, host, storm):
+    """Case 17, through xenstore's port. A client that reads the ring at each
+    event leaves its CPU no time for anything else. The guest must handle less
+    than a tenth of the events, its shell work meanwhile, and the store
+    afterwards."""
     xpv.load_xpv()
     xpv.wait_for_disk()
     row = table(xpv)["xenstore"]
@@ -131,7 +138,10 @@ def test_storm_on_the_store(xpv, host, storm):
 @pytest.mark.matrix
 @pytest.mark.vcpus(4, more=(1, 2))
 def test_storm_on_a_dead_device(xpv, host, storm):
-    """The driver let go of the device; the backend does not stop."""
+    """Case 17. The driver has been unbound from the device, and dom0 goes on
+    sending events through its port. A driver that leaves the channel open takes
+    an interrupt for each, with no handler to stop them. The channel must be
+    gone, the guest's shell work, and no event be logged as without a handler."""
     xpv.load_xpv()
     xpv.wait_for_disk()
     port = dom0_port(host, xpv, table(xpv)["xvda"]["PORT"])

@@ -22,6 +22,10 @@ time.sleep(3600)
 
 @pytest.mark.vcpus(2, more=(1, 4))
 def test_what_a_peer_keeps_is_parked_and_freed_later(xpv, host):
+    """Case 13. A process in dom0 maps the disk's ring, and keeps it when the
+    driver is unloaded. A driver that frees the page lets dom0 write to its next
+    user; one that loses it leaks it for ever. The page must be parked, granted
+    as before, and keep xpv_gnttab loaded, until the process ends."""
     granted = xenstate.granted(host, xpv.domid)
     xpv.load_xpv()
     xpv.wait_for_disk()

@@ -8,6 +8,9 @@ from xpvlab import images, initrd, payload
 
 
 def test_no_xen(kernel, modules, tmp_path):
+    """There is no Xen. A driver that executes a hypercall before it asks CPUID
+    crashes the kernel with an invalid opcode. The load of xpv_hypervisor must
+    fail with ENODEV and one line, and xpv_lib stay loaded."""
     image = images.guest()
     stock = image.kernels[kernel]
     extra = {path.name: path.read_bytes() for path in payload.module_dir(modules, stock).rglob("xpv_*.ko")

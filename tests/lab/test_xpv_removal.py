@@ -68,9 +68,11 @@ def test_unbound_while_dirty(xpv, host, loops):
 @pytest.mark.vcpus(2)
 @pytest.mark.parametrize("how", ["xl", "nodes"])
 def test_another_disk_of_its_name(xpv, host, loops, how):
-    """A mounted disk is detached and another one attached at once, by xl, or
-    by nodes that vanish: the old mount never shows the new disk's data, and
-    nothing that is written to it gets there."""
+    """Case 27. A mounted disk is detached and another one attached at once
+    under its name, by xl or by nodes that vanish. A driver that takes the new
+    backend for the old one, restarted, writes the old disk's dirty data to the
+    new disk. The old mount must never show the new disk's data, and the new
+    disk stay as it was."""
     xpv.load_xpv()
     for number, device in enumerate(loops):
         host.run(f"mkfs.ext4 -q -F {device} && mount {device} /mnt && "

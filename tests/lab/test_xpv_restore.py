@@ -87,9 +87,11 @@ def test_detach_right_after_restore(guest, host, modules):
 @pytest.mark.matrix
 @pytest.mark.newest_kernel
 def test_backend_that_is_late(guest, host, modules):
-    """For a minute xen-blkback does not serve a restored guest's disk: it is
-    not there yet, or it does not answer the handshake. What is written
-    meanwhile waits, and is then written once, and completed once."""
+    """Case 23, after a restore. For a minute xen-blkback does not serve the
+    disk: it is not there yet, or it does not answer the handshake. A driver
+    that gives up fails the disk's writers, and one that submits too early loses
+    what they wrote. What is written meanwhile must wait, and then be written
+    once, and completed once."""
     one = guest_with_xvdf(guest, modules)
     for number, state in enumerate(("2", "1")):     # InitWait, Initialising: what the guest sees of it
         one.save(IMAGE)

@@ -81,8 +81,11 @@ def test_smaller_sectors(xpv, host, loops, disk):
 @pytest.mark.matrix
 @pytest.mark.vcpus(2)
 def test_larger_sectors(xpv, host, loops, disk):
-    """The disk cannot be served: it stands still, which is said once, and
-    goes on when the guest is back where its sectors are."""
+    """Case 24, after a restore. The new backend's sectors are larger than the
+    disk's blocks. A driver that goes on sends requests that the backend cannot
+    execute, or rounds them and overwrites other data. The disk must stand
+    still, which is said once, and go on when the guest is back where its
+    sectors are."""
     added = disk(loops[512])
     assert sector_size(xpv) == 512
     with DiskLoad(xpv, NODE, loops[512]) as load:
