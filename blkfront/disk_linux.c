@@ -310,9 +310,16 @@ void xpv_disk_start(struct xpv_disk *disk)
 	disk->requeued = false;
 }
 
+/* As set_capacity_and_notify(), but without its log line for each change: a backend could flood the log with these. */
 void xpv_disk_resize(struct xpv_disk *disk, uint64_t sectors)
 {
-	set_capacity_and_notify(disk->gendisk, sectors);
+	static char *resized[] = { "RESIZE=1", NULL };
+	struct gendisk *gendisk = disk->gendisk;
+	sector_t before = get_capacity(gendisk);
+
+	set_capacity(gendisk, sectors);
+	if (before && sectors && before != sectors && disk_live(gendisk))
+		kobject_uevent_env(&disk_to_dev(gendisk)->kobj, KOBJ_CHANGE, resized);
 }
 
 void xpv_disk_set_read_only(struct xpv_disk *disk, bool read_only)

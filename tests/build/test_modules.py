@@ -35,7 +35,7 @@ def test_builds(build):
 
 
 def test_kernel_without_smp_is_refused(kernel, tmp_path):
-    """C9: this_cpu.hh's addresses are wrong there."""
+    """This_cpu.hh's addresses are wrong there."""
     code, log = make("modules", f"KDIR={kernel.directory}", f"BUILD={tmp_path}", "CONFIG_SMP=")
     assert code != 0 and "xpv needs a kernel with CONFIG_SMP" in log
 

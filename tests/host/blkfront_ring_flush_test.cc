@@ -88,7 +88,7 @@ TEST_F(BlkfrontRing, WriteThroughInItsFlushComesBackOnce)
 	EXPECT_EQ(xpv_fake_active_grants(), 1u);
 }
 
-/* A3: the disk always declares a write cache. The ring completes a flush itself if the backend has none. */
+/* The disk always declares a write cache. The ring completes a flush itself if the backend has none. */
 TEST_F(BlkfrontRing, BackendWithoutCacheIsNotAskedToFlush)
 {
 	reopen({ .flush = Flush::none });
@@ -101,7 +101,7 @@ TEST_F(BlkfrontRing, BackendWithoutCacheIsNotAskedToFlush)
 	EXPECT_FALSE(other.next());
 }
 
-/* A9: blkback refuses to flush what it exports read-only. */
+/* blkback refuses to flush what it exports read-only. */
 TEST_F(BlkfrontRing, ReadOnlyDiskHasNothingToFlush)
 {
 	for (Flush flush : { Flush::cache, Flush::barrier }) {
@@ -119,7 +119,7 @@ TEST_F(BlkfrontRing, ReadOnlyDiskHasNothingToFlush)
 	expect_only(2, -XEN_EIO);
 }
 
-/* A12: old backends refuse an empty barrier with an error; a disk that fails does too. */
+/* Old backends refuse an empty barrier with an error; a disk that fails does too. */
 TEST_F(BlkfrontRing, OnlyTheFirstEmptyBarrierMayBeUnsupported)
 {
 	reopen({ .flush = Flush::barrier });

@@ -33,7 +33,7 @@ TEST_F(BlkfrontReconnect, UnansweredRequestsAreDoneOnceByTheNextBackend)
 	end();
 }
 
-/* A8 to A6: each of them leaves the disk as it was, and nothing half made. */
+/* Each failure leaves the disk as it was, and nothing half made. */
 TEST_F(BlkfrontReconnect, EachStepMayFailAndBeTriedAgain)
 {
 	submit(1);
@@ -118,7 +118,7 @@ TEST_F(BlkfrontReconnect, DisconnectWithoutAConnectionFailsWhatWaits)
 	end();
 }
 
-/* A1: smaller blocks can serve the disk, larger ones cannot; it waits for a backend that can. */
+/* Smaller blocks can serve the disk, larger ones cannot; it waits for a backend that can. */
 TEST_F(BlkfrontReconnect, LargerBlocksKeepTheDiskStopped)
 {
 	submit(1);
@@ -165,7 +165,7 @@ TEST_F(BlkfrontVbd, SmallerBlocksServeTheDisk)
 	remove();
 }
 
-/* A3: a flush that was submitted while the disk was stopped is one for the next backend, which has a cache. */
+/* A flush that was submitted while the disk was stopped is one for the next backend, which has a cache. */
 TEST_F(BlkfrontVbd, FlushesFollowTheBackendAndNotTheDisk)
 {
 	device.backend["feature-flush-cache"] = device.backend["feature-barrier"] = "0";
@@ -195,7 +195,6 @@ TEST_F(BlkfrontVbd, FlushesFollowTheBackendAndNotTheDisk)
 	remove();
 }
 
-/* A11 */
 TEST_F(BlkfrontReconnect, PermissionToWriteFollowsTheBackend)
 {
 	EXPECT_FALSE(the_disk()->read_only);
@@ -207,7 +206,6 @@ TEST_F(BlkfrontReconnect, PermissionToWriteFollowsTheBackend)
 	for (const std::string &line : fake::take_log())
 		logged |= line.find("xvda: backend is now read-only") != std::string::npos;
 	EXPECT_TRUE(logged);
-	/* A9 */
 	submit(1, XPV_BLOCK_FLUSH);
 	other.respond(*other.next(), BLKIF_RSP_ERROR);
 	event();

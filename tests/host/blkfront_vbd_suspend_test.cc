@@ -67,7 +67,6 @@ TEST_F(BlkfrontSuspend, CancelledGoesOn)
 	remove();
 }
 
-/* A5 */
 TEST_F(BlkfrontSuspend, DrainWaitsForWhatIsInFlight)
 {
 	for (unsigned int i = 0; i < 3; i++)
@@ -112,7 +111,7 @@ TEST_F(BlkfrontSuspend, DrainEndsAtTheDeadline)
 	end();
 }
 
-/* A5: after a restore nothing would tell that the old backend still writes. */
+/* After a restore nothing would tell that the old backend still writes. */
 TEST_F(BlkfrontSuspend, DrainWaitsForPagesOfALostConnection)
 {
 	submit(1, XPV_BLOCK_WRITE);

@@ -209,6 +209,23 @@ TEST_F(BlkfrontVbd, ResizeFollowsTheBackend)
 	remove();
 }
 
+/* Case 25. The backend changes the size again and again. Each change must be followed, and few of them logged. */
+TEST_F(BlkfrontVbd, SizesDoNotFloodTheLog)
+{
+	probe();
+	negotiate();
+	connect();
+	fake::take_log();
+	for (unsigned int i = 1; i <= 1000; i++) {
+		device.backend["sectors"] = std::to_string(i * 8);
+		xpv_vbd_driver.backend_changed(&device);
+		EXPECT_EQ(the_disk()->resized, i * 8);
+	}
+	EXPECT_LE(fake::take_log().size(), 5u);
+	disconnect();
+	remove();
+}
+
 TEST_F(BlkfrontVbd, ProbeRefusesWhatIsNoDisk)
 {
 	device.own["device-type"] = "cdrom";
@@ -255,7 +272,7 @@ TEST_F(BlkfrontVbd, NegotiateThatFailsLeavesNothing)
 	remove();
 }
 
-/* Fault 34: each allocation fails once. */
+/* Each allocation fails once. */
 TEST_F(BlkfrontVbd, NegotiateSurvivesEachAllocationFailing)
 {
 	probe();

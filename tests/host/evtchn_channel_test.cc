@@ -121,7 +121,7 @@ TEST_P(EvtchnChannel, UselessEventsBackOff)
 	EXPECT_EQ(fake::evtchn_linux.backoffs_ms, Milliseconds{ 4 });
 }
 
-/* C12: a port that backs off stays masked until its work runs, whatever works wait for xenstored meanwhile. */
+/* A port that backs off stays masked until its work runs, whatever works wait for xenstored meanwhile. */
 struct Stuck {
 	void run() { fake::sleep_for(std::chrono::seconds(60)); }
 

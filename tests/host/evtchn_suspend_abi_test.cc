@@ -39,7 +39,7 @@ TEST_P(EvtchnSuspend, MachineWithoutFifoIsManaged)
 	xpv_event_channel_close(channel);
 }
 
-/* C15: an opener of a channel that was stopped in the middle of the FIFO goes on in it, whatever the new machine has. */
+/* An opener of a channel that was stopped in the middle of the FIFO goes on in it, whatever the new machine has. */
 TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
 {
 	if (abi() != XPV_ABI_FIFO)
@@ -77,7 +77,7 @@ TEST_P(EvtchnSuspend, RetiredFifoStaysForAnOpenerThatWasStoppedInIt)
 	EXPECT_EQ(xpv_fake_open_ports(), 0u);
 }
 
-/* C15: Xen keeps them, so that each load goes on with those of the first. */
+/* Xen keeps them, so that each load goes on with those of the first. */
 TEST_P(EvtchnSuspend, PagesOfTheFifoStayWithTheDomain)
 {
 	const std::size_t before = fake::lent_allocations();

@@ -82,7 +82,7 @@ TEST_F(GnttabRun, TableGrowsToARunThatWasRefused)
 	revoke_all(references);
 }
 
-/* C5: who may sleep does not depend on when the work item runs. */
+/* Who may sleep does not depend on when the work item runs. */
 TEST_F(GnttabRun, SleepingCallerGrowsTheTable)
 {
 	auto frames = frame_numbers(1500);

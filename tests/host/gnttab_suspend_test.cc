@@ -227,7 +227,7 @@ TEST_P(GnttabSuspend, EachHypercallMayFail)
 	EXPECT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), -XEN_ENOSPC);
 }
 
-/* B8: a suspend that has begun when the module is loaded finds nothing that it does not know of. */
+/* A suspend that has begun when the module is loaded finds nothing that it does not know of. */
 TEST_P(GnttabSuspend, LoadingWaitsForTheEnd)
 {
 	xpv_gnttab_unload();

@@ -356,7 +356,7 @@ TEST_F(UserMaps, OnesOwnGrantsAreRefused)
 	foreign[1].domain = owner;
 }
 
-/* C15: as much where Xen's CPUID does not say which domain this is, and where nothing does. */
+/* As much where Xen's CPUID does not say which domain this is, and where nothing does. */
 TEST_F(UserMaps, OnesOwnGrantsAreRefusedByAnOldXen)
 {
 	xpv_fake_hide_domid(true);
@@ -412,7 +412,7 @@ TEST_F(UserMaps, Notice)
 	EXPECT_STREQ(theirs[0], "page 0");
 }
 
-/* C6: in the new domain the same numbers are of a grant that has nothing to do with ours. */
+/* In the new domain the same numbers are of a grant that has nothing to do with ours. */
 TEST_F(UserMaps, NoticeOfAnOlderDomainsMappingClearsNothing)
 {
 	uint64_t index = add(0, 1);

@@ -102,7 +102,7 @@ TEST_F(GnttabWait, APoolThatGoesWakes)
 	EXPECT_TRUE(eventually([&] { return waiter.calls == 1; }));
 }
 
-/* A2: a stopped disk may wait for references; there is no memory for another worker to say that they are there. */
+/* A stopped disk may wait for references; there is no memory for another worker to say that they are there. */
 TEST_F(GnttabWait, CalledWithoutMemoryForAnotherWorker)
 {
 	auto taken = take_all();

@@ -62,7 +62,7 @@ inline bool logged(const std::vector<std::string> &log, const std::string &text)
 
 int xpv_suspend(uint64_t deadline_ms, char *reason, unsigned int reason_size)
 {
-	/* A2: it is for this thread to start all disks again. */
+	/* It is for this thread to start all disks again. */
 	EXPECT_TRUE(fake::noio_scope());
 	xpv_test::the_linux->suspend_deadline_ms = deadline_ms;
 	xpv_test::the_linux->add('S');

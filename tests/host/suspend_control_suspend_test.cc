@@ -31,7 +31,7 @@ TEST_F(Control, SuspendsAndGoesOn)
 	EXPECT_TRUE(kernel.wait("SS"));
 }
 
-/* B1: what the store takes for a request after the acknowledgement is time of the suspend. */
+/* What the store takes for a request after the acknowledgement is time of the suspend. */
 TEST_F(Control, DeadlineOfASuspendCountsFromBeforeTheAcknowledgement)
 {
 	start();

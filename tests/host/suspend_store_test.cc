@@ -304,7 +304,7 @@ TEST_F(SuspendWithStore, SuspendsWhereTheStoreAnswers)
 	EXPECT_TRUE(works);
 }
 
-/* B1: the toolstack has seen the acknowledgement long before xpv learns of it. */
+/* The toolstack has seen the acknowledgement long before xpv learns of it. */
 TEST_F(SuspendWithStore, StallsWithTheAnswerToTheAcknowledgement)
 {
 	stall_at(XS_TRANSACTION_END, "T", 50s);

@@ -37,7 +37,7 @@ constexpr unsigned int limit_ms = 60, stall_ms = 90;
 
 void step(const std::string &name)
 {
-	/* A2: in the steps that may sleep. From "stop" on others run them. */
+	/* In the steps that may sleep. From "stop" on others run them. */
 	if (name == "respond" || name == "prepare" || name == "memory") {
 		EXPECT_TRUE(fake::noio_scope()) << name;
 	}
@@ -210,7 +210,7 @@ TEST_F(Suspend, TheCoreRefuses)
 		       { "prepare", "suspend", "core suspend", "cancelled", "abandon" });
 }
 
-/* B1: the toolstack has given up by then, and nothing would ever resume the domain. */
+/* The toolstack has given up by then, and nothing would ever resume the domain. */
 TEST_F(Suspend, NoHypercallAfterTheDeadline)
 {
 	xpv_fake_suspend_result(0, true, nullptr);

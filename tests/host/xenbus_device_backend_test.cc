@@ -86,7 +86,11 @@ TEST_F(Devices, FloodOfStateChanges)
 	attach_connected("1");
 	for (int i = 0; i < 3000; i++)
 		peer.set(backend("1") + "/state", "4");
+	fake::settle();
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "4");
+	/* And it still follows its backend. */
+	peer.set(backend("1") + "/state", "5");
+	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
 }
 
 /*

@@ -45,7 +45,7 @@ TEST_F(KeptDevices, BackendThatSaysNothingOfOnlineEndsTheDevice)
 	EXPECT_TRUE(the_calls.wait("1", "pncRd")) << the_calls.get("1");
 }
 
-/* A8: what is dirty is written while the backend still serves it. */
+/* What is dirty is written while the backend still serves it. */
 TEST_F(KeptDevices, DetachWaitsForTheDriverToRetire)
 {
 	retires_at_once = false;

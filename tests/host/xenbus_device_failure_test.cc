@@ -91,7 +91,7 @@ TEST_F(Devices, LimitThatHasPassedCostsLittle)
 	EXPECT_LE(peer.requests - before, 60u);
 }
 
-/* C2: Linux may refer to a device that is gone. */
+/* Linux may refer to a device that is gone. */
 TEST_F(Devices, DeviceThatCannotBeAdded)
 {
 	start_bus();

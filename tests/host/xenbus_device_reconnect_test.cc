@@ -8,7 +8,7 @@ namespace {
 
 using namespace xpv_test;
 
-/* A7: the driver of the backend is unloaded and loaded, or its domain restarts. */
+/* The driver of the backend is unloaded and loaded, or its domain restarts. */
 TEST_F(KeptDevices, ClosingOrClosedBackendsComeBack)
 {
 	/* Closed is tried by hand in BackendDriverGoesAndComesBack. */
@@ -20,7 +20,7 @@ TEST_F(KeptDevices, ClosingOrClosedBackendsComeBack)
 	}
 }
 
-/* A6: what reconnects is tried again, whatever the error is. */
+/* What reconnects is tried again, whatever the error is. */
 TEST_F(KeptDevices, ErrorsOfAReconnectionAreTemporary)
 {
 	the_calls.negotiate_result = -XEN_ENOMEM;

@@ -213,7 +213,7 @@ TEST_F(RestoredDevices, TwiceInShortOrder)
 }
 
 /*
- * C8: xenstored grants no watch for an hour. Meanwhile what they are for is
+ * xenstored grants no watch for an hour. Meanwhile what they are for is
  * polled, and once it does they are registered.
  */
 TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
@@ -247,7 +247,7 @@ TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 	EXPECT_TRUE(the_calls.wait("2", "pncd", 0s)) << "by the watch, not by a poll";
 }
 
-/* A2: every disk is stopped, so that no memory for a worker can be reclaimed through them. */
+/* Every disk is stopped, so that no memory for a worker can be reclaimed through them. */
 TEST_F(RestoredDevices, ConnectWithoutMemoryForAnotherWorker)
 {
 	start_bus();
@@ -266,7 +266,7 @@ TEST_F(RestoredDevices, ConnectWithoutMemoryForAnotherWorker)
 	fake::only_rescuers(false);
 }
 
-/* A2: nor may those that start them again wait for memory that is reclaimed through them. */
+/* Nor may those that start them again wait for memory that is reclaimed through them. */
 TEST_F(RestoredDevices, NothingWaitsForIoWhileDisksAreStopped)
 {
 	start_bus();

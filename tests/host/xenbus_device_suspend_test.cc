@@ -40,7 +40,7 @@ TEST_F(KeptDevices, DeviceThatCannotStopRefusesTheSuspend)
 	cancel();
 }
 
-/* B1: by the clock, however long a step takes. */
+/* By the clock, however long a step takes. */
 TEST_F(KeptDevices, SuspendIsRefusedWhenTheDeadlineIsOver)
 {
 	peer.hold_directories = true;

@@ -91,7 +91,7 @@ TEST_F(Devices, KeyThatCannotBeWritten)
 	EXPECT_EQ(the_calls.get("1"), "pn");
 }
 
-/* A2: what the driver does to connect, and the calls that it gets. */
+/* What the driver does to connect, and the calls that it gets. */
 TEST_F(Devices, DriverIsCalledInANoIoScope)
 {
 	start_bus();

@@ -81,7 +81,7 @@ TEST_F(Link, LostEventIsFoundByTheWatchdog)
 	unwatch(made);
 }
 
-/* C12: whatever else waits for xenstored, and takes all workers for that, the watchdog does not. */
+/* Whatever else waits for xenstored, and takes all workers for that, the watchdog does not. */
 TEST_F(Link, WatchdogRunsWhileARegistrationIsStuck)
 {
 	start(60000);

@@ -150,7 +150,7 @@ TEST_F(Link, RefusedAtTheBurst)
 }
 
 /*
- * C1: the watches of /dev/xen/xenbus have no callback. Each of them gets the
+ * The watches of /dev/xen/xenbus have no callback. Each of them gets the
  * event that stands for the missed ones, the same way as any other event.
  */
 TEST_F(Link, RefusedAtTheBurstWithoutACallback)

@@ -86,6 +86,7 @@ def blow(host, module, port, seconds, meanwhile):
             meanwhile()
     finally:
         sent = int(host.run("cat /sys/module/storm/parameters/sent; rmmod storm").out)
+    assert sent > 0
     return sent
 
 
