@@ -118,6 +118,24 @@ protected:
 		disconnect();
 		remove();
 	}
+	/* Lose the connection to a backend that still has a page of request 1 mapped: the next must not get that. */
+	blkif_request lose_with_page_mapped(xpv_block_operation operation, unsigned int segment)
+	{
+		submit(1, operation);
+		blkif_request seen = other.next().value();
+		other.map(seen, segment);
+		connection_lost();
+		EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
+		return seen;
+	}
+	/* Connect to the next backend, which is sent this request alone, and answers it. */
+	void next_backend_serves(unsigned int number)
+	{
+		negotiate();
+		connect();
+		EXPECT_EQ(answer_all(), 1u);
+		EXPECT_EQ(outcome(number), std::vector<int>{ 0 });
+	}
 	/* A restarted backend: the old one has let go of everything. */
 	void reconnect()
 	{

@@ -82,10 +82,7 @@ TEST_F(BlkfrontReconnect, ConnectionMayBeLostBeforeItWorks)
 	}
 	connection_lost();
 	EXPECT_EQ(the_channel, nullptr);
-	negotiate();
-	connect();
-	EXPECT_EQ(answer_all(), 1u);
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	next_backend_serves(1);
 	end();
 }
 
@@ -139,10 +136,7 @@ TEST_F(BlkfrontReconnect, LargerBlocksKeepTheDiskStopped)
 	/* Migrated back. */
 	connection_lost();
 	device.backend["sector-size"] = "512";
-	negotiate();
-	connect();
-	EXPECT_EQ(answer_all(), 1u);
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	next_backend_serves(1);
 	end();
 }
 
@@ -238,19 +232,12 @@ TEST_F(BlkfrontReconnect, SizeFollowsTheBackend)
  */
 TEST_F(BlkfrontReconnect, PagesThatAreStillMappedDelayTheNextConnection)
 {
-	submit(1, XPV_BLOCK_WRITE);
-	auto seen = other.next();
-	other.map(*seen, 0);
-	connection_lost();
-	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
+	auto seen = lose_with_page_mapped(XPV_BLOCK_WRITE, 0);
 	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
 	EXPECT_EQ(grant_counts().parked, 0u);
 	EXPECT_TRUE(ended.empty());
-	other.unmap(*seen, 0);
-	negotiate();
-	connect();
-	EXPECT_EQ(answer_all(), 1u);
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	other.unmap(seen, 0);
+	next_backend_serves(1);
 	end();
 }
 
@@ -265,10 +252,7 @@ TEST_F(BlkfrontReconnect, RingThatIsStillMappedDoesNotDelayTheNextConnection)
 	xpv_vbd_driver.connection_lost(&device);
 	auto late = first.next();
 	EXPECT_TRUE(!late || late->nr_segments == 0);
-	negotiate();
-	connect();
-	EXPECT_EQ(answer_all(), 1u);
-	EXPECT_EQ(outcome(1), std::vector<int>{ 0 });
+	next_backend_serves(1);
 	EXPECT_EQ(grant_counts().parked, 0u);
 	EXPECT_EQ(device.parked, 0u);
 	first.release();
@@ -308,18 +292,14 @@ TEST_F(BlkfrontVbd, RingThatIsParkedIsReported)
  */
 TEST_F(BlkfrontReconnect, PagesThatAreStillMappedAreParkedAtTheEnd)
 {
-	submit(1);
-	auto seen = other.next();
-	other.map(*seen, 1);
-	connection_lost();
-	EXPECT_EQ(xpv_vbd_driver.negotiate(&device), -XEN_EBUSY);
+	auto seen = lose_with_page_mapped(XPV_BLOCK_READ, 1);
 	xpv_vbd_driver.disconnect(&device);
 	EXPECT_EQ(outcome(1), std::vector<int>{ -XEN_EIO });
 	EXPECT_EQ(grant_counts().parked, 1u);
 	EXPECT_EQ(device.parked, 1u);
 	EXPECT_EQ(held_frames(), 1u);
 	remove();
-	other.unmap(*seen, 1);
+	other.unmap(seen, 1);
 }
 
 /*

@@ -7,12 +7,10 @@
 
 #include "evtchn/evtchn.hh"
 #include "hypervisor/hypercall.hh"
-#include "hypervisor/linux.h"
 #include "lib/work.hh"
-#include "tests/fake/fake_hypervisor.h"
+#include "tests/host/evtchn_fixture.hh"
 #include "tests/host/fake/clock.hh"
 #include "tests/host/fake/debugfs.hh"
-#include "tests/host/fake/evtchn_linux.hh"
 #include "tests/host/fake/shim.hh"
 
 namespace {
@@ -24,25 +22,12 @@ constexpr Domid dom0 = { 0 };
 
 class EvtchnChannel : public testing::TestWithParam<xpv_evtchn_abi> {
 protected:
-	void SetUp() override
-	{
-		xpv_fake_reset();
-		fake::reset_evtchn_linux();
-		ASSERT_EQ(xpv_hypervisor_detect(), 0);
-		ASSERT_EQ(xpv_hypervisor_start(), 0);
-		ASSERT_EQ(xpv_hypervisor_vcpu_online(0), 0);
-		ASSERT_EQ(xpv_ports_start(GetParam()), 0);
-		ASSERT_EQ(xpv_channels_start(), 0);
-		ASSERT_EQ(xpv_upcall_prepare(0), 0);
-	}
+	void SetUp() override { xpv_test::start_evtchn(GetParam()); }
 	void TearDown() override
 	{
 		EXPECT_EQ(xpv_fake_open_ports(), 0u);
 		EXPECT_EQ(fake::bound_irqs(), 0u);
-		xpv_channels_stop();
-		xpv_ports_mask_all();
-		xpv_ports_stop();
-		xpv_hypervisor_stop();
+		xpv_test::stop_evtchn();
 	}
 	static void event(Port port)
 	{

@@ -6,11 +6,8 @@
 #include <vector>
 
 #include "evtchn/evtchn_owned.h"
-#include "evtchn/linux.h"
-#include "hypervisor/linux.h"
 #include "lib/result.hh"
-#include "tests/fake/fake_hypervisor.h"
-#include "tests/host/fake/evtchn_linux.hh"
+#include "tests/host/evtchn_fixture.hh"
 #include "tests/host/fake/shim.hh"
 
 namespace {
@@ -21,15 +18,8 @@ class EventUsers : public testing::Test {
 protected:
 	void SetUp() override
 	{
-		xpv_fake_reset();
-		fake::reset_evtchn_linux();
 		allocations = fake::live_allocations();
-		ASSERT_EQ(xpv_hypervisor_detect(), 0);
-		ASSERT_EQ(xpv_hypervisor_start(), 0);
-		ASSERT_EQ(xpv_hypervisor_vcpu_online(0), 0);
-		ASSERT_EQ(xpv_ports_start(XPV_ABI_2LEVEL), 0);
-		ASSERT_EQ(xpv_channels_start(), 0);
-		ASSERT_EQ(xpv_upcall_prepare(0), 0);
+		xpv_test::start_evtchn(XPV_ABI_2LEVEL);
 		ASSERT_EQ(xpv_event_users_start(), 0);
 		user = open();
 	}
@@ -40,9 +30,7 @@ protected:
 		EXPECT_EQ(xpv_fake_open_ports(), 0u);
 		EXPECT_EQ(fake::bound_irqs(), 0u);
 		xpv_event_users_stop();
-		xpv_channels_stop();
-		xpv_ports_stop();
-		xpv_hypervisor_stop();
+		xpv_test::stop_evtchn();
 		EXPECT_EQ(fake::live_allocations(), allocations);
 	}
 	xpv_event_user *open()

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "lib/result.hh"
 #include "lib/xen.hh"
 #include "tests/fake/fake_hypervisor.h"
+#include "tests/host/fake/clock.hh"
 #include "tests/host/fake/gnttab.hh"
 #include "tests/host/fake/shim.hh"
 
@@ -76,6 +78,62 @@ protected:
 			return counts.frames == counts.frames_limit && counts.free == 0;
 		}));
 		return taken;
+	}
+
+	/* Grant a page, and map it as the backend. */
+	static void grant_mapped(xpv_gref &reference, bool write)
+	{
+		xpv_gfn seen;
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
+		ASSERT_EQ(xpv_fake_map_grant(backend, reference, write, &seen), 0);
+	}
+
+	/* Grant a page and revoke it: only the backend can map it, and only in between. */
+	static void give_access_and_take_it_away(xpv_gref &reference)
+	{
+		xpv_gfn seen;
+		ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
+		EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
+		EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
+		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
+		EXPECT_EQ(seen.value, frame_number(7).value);
+		xpv_fake_unmap_grant(reference);
+		EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
+		EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
+	}
+
+	/* Revoke pages while the backend maps and unmaps them. A page that is revoked is not mapped. */
+	static void revoke_against_map()
+	{
+		std::atomic<bool> stop = false;
+		std::atomic<uint32_t> target = 0;
+		std::atomic<int> mapped = 0;
+		fake::Thread mapper([&] {
+			while (!stop) {
+				uint32_t current = target;
+				xpv_gfn seen;
+				if (current && xpv_fake_map_grant(backend, { current }, true, &seen) == 0) {
+					mapped++;
+					mapped--;
+					xpv_fake_unmap_grant({ current });
+				}
+			}
+		});
+		unsigned int busy = 0;
+		for (unsigned int i = 0; i < 20000; i++) {
+			xpv_gref reference;
+			ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference),
+				  0);
+			target = reference.value;
+			int code;
+			while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY)
+				busy++;
+			ASSERT_EQ(code, 0);
+			ASSERT_EQ(mapped, 0);
+		}
+		stop = true;
+		mapper.join();
+		RecordProperty("busy", static_cast<int>(busy));
 	}
 
 	static void revoke_all(std::vector<xpv_gref> &references)

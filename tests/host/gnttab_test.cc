@@ -1,47 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Grants through the contract, with the fake hypervisor as Xen and the other domain. */
-#include <gtest/gtest.h>
-
-#include <atomic>
 #include <vector>
 
-#include "gnttab/gnttab.h"
-#include "gnttab/linux.h"
 #include "tests/host/fake/clock.hh"
-#include "tests/host/fake/gnttab.hh"
-#include "tests/host/fake/shim.hh"
-#include "lib/result.hh"
-#include "lib/xen.hh"
-#include "tests/fake/fake_hypervisor.h"
+#include "tests/host/gnttab_fixture.hh"
 
-#include <xen/grant_table.h>
 #include <xen/memory.h>
 
 namespace {
 
 using namespace xpv_test;
 
-constexpr unsigned int max_frames = 4;
-constexpr unsigned int max_references = max_frames * 512 - GNTTAB_NR_RESERVED_ENTRIES;
-
 bool nothing_in_use(const xpv_grant_counts &counts)
 {
 	return counts.free == counts.total && counts.pooled == 0 && counts.parked == 0 && counts.lost == 0;
 }
 
-class Gnttab : public testing::Test {
+class Gnttab : public GnttabFixture {
 protected:
-	void SetUp() override
-	{
-		xpv_fake_set_max_grant_frames(max_frames);
-		xpv_fake_reset();
-		ASSERT_EQ(xpv_gnttab_load(), 0);
-	}
+	static constexpr unsigned int max_references = max_frames * 512 - GNTTAB_NR_RESERVED_ENTRIES;
+
 	void TearDown() override
 	{
 		EXPECT_TRUE(nothing_in_use(grant_counts()));
-		EXPECT_EQ(xpv_fake_active_grants(), 0u);
-		xpv_gnttab_unload();
+		GnttabFixture::TearDown();
 		EXPECT_EQ(held_module(), 0u);
 		EXPECT_EQ(held_frames(), 0u);
 	}
@@ -49,16 +31,8 @@ protected:
 
 TEST_F(Gnttab, GivesAccessAndTakesItAway)
 {
-	xpv_gref reference;
-	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-	EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
-	EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
-	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
-	EXPECT_EQ(seen.value, frame_number(7).value);
-	xpv_fake_unmap_grant(reference);
-	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
-	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
+	xpv_gref reference = {};
+	give_access_and_take_it_away(reference);
 }
 
 TEST_F(Gnttab, ReadOnlyIsReadOnly)
@@ -74,10 +48,8 @@ TEST_F(Gnttab, ReadOnlyIsReadOnly)
 
 TEST_F(Gnttab, RevokeOfMappedIsBusyAndChangesNothing)
 {
-	xpv_gref reference;
-	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
+	xpv_gref reference = {};
+	grant_mapped(reference, false);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	EXPECT_EQ(xpv_fake_active_grants(), 1u);
@@ -116,13 +88,7 @@ TEST_F(Gnttab, FrameNumbersAreNotCut)
 
 TEST_F(Gnttab, SinglesUseTheWholeTableAndNoMore)
 {
-	std::vector<xpv_gref> references;
-	EXPECT_TRUE(eventually([&] {
-		xpv_gref reference;
-		while (xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference) == 0)
-			references.push_back(reference);
-		return references.size() >= max_references;
-	}));
+	std::vector<xpv_gref> references = take_all();
 	EXPECT_EQ(references.size(), max_references);
 	EXPECT_EQ(xpv_fake_active_grants(), max_references);
 	xpv_gref one_more;
@@ -241,11 +207,8 @@ TEST_F(Gnttab, WhatIsStillMappedIsParkedUntilItIsNot)
 TEST_F(Gnttab, ParkingMoreDoesNotPutOffARetry)
 {
 	xpv_gref references[10];
-	xpv_gfn seen;
-	for (xpv_gref &reference : references) {
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-		ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
-	}
+	for (xpv_gref &reference : references)
+		grant_mapped(reference, true);
 	xpv_grant_park(references, 1);
 	xpv_fake_unmap_grant(references[0]);
 	for (unsigned int i = 1; i < 10; i++) {
@@ -289,34 +252,7 @@ TEST_F(Gnttab, MappedPagesAreFreedOnlyWhenLetGo)
  */
 TEST_F(Gnttab, RevokeAgainstMapHasOneWinner)
 {
-	xpv_gref reference = {};
-	std::atomic<bool> stop = false;
-	std::atomic<uint32_t> target = 0;
-	std::atomic<bool> mapped = false;
-	fake::Thread mapper([&] {
-		while (!stop) {
-			uint32_t current = target;
-			xpv_gfn seen;
-			if (current && xpv_fake_map_grant(backend, { current }, true, &seen) == 0) {
-				mapped = true;
-				mapped = false;
-				xpv_fake_unmap_grant({ current });
-			}
-		}
-	});
-	unsigned int busy = 0;
-	for (unsigned int i = 0; i < 20000; i++) {
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-		target = reference.value;
-		int code;
-		while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY)
-			busy++;
-		ASSERT_EQ(code, 0);
-		ASSERT_FALSE(mapped);
-	}
-	stop = true;
-	mapper.join();
-	RecordProperty("busy", static_cast<int>(busy));
+	revoke_against_map();
 }
 
 TEST_F(Gnttab, ReloadsManyTimes)

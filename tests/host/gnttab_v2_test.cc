@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Where Xen refuses version 1 of the table: the same contract over version 2. */
-#include <atomic>
-
-#include "tests/host/fake/clock.hh"
 #include "tests/host/gnttab_fixture.hh"
 
 #include <xen/memory.h>
@@ -25,16 +22,8 @@ protected:
 
 TEST_F(GnttabV2, GivesAccessAndTakesItAway)
 {
-	xpv_gref reference;
-	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(7), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-	EXPECT_GE(reference.value, unsigned{ GNTTAB_NR_RESERVED_ENTRIES });
-	EXPECT_EQ(xpv_fake_map_grant({ 9 }, reference, false, &seen), -XEN_EACCES);
-	ASSERT_EQ(xpv_fake_map_grant(backend, reference, true, &seen), 0);
-	EXPECT_EQ(seen.value, frame_number(7).value);
-	xpv_fake_unmap_grant(reference);
-	EXPECT_EQ(xpv_grant_try_revoke(reference), 0);
-	EXPECT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), -XEN_EACCES);
+	xpv_gref reference = {};
+	give_access_and_take_it_away(reference);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EINVAL);
 	EXPECT_EQ(xpv_grant_try_revoke({ 7 }), -XEN_EINVAL);
 	EXPECT_EQ(xpv_grant_try_revoke({ UINT32_MAX }), -XEN_EINVAL);
@@ -54,10 +43,9 @@ TEST_F(GnttabV2, FramesBeyond16TiBCanBeGranted)
 /* A failed attempt has withdrawn the permission; the next must still be able to end it. */
 TEST_F(GnttabV2, StillMappedCanBeRevokedLater)
 {
-	xpv_gref reference;
+	xpv_gref reference = {};
 	xpv_gfn seen;
-	ASSERT_EQ(xpv_grant_page(backend, frame_number(1), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-	ASSERT_EQ(xpv_fake_map_grant(backend, reference, false, &seen), 0);
+	grant_mapped(reference, false);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	EXPECT_EQ(xpv_grant_try_revoke(reference), -XEN_EBUSY);
 	xpv_fake_unmap_grant(reference);
@@ -120,33 +108,7 @@ TEST_F(GnttabV2, UsesTheWholeTable)
  */
 TEST_F(GnttabV2, RevokeAgainstMapHasOneWinner)
 {
-	std::atomic<bool> stop = false;
-	std::atomic<uint32_t> target = 0;
-	/* By reference: who has it mapped. */
-	std::atomic<int> mapped = 0;
-	fake::Thread mapper([&] {
-		while (!stop) {
-			uint32_t current = target;
-			xpv_gfn seen;
-			if (current && xpv_fake_map_grant(backend, { current }, true, &seen) == 0) {
-				mapped++;
-				mapped--;
-				xpv_fake_unmap_grant({ current });
-			}
-		}
-	});
-	for (unsigned int i = 0; i < 20000; i++) {
-		xpv_gref reference;
-		ASSERT_EQ(xpv_grant_page(backend, frame_number(i), XPV_GRANT_READ_WRITE, XPV_ATOMIC, &reference), 0);
-		target = reference.value;
-		int code;
-		while ((code = xpv_grant_try_revoke(reference)) == -XEN_EBUSY) {
-		}
-		ASSERT_EQ(code, 0);
-		ASSERT_EQ(mapped, 0);
-	}
-	stop = true;
-	mapper.join();
+	revoke_against_map();
 }
 
 TEST_F(GnttabV2, ReloadsManyTimes)

@@ -12,48 +12,44 @@
 namespace {
 
 std::vector<std::string> steps;
-int refusal;
+constexpr char lower_name[] = "lower", upper_name[] = "upper";
+/* What the part's prepare() returns. */
+template <const char *name>
+int refusal = 0;
 
-xpv_suspend_part lower = {
-	.name = "lower",
-	.layer = XPV_SUSPEND_CONSOLE,
-	.prepare =
-		[](uint64_t) {
-			steps.push_back("lower prepare");
-			return refusal;
-		},
-	.abandon = [] { steps.push_back("lower abandon"); },
-	.suspend_early = [] { steps.push_back("lower suspend_early"); },
-	.resume_early =
-		[](xpv_resume_kind) {
-			steps.push_back("lower resume_early");
-			return 0;
-		},
-	.resume_cpu = nullptr,
-	.resume_late = [](xpv_resume_kind) { steps.push_back("lower resume_late"); },
-	.next = nullptr,
-	.prepared = false,
-};
-xpv_suspend_part upper = {
-	.name = "upper",
-	.layer = XPV_SUSPEND_DEVICES,
-	.prepare =
-		[](uint64_t) {
-			steps.push_back("upper prepare");
-			return 0;
-		},
-	.abandon = [] { steps.push_back("upper abandon"); },
-	.suspend_early = [] { steps.push_back("upper suspend_early"); },
-	.resume_early =
-		[](xpv_resume_kind) {
-			steps.push_back("upper resume_early");
-			return 0;
-		},
-	.resume_cpu = nullptr,
-	.resume_late = [](xpv_resume_kind) { steps.push_back("upper resume_late"); },
-	.next = nullptr,
-	.prepared = false,
-};
+template <const char *name>
+void note(const char *step)
+{
+	steps.push_back(std::string(name) + " " + step);
+}
+
+template <const char *name>
+xpv_suspend_part part(xpv_suspend_layer layer)
+{
+	return {
+		.name = name,
+		.layer = layer,
+		.prepare =
+			[](uint64_t) {
+				note<name>("prepare");
+				return refusal<name>;
+			},
+		.abandon = [] { note<name>("abandon"); },
+		.suspend_early = [] { note<name>("suspend_early"); },
+		.resume_early =
+			[](xpv_resume_kind) {
+				note<name>("resume_early");
+				return 0;
+			},
+		.resume_cpu = nullptr,
+		.resume_late = [](xpv_resume_kind) { note<name>("resume_late"); },
+		.next = nullptr,
+		.prepared = false,
+	};
+}
+
+xpv_suspend_part lower = part<lower_name>(XPV_SUSPEND_CONSOLE);
+xpv_suspend_part upper = part<upper_name>(XPV_SUSPEND_DEVICES);
 
 TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 {
@@ -61,7 +57,6 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 	const char *refused = nullptr;
 	xpv_suspend_part_register(&upper);
 	xpv_suspend_part_register(&lower);
-	refusal = 0;
 	xpv_suspend_parts_lock();
 	EXPECT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), 0);
 	xpv_suspend_parts_suspend_early();
@@ -70,7 +65,7 @@ TEST(SuspendParts, GoInTheOrderOfTheirLayers)
 	EXPECT_EQ(std::exchange(steps, {}),
 		  (Steps{ "upper prepare", "lower prepare", "upper suspend_early", "lower suspend_early",
 			  "lower resume_early", "upper resume_early", "lower resume_late", "upper resume_late" }));
-	refusal = -XEN_EBUSY;
+	refusal<lower_name> = -XEN_EBUSY;
 	EXPECT_EQ(xpv_suspend_parts_prepare(UINT64_MAX, &refused), -XEN_EBUSY);
 	EXPECT_STREQ(refused, "lower");
 	EXPECT_EQ(std::exchange(steps, {}), (Steps{ "upper prepare", "lower prepare", "upper abandon" }));

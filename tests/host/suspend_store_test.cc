@@ -232,6 +232,18 @@ protected:
 		stall = how_long;
 		stalls_at = type;
 	}
+	/* Stall a reader's request once the devices are held. `result` is what the reader gets in the end. */
+	void stall_reader(int result, fake::Clock::duration how_long = 70s)
+	{
+		meanwhile = [this, result, how_long] {
+			stall_at(XS_READ, "name", how_long);
+			reader = fake::Thread([result] {
+				char name[16];
+				EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "name", name, sizeof(name)), result);
+			});
+			EXPECT_TRUE(fake::eventually([this] { return stalled.load(); }));
+		};
+	}
 	/* The store has answered, and nothing is under way. */
 	static void settle() { fake::advance(100ms); }
 	bool notified(xpv_suspend_event event)
@@ -289,6 +301,7 @@ protected:
 	std::atomic<std::uint64_t> entered_ms = 0; /* the last step before the hypercall; 0: it was not reached */
 	/* Called in the suspend, before the parts prepare. */
 	std::function<void()> meanwhile;
+	fake::Thread reader;
 	std::string slow_step;
 };
 
@@ -345,18 +358,9 @@ TEST_F(SuspendWithStore, StallsInAStepOfADevice)
 	EXPECT_EQ(calls.without_changes(), "HC") << "of the second";
 }
 
-/* The devices are held already, and somebody's request is not answered. */
 TEST_F(SuspendWithStore, StallsWithARequestInFlight)
 {
-	fake::Thread reader;
-	meanwhile = [&] {
-		stall_at(XS_READ, "name");
-		reader = fake::Thread([] {
-			char name[16];
-			EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "name", name, sizeof(name)), -XEN_ETIMEDOUT);
-		});
-		EXPECT_TRUE(fake::eventually([this] { return stalled.load(); }));
-	};
+	stall_reader(-XEN_ETIMEDOUT);
 	ask();
 	expect_refusal("part xenstore: not ready to suspend (-ETIMEDOUT)", limit_ms + 200);
 	EXPECT_EQ(calls.without_changes(), "HCHC");
@@ -366,16 +370,8 @@ TEST_F(SuspendWithStore, StallsWithARequestInFlight)
 /* Each step is in time; it is the sum that is not, and CPU 0 sees it last. */
 TEST_F(SuspendWithStore, StallsFor40SecondsAndStoppingTakes6)
 {
-	fake::Thread reader;
 	slow_step = "stop";
-	meanwhile = [&] {
-		stall_at(XS_READ, "name", 40s);
-		reader = fake::Thread([] {
-			char name[16];
-			EXPECT_EQ(xpv_store_read(XPV_STORE_NO_TRANSACTION, "name", name, sizeof(name)), -XEN_ENOENT);
-		});
-		EXPECT_TRUE(fake::eventually([this] { return stalled.load(); }));
-	};
+	stall_reader(-XEN_ENOENT, 40s);
 	ask();
 	expect_refusal("deadline has passed", limit_ms + 1500);
 	EXPECT_EQ(calls.without_changes(), "HCHC");

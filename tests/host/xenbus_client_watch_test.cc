@@ -64,6 +64,15 @@ protected:
 		EXPECT_EQ(done.get(), 0);
 		return made;
 	}
+	/* Register a watch, and wait until its first callback runs. The callback ends when `hold` is set. */
+	xpv_store_watch *watch_in_callback(Seen &seen, std::string &token, fake::Promise<void> &hold)
+	{
+		seen.hold = &hold;
+		xpv_store_watch *made = watch(seen, token);
+		peer().event("node", token);
+		EXPECT_TRUE(seen.wait(1));
+		return made;
+	}
 	void unwatch(xpv_store_watch *made)
 	{
 		xpv_store_watch_unregister(made);
@@ -98,11 +107,8 @@ TEST_F(Watches, AFloodIsOnePendingCall)
 	start();
 	Seen seen;
 	fake::Promise<void> hold;
-	seen.hold = &hold;
 	std::string token;
-	auto *made = watch(seen, token);
-	peer().event("first", token);
-	ASSERT_TRUE(seen.wait(1));
+	auto *made = watch_in_callback(seen, token, hold);
 	std::size_t before = fake::live_allocations();
 	for (int i = 0; i < 10000; i++)
 		peer().event("flood" + std::to_string(i), token);
@@ -148,11 +154,8 @@ TEST_F(Watches, UnregisterWaitsForTheCallback)
 	start();
 	Seen seen;
 	fake::Promise<void> hold;
-	seen.hold = &hold;
 	std::string token;
-	auto *made = watch(seen, token);
-	peer().event("node", token);
-	ASSERT_TRUE(seen.wait(1));
+	auto *made = watch_in_callback(seen, token, hold);
 	peer().event("node", token); /* pending, and not to be delivered */
 	auto gone = fake::async([&] { xpv_store_watch_unregister(made); });
 	EXPECT_FALSE(gone.ready_in(std::chrono::milliseconds(100)));

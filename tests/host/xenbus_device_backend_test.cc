@@ -10,9 +10,7 @@ using namespace xpv_test;
 
 TEST_F(Devices, BackendStartsAgain)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	fake::advance(50ms);
 	peer.set(backend("1") + "/state", "2");
 	EXPECT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1");
@@ -20,9 +18,7 @@ TEST_F(Devices, BackendStartsAgain)
 
 TEST_F(Devices, BackendDriverGoesAndComesBack)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	fake::advance(50ms);
 	automatic = false;
 	peer.set(backend("1") + "/state", "6");
@@ -37,9 +33,7 @@ TEST_F(Devices, BackendDriverGoesAndComesBack)
 
 TEST_F(Devices, ConnectedAgainIsAChange)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	fake::advance(50ms);
 	std::size_t before = the_calls.changes("1");
 	peer.set(backend("1") + "/state", "4");
@@ -56,9 +50,7 @@ TEST_F(Devices, ConnectedAgainIsAChange)
  */
 TEST_F(Devices, NonsenseStatesAreIgnored)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	fake::advance(50ms);
 	automatic = false;
 	for (const char *state :
@@ -81,9 +73,7 @@ TEST_F(Devices, NonsenseStatesAreIgnored)
  */
 TEST_F(Devices, FloodOfStateChanges)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	for (int i = 0; i < 3000; i++)
 		peer.set(backend("1") + "/state", "4");
 	fake::settle();
@@ -101,9 +91,7 @@ TEST_F(Devices, FloodOfStateChanges)
  */
 TEST_F(Devices, VanishedNodeIsNotWrittenTo)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	peer.erase(frontend("1"));
 	EXPECT_TRUE(the_calls.wait("1", "pncdr"));
 	fake::advance(50ms);
@@ -119,9 +107,7 @@ TEST_F(Devices, VanishedNodeIsNotWrittenTo)
  */
 TEST_F(Devices, ReplacedByADeviceOfAnotherDomain)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	/* All at once, as a transaction would. */
 	automatic = false;
 	peer.with_no_events([&] { peer.erase(frontend("1")); });
@@ -177,9 +163,7 @@ TEST_F(Devices, ImpossibleBackendsAreNoDevices)
  */
 TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	automatic = false;
 	auto begin = fake::Clock::now();
 	unregister();
@@ -197,9 +181,7 @@ TEST_F(Devices, BackendThatNeverClosesCostsABoundedTime)
  */
 TEST_F(Devices, BackendThatFlapsIsSlowedDown)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	std::string expected = "pnc";
 	for (int i = 0; i < 10; i++) {
 		peer.set(backend("1") + "/state", "2");

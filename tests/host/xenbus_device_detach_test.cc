@@ -10,9 +10,7 @@ using namespace xpv_test;
 
 TEST_F(Devices, DetachByTheToolstack)
 {
-	start_bus();
-	do_register();
-	attach_connected("51712");
+	start_connected({ "51712" });
 	/* xl block-detach: libxl waits for 6, then removes both ends. */
 	peer.set(backend("51712") + "/online", "0");
 	peer.set(backend("51712") + "/state", "5");
@@ -115,11 +113,7 @@ TEST_F(KeptDevices, DetachedAndAttachedAgain)
 /* Detached while the connection is being made again: nothing is left to write it to. */
 TEST_F(KeptDevices, DetachedWhileClosed)
 {
-	automatic = false;
-	peer.set(backend("1") + "/state", "6");
-	ASSERT_TRUE(the_calls.wait("1", "pncl"));
-	/* Before it begins again, it waits for this backend to be Closed once more. */
-	fake::settle();
+	close_backend("1", "6");
 	detach("1");
 	EXPECT_TRUE(the_calls.wait("1", "pncld")) << the_calls.get("1");
 }
@@ -127,10 +121,7 @@ TEST_F(KeptDevices, DetachedWhileClosed)
 /* A backend waits in Closing for a frontend to write Closed, and sees only a write, not the value. */
 TEST_F(KeptDevices, DetachedWhileClosedAndTheBackendIsClosing)
 {
-	automatic = false;
-	peer.set(backend("1") + "/state", "5");
-	ASSERT_TRUE(the_calls.wait("1", "pncl"));
-	fake::settle();
+	close_backend("1", "5");
 	ASSERT_EQ(peer.get(frontend("1") + "/state"), "6");
 	automatic = true;
 	detach("1");

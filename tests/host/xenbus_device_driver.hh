@@ -213,21 +213,14 @@ inline void go_on(xpv_device *device, xpv_resume_kind kind)
 	calls->add(xpv_device_id(device), kind == XPV_RESUME_RESTORED ? 'S' : 'C');
 }
 
-inline const xpv_frontend_driver whole_driver = {
-	.name = "whole",
-	.device_type = "vbd",
-	.backend_keys = keys,
-	.probe = probe,
-	.negotiate = negotiate,
-	.connect = connect,
-	.backend_changed = backend_changed,
-	.connection_lost = connection_lost,
-	.retire = retire,
-	.disconnect = disconnect,
-	.remove = remove,
-	.hold = hold,
-	.drain = drain,
-	.go_on = go_on,
-};
+inline const xpv_frontend_driver whole_driver = [] {
+	xpv_frontend_driver whole = driver;
+	whole.name = "whole";
+	whole.retire = retire;
+	whole.hold = hold;
+	whole.drain = drain;
+	whole.go_on = go_on;
+	return whole;
+}();
 
 } // namespace xpv_test

@@ -11,9 +11,7 @@ using namespace xpv_test;
 
 TEST_F(Devices, DriverFailsTheDevice)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	xpv_device_fail(the_calls.device["1"], -XEN_EIO, "response %d makes no sense", 3);
 	EXPECT_TRUE(peer.becomes(frontend("1") + "/state", "6"));
 	EXPECT_EQ(the_calls.get("1").find_last_of('d'), the_calls.get("1").size() - 1);
@@ -67,9 +65,7 @@ TEST_F(Devices, FailedProbe)
 
 TEST_F(Devices, InterferenceWithTheTransaction)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	peer.interfere = 3;
 	unregister();
 	EXPECT_EQ(peer.get(frontend("1") + "/state"), "6");
@@ -110,9 +106,7 @@ TEST_F(Devices, DeviceThatCannotBeAdded)
  */
 TEST_F(Devices, DeadStoreDoesNotHoldUnloadUp)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	fake::advance(50ms);
 	peer.stop();
 	peer.page.rsp_prod += 5000;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -106,6 +107,14 @@ protected:
 		attach(id);
 		connected(id);
 	}
+	/* Start the bus and the driver, and connect these devices. */
+	void start_connected(std::initializer_list<const char *> ids)
+	{
+		start_bus();
+		do_register();
+		for (const char *id : ids)
+			attach_connected(id);
+	}
 	/* Also its backend knows. */
 	void connected(const std::string &id)
 	{
@@ -158,6 +167,16 @@ protected:
 		ASSERT_EQ(xpv_bus_hold(xpv_now_ms() + 10000), 0);
 		ASSERT_TRUE(store.client.pause(xpv::Deadline::after(20000)).ok());
 	}
+	/* Suspend while the driver negotiates for device 1. */
+	void suspend_in_handshake()
+	{
+		start_bus();
+		do_register();
+		the_calls.slow_ms = 100;
+		attach("1");
+		ASSERT_TRUE(the_calls.wait_for_more("1", "p", 'n'));
+		suspend();
+	}
 	void cancel()
 	{
 		store.client.unpause();
@@ -187,15 +206,22 @@ protected:
 		retires_at_once = true;
 		drain_result = 0;
 		driver_used = &whole_driver;
-		start_bus();
-		do_register();
-		attach_connected("1");
+		start_connected({ "1" });
 	}
 	/* As libxl detaches: one transaction. */
 	void detach(const std::string &id)
 	{
 		peer.set(backend(id) + "/online", "0");
 		peer.set(backend(id) + "/state", "5");
+	}
+	/* Let the backend close, up to `state`, and not react to the frontend any more. */
+	void close_backend(const std::string &id, const char *state)
+	{
+		automatic = false;
+		peer.set(backend(id) + "/state", state);
+		ASSERT_TRUE(the_calls.wait(id, "pncl"));
+		/* Before it begins again, the device waits for this backend to be Closed once more. */
+		fake::settle();
 	}
 	/* As libxl attaches: the directory is made again. */
 	void make_again(const std::string &id, int domain = 0)

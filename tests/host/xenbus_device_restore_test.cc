@@ -10,10 +10,7 @@ using namespace xpv_test;
 
 TEST_F(RestoredDevices, ConnectAnewAllTogether)
 {
-	start_bus();
-	do_register();
-	for (const char *id : { "1", "2", "3", "4" })
-		attach_connected(id);
+	start_connected({ "1", "2", "3", "4" });
 	the_calls.slow_ms = 100;
 	std::size_t watches = peer.watch_count();
 	restore([&] {
@@ -36,10 +33,7 @@ TEST_F(RestoredDevices, ConnectAnewAllTogether)
 
 TEST_F(RestoredDevices, ThoseKnownDoNotWaitForTheDirectories)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
-	attach_connected("2");
+	start_connected({ "1", "2" });
 	restore([&] {
 		attach_elsewhere("1");
 		attach_elsewhere("3");
@@ -58,9 +52,7 @@ TEST_F(RestoredDevices, ThoseKnownDoNotWaitForTheDirectories)
 
 TEST_F(RestoredDevices, CancelledChangesNothing)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	suspend();
 	fake::Thread asks([&] {
 		char value[8];
@@ -79,9 +71,7 @@ TEST_F(RestoredDevices, CancelledChangesNothing)
 
 TEST_F(RestoredDevices, BackendMayComeLate)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	restore([&] { attach_elsewhere("1", "1"); });
 	EXPECT_TRUE(the_calls.wait("1", "pncl"));
 	fake::advance(100ms);
@@ -92,10 +82,7 @@ TEST_F(RestoredDevices, BackendMayComeLate)
 
 TEST_F(RestoredDevices, SomeVanishAndOthersAppear)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
-	attach_connected("2");
+	start_connected({ "1", "2" });
 	restore([&] {
 		attach_elsewhere("2");
 		attach_elsewhere("3");
@@ -109,9 +96,7 @@ TEST_F(RestoredDevices, SomeVanishAndOthersAppear)
 
 TEST_F(RestoredDevices, DetachRightAfterwards)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	automatic = false;
 	restore([&] {
 		attach_elsewhere("1", "5");
@@ -126,9 +111,7 @@ TEST_F(RestoredDevices, DetachRightAfterwards)
 
 TEST_F(RestoredDevices, UnbindWhileItWaitsForItsBackend)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	restore([&] { attach_elsewhere("1", "1"); });
 	EXPECT_TRUE(the_calls.wait("1", "pncl"));
 	unregister();
@@ -151,9 +134,7 @@ TEST_F(RestoredDevices, TransactionsAreDead)
 
 TEST_F(RestoredDevices, DeadConnectionIsRevived)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	__atomic_store_n(&peer.page.rsp_prod, peer.page.rsp_prod + 5000, __ATOMIC_SEQ_CST);
 	peer.ring();
 	EXPECT_TRUE(store.client.dead());
@@ -164,12 +145,7 @@ TEST_F(RestoredDevices, DeadConnectionIsRevived)
 
 TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
 {
-	start_bus();
-	do_register();
-	the_calls.slow_ms = 100;
-	attach("1", "1", "2");
-	ASSERT_TRUE(the_calls.wait_for_more("1", "p", 'n'));
-	suspend();
+	suspend_in_handshake();
 	EXPECT_EQ(the_calls.overlapping, 0);
 	const std::string before = the_calls.get("1");
 	fake::advance(200ms);
@@ -189,12 +165,7 @@ TEST_F(RestoredDevices, StepUnderWayEndsBeforeTheSuspend)
 
 TEST_F(RestoredDevices, CancelledInTheMiddleOfAHandshake)
 {
-	start_bus();
-	do_register();
-	the_calls.slow_ms = 100;
-	attach("1", "1", "2");
-	ASSERT_TRUE(the_calls.wait_for_more("1", "p", 'n'));
-	suspend();
+	suspend_in_handshake();
 	fake::advance(100ms);
 	cancel();
 	EXPECT_TRUE(the_calls.wait("1", "pnc"));
@@ -203,9 +174,7 @@ TEST_F(RestoredDevices, CancelledInTheMiddleOfAHandshake)
 
 TEST_F(RestoredDevices, TwiceInShortOrder)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	restore([&] { attach_elsewhere("1"); });
 	restore([&] { attach("1", "1", "2", 5); });
 	ASSERT_TRUE(peer.becomes(frontend("1") + "/state", "4"));
@@ -218,9 +187,7 @@ TEST_F(RestoredDevices, TwiceInShortOrder)
  */
 TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
+	start_connected({ "1" });
 	const std::size_t watches = peer.watch_count();
 	restore([&] {
 		attach_elsewhere("1");
@@ -250,10 +217,7 @@ TEST_F(RestoredDevices, WatchesRefusedForAnHourAreRegisteredInTheEnd)
 /* Every disk is stopped, so that no memory for a worker can be reclaimed through them. */
 TEST_F(RestoredDevices, ConnectWithoutMemoryForAnotherWorker)
 {
-	start_bus();
-	do_register();
-	for (const char *id : { "1", "2", "3" })
-		attach_connected(id);
+	start_connected({ "1", "2", "3" });
 	const std::size_t watches = peer.watch_count();
 	fake::only_rescuers(true);
 	restore([&] {
@@ -269,10 +233,7 @@ TEST_F(RestoredDevices, ConnectWithoutMemoryForAnotherWorker)
 /* Nor may those that start them again wait for memory that is reclaimed through them. */
 TEST_F(RestoredDevices, NothingWaitsForIoWhileDisksAreStopped)
 {
-	start_bus();
-	do_register();
-	attach_connected("1");
-	attach_connected("2");
+	start_connected({ "1", "2" });
 	fake::forbid_io(true);
 	{
 		xpv::NoIoScope as_the_suspend;

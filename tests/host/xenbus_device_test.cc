@@ -12,9 +12,7 @@ using namespace xpv_test;
 
 TEST_F(Devices, FromAttachToConnected)
 {
-	start_bus();
-	do_register();
-	attach_connected("51712");
+	start_connected({ "51712" });
 	EXPECT_EQ(the_calls.get("51712"), "pnc");
 	EXPECT_EQ(peer.get(frontend("51712") + "/ring-ref"), "8");
 	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "3", "4" }));

@@ -87,6 +87,15 @@ protected:
 	{
 		return fake::eventually([&] { return harness->counts().link == link; });
 	}
+	/* Clear the error as the store does. The connection is up again, and serves. */
+	void clear_error()
+	{
+		__atomic_store_n(&page().error, 0, __ATOMIC_SEQ_CST);
+		ASSERT_TRUE(becomes("up"));
+		auto value = read("served");
+		peer().reply(next(), "1");
+		EXPECT_EQ(value.get().second, "1");
+	}
 	/* The next request, which may be long in coming. */
 	StorePeer::Message next() { return peer().receive(5000).value_or(StorePeer::Message{}); }
 	static bool logged(const std::string &part)

@@ -91,11 +91,7 @@ TEST_F(Link, ErrorFieldWithoutReconnection)
 	EXPECT_TRUE(harness->counts().dead);
 	/* The toolstack introduces the domain once more. */
 	page().req_prod = page().req_cons = page().rsp_prod = page().rsp_cons = 0;
-	__atomic_store_n(&page().error, 0, __ATOMIC_SEQ_CST);
-	ASSERT_TRUE(becomes("up"));
-	auto again = read("c");
-	peer().reply(next(), "2");
-	EXPECT_EQ(again.get().second, "2");
+	clear_error();
 }
 
 /*
