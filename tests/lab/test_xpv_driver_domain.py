@@ -2,6 +2,8 @@
 """Backends that go and come back while the guest's disk is in use: the disk
 stays, stands still meanwhile, and goes on with nothing lost or doubled."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from xpvlab.diskload import DiskLoad
@@ -17,15 +19,24 @@ BACKEND_DRIVER = "/sys/bus/xen-backend/drivers/vbd"
 @pytest.fixture
 def loop(host):
     """A block device in dom0."""
-    host.run("truncate -s 48M /var/driver-domain.img")
-    device = host.run("losetup -f --show /var/driver-domain.img").out.strip()
-    yield device
-    host.run(f"losetup -d {device}; rm -f /var/driver-domain.img", check=False)
+    with host.loop_device("/var/driver-domain.img", "48M") as device:
+        yield device
 
 
 def identity(guest, node):
     """What changes when the disk is another one."""
     return guest.run(f"stat -c %t:%T {node}; cat /sys/block/{node.rsplit('/', 1)[-1]}/diskseq").out
+
+
+@contextmanager
+def detached_at_the_end(domain, guest):
+    """The disk goes at the end, whatever happens; without an error, its backend closes and its node vanishes."""
+    try:
+        yield
+    finally:
+        closed = domain.detach(guest, NUMBER)
+    assert closed
+    wait_until(guest, f"[ ! -e {NODE} ]")
 
 
 @pytest.mark.vcpus(2, more=(1, 4))
@@ -52,24 +63,19 @@ def test_backend_is_bound_again(xpv, host):
 def test_driver_domain_loads_blkback_again(xpv, host, loop):
     """Unloaded and loaded, at once and after a while."""
     xpv.load_xpv()
-    with DriverDomain(host, loop) as domain:
-        try:
-            domain.attach(xpv, NUMBER)
-            wait_until(xpv, f"[ -b {NODE} ]")
-            disk = identity(xpv, NODE)
-            with DiskLoad(xpv, NODE, loop) as load:
-                for pause in (0, 5):
-                    load.progress()
-                    domain.unload()
-                    host.run(f"sleep {pause}")
-                    domain.load()
-                    load.progress()
-                assert identity(xpv, NODE) == disk
-                load.end()
-        finally:
-            closed = domain.detach(xpv, NUMBER)
-        assert closed
-        wait_until(xpv, f"[ ! -e {NODE} ]")
+    with DriverDomain(host, loop) as domain, detached_at_the_end(domain, xpv):
+        domain.attach(xpv, NUMBER)
+        wait_until(xpv, f"[ -b {NODE} ]")
+        disk = identity(xpv, NODE)
+        with DiskLoad(xpv, NODE, loop) as load:
+            for pause in (0, 5):
+                load.progress()
+                domain.unload()
+                host.run(f"sleep {pause}")
+                domain.load()
+                load.progress()
+            assert identity(xpv, NODE) == disk
+            load.end()
     xpv.unload_xpv()
 
 
@@ -88,17 +94,12 @@ def test_driver_domain_is_made_again(xpv, host, loop):
         with load:
             load.progress()
             first.destroy()
-    with load, DriverDomain(host, loop) as second:
-        try:
-            assert second.guest.domid != first.guest.domid
-            second.take_over(xpv, NUMBER)
-            load.progress()
-            assert identity(xpv, NODE) == disk
-            load.end()
-        finally:
-            closed = second.detach(xpv, NUMBER)
-        assert closed
-        wait_until(xpv, f"[ ! -e {NODE} ]")
+    with load, DriverDomain(host, loop) as second, detached_at_the_end(second, xpv):
+        assert second.guest.domid != first.guest.domid
+        second.take_over(xpv, NUMBER)
+        load.progress()
+        assert identity(xpv, NODE) == disk
+        load.end()
     counts = xpv.counts("gnttab")
     assert counts["parked"] == counts["lost"] == 0
     xpv.unload_xpv()

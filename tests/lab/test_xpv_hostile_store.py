@@ -52,10 +52,8 @@ def tool(host):
 @pytest.fixture
 def loop(host):
     """A block device in dom0 for disks that are only read."""
-    host.run("truncate -s 16M /var/hostile.img")
-    device = host.run("losetup -f --show /var/hostile.img").out.strip()
-    yield device
-    host.run(f"losetup -d {device}; rm -f /var/hostile.img", check=False)
+    with host.loop_device("/var/hostile.img", "16M") as device:
+        yield device
 
 
 def plug_and_unplug(guest, tool, loop):

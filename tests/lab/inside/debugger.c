@@ -153,6 +153,18 @@ static void show_progress(void)
 	*shown = events;
 }
 
+/* Execute one instruction, and read the registers after it; false when SIGTERM came first. */
+static bool single_step(pid_t child, struct user_regs_struct *registers)
+{
+	if (ptrace(PTRACE_SINGLESTEP, child, 0, 0))
+		give_up("singlestep");
+	if (!stopped(child))
+		return false;
+	if (ptrace(PTRACE_GETREGS, child, 0, registers))
+		give_up("getregs");
+	return true;
+}
+
 /* One instruction each time: RIP alternates, and RAX counts the rounds. */
 static void step(pid_t child, unsigned long limit)
 {
@@ -161,22 +173,14 @@ static void step(pid_t child, unsigned long limit)
 
 	/* Out of raise() and into the loop; those steps do not count. */
 	do {
-		if (ptrace(PTRACE_SINGLESTEP, child, 0, 0))
-			give_up("singlestep");
-		if (!stopped(child))
+		if (!single_step(child, &registers))
 			return;
-		if (ptrace(PTRACE_GETREGS, child, 0, &registers))
-			give_up("getregs");
 	} while (registers.rip != (uintptr_t)step_loop);
 	events = 0;
 
 	while (!stop && events < limit && faults < FAULTS_LIMIT) {
-		if (ptrace(PTRACE_SINGLESTEP, child, 0, 0))
-			give_up("singlestep");
-		if (!stopped(child))
+		if (!single_step(child, &registers))
 			return;
-		if (ptrace(PTRACE_GETREGS, child, 0, &registers))
-			give_up("getregs");
 		expected_rax += events & 1;
 		uintptr_t expected_rip = events & 1 ? (uintptr_t)step_middle : (uintptr_t)step_loop;
 		if (registers.rip != expected_rip)

@@ -3,13 +3,7 @@
 # dom0's first process: what a distribution's init would do for Xen, in the
 # order that Xen's tools need, then the agent.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-4.17/bin
-export HOME=/root LC_ALL=C.UTF-8
-ln -snf /proc/self/fd /dev/fd
-for n in 0:stdin 1:stdout 2:stderr; do ln -snf /proc/self/fd/${n%:*} /dev/${n#*:}; done
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /run
+. /lab/init-common.sh
 mkdir -p /run/xen /run/xenstored /run/lock /run/lab /share /root /var/log/xen
 rm -rf /var/run /var/lock
 ln -s /run /var/run

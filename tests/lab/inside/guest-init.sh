@@ -3,13 +3,7 @@
 # A guest's first process. The agent's device is lab.agent= on the kernel's
 # command line: the console, or in an HVM guest one that needs no PV driver.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export HOME=/root LC_ALL=C.UTF-8
-ln -snf /proc/self/fd /dev/fd
-for n in 0:stdin 1:stdout 2:stderr; do ln -snf /proc/self/fd/${n%:*} /dev/${n#*:}; done
-mkdir -p /dev/pts /dev/shm
-mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /run
+. /lab/init-common.sh
 mount -t tmpfs tmpfs /tmp
 mount -t debugfs debugfs /sys/kernel/debug
 mkdir -p /run/lock /root

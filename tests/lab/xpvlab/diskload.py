@@ -4,8 +4,7 @@ without, and what finds lost, doubled or misplaced writes."""
 
 from .errors import LabError
 from .guest import AS_LOAD
-from .initrd import INSIDE
-from .progress import say
+from .guestload import GuestLoad
 
 FIO = "fio --name=verified --filename=/mnt/verified --direct=1 --ioengine=libaio --iodepth=16 --rw=randrw " \
       "--bsrange=4k-64k --size=6m --randrepeat=0 --verify=crc32c --verify_fatal=1 --do_verify=1 --output-format=terse"
@@ -25,16 +24,14 @@ STANDS_STILL = """
 """
 
 
-class DiskLoad:
+class DiskLoad(GuestLoad):
     """ext4 on `node`; on it a journal of acknowledged fsyncs, and fio, which
     writes random blocks and reads them back. All data is also compared with
     what `backend`, a block device in dom0, has at the end."""
 
     def __init__(self, guest, node, backend):
-        self._guest = guest
-        self._node = node
+        super().__init__(guest, node, "/tmp/diskload", give_up="umount -l /mnt")
         self._backend = backend
-        guest.write_file("/tmp/journal.py", (INSIDE / "journal.py").read_text())
         guest.run(f"""
             set -e
             mkfs.ext4 -q -F {node}
@@ -49,17 +46,6 @@ class DiskLoad:
                 echo >>rounds; done' >/dev/null 2>&1 &
             echo $! >fio.pid
         """, timeout=300)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if not kind:
-            return
-        try:            # leave nothing that keeps the next test's guest busy
-            self._guest.run("for f in /tmp/diskload/*.pid; do kill -KILL -$(cat $f); done; umount -l /mnt", check=False)
-        except LabError as error:       # what is being raised already says more
-            say(f"{self._guest.name}: its load goes on: {error}")
 
     def records(self):
         """How many are acknowledged."""
@@ -82,8 +68,7 @@ class DiskLoad:
             [ ! -e failed ] || { cat fio.out; exit 2; }
             [ -s rounds ] || exit 3
         """, timeout=300)
-        self._guest.run(f"umount /mnt && blockdev --flushbufs {self._node} && mount {self._node} /mnt", timeout=300)
-        self._guest.run("python3 /tmp/journal.py check /mnt/journal /tmp/diskload/acknowledged && umount /mnt", timeout=300)
+        self._check_journal()
         whole = "dd if={} bs=1M iflag=direct status=none | md5sum"
         ours, theirs = (machine.run(whole.format(device), timeout=600).out
                         for machine, device in ((self._guest, self._node), (self._guest.host, self._backend)))

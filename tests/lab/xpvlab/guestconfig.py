@@ -46,7 +46,7 @@ class GuestConfig:
         ramdisk = initrd.build(
             self.kernel, image.busybox,
             (HVM_MODULES if self.type == "hvm" else ["xen-blkfront"]) + ROOT_MODULES,
-            ["guest-init.sh", "agent.py", "load-xpv.sh"], "guest-initrd.sh")
+            ["guest-init.sh", "init-common.sh", "agent.py", "load-xpv.sh"], "guest-initrd.sh")
         cd = share / f"{self.name}.payload"
         if self.type == "hvm":
             payload.build(cd, self.kernel, self.modules, self.files, ramdisk,

@@ -10,6 +10,7 @@ Any number of hosts may run at once: each has a run directory of its own, and
 writes to the cached disks go to a scratch overlay that dies with it.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -99,7 +100,7 @@ class Host:
         ramdisk = self.run_dir / "dom0.initrd"
         ramdisk.write_bytes(initrd.build(
             image.kernel, image.busybox, DOM0_MODULES,
-            ["dom0-init.sh", "agent.py", "block-hotplug.sh", "vif-hotplug.sh"],
+            ["dom0-init.sh", "init-common.sh", "agent.py", "block-hotplug.sh", "vif-hotplug.sh"],
             "dom0-initrd.sh"))
         xen = f"dom0_mem={self.dom0_memory}M,max:{self.dom0_memory}M com1=115200,8n1 " \
               f"console=com1 loglvl=all guest_loglvl=all conring_size=1M " \
@@ -211,6 +212,15 @@ class Host:
         name = f"pull-{next(self._names)}"
         self.run(f"cp '{path}' /share/{name}", timeout=600)
         os.replace(self.share / name, local)
+
+    @contextlib.contextmanager
+    def loop_device(self, file, size):
+        """A block device in dom0, over a new file there of that size (as truncate has it); both go at the end."""
+        device = self.run(f"truncate -s {size} {file} && losetup -f --show {file}").out.strip()
+        try:
+            yield device
+        finally:
+            self.run(f"losetup -d {device}; rm -f {file}", check=False)
 
     # Guests
 

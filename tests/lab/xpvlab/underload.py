@@ -6,9 +6,8 @@ import re
 from . import built, initrd
 from .errors import LabError
 from .guest import AS_LOAD
-from .progress import say
+from .guestload import GuestLoad
 
-JOURNAL = (initrd.INSIDE / "journal.py").read_text()
 STORE = (initrd.INSIDE / "store_load.py").read_text()
 STORE_THREADS = int(re.search(r"^THREADS = (\d+)$", STORE, re.M)[1])
 # To start a process takes seconds in a guest under load, so what waits there does without.
@@ -39,18 +38,16 @@ SAID = """
 IMAGE = "/var/lib/xpv-saved"
 
 
-class Load:
+class Load(GuestLoad):
     """A journal of acknowledged fsyncs on the disk and a reader of it; a
     watcher on each CPU, in user space and in the kernel; requests,
     transactions and watches of the store from several threads."""
 
     def __init__(self, guest, node):
-        self._guest = guest
-        self._node = node
+        super().__init__(guest, node, "/tmp/load", give_up="umount /mnt; rmmod clockwatch")
         self._asked = 0         # how often for the standstill
         self._restored = int(suspends(guest)["restored"])
         guest.write_program("watchers", built.watchers())
-        guest.write_file("/tmp/journal.py", JOURNAL)
         guest.write_file("/tmp/store_load.py", STORE)
         guest.write_file("/tmp/clockwatch.ko", built.module("clockwatch", guest.kernel.release))
         guest.run(f"""
@@ -73,18 +70,6 @@ class Load:
             setsid {AS_LOAD} python3 /tmp/store_load.py store.count >store.out 2>&1 &
             echo $! >store.pid
         """)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if not kind:
-            return
-        try:            # leave nothing that keeps the next test's guest busy
-            self._guest.run("for f in /tmp/load/*.pid; do kill -KILL -$(cat $f); done; umount /mnt; "
-                            "rmmod clockwatch", check=False)
-        except LabError as error:       # what is being raised already says more
-            say(f"{self._guest.name}: its load goes on: {error}")
 
     def progress(self):
         """All of it goes on: each counts further than before."""
@@ -132,8 +117,7 @@ class Load:
         if len(cpus) != self._guest.vcpus:
             raise LabError(f"{self._guest.name}: not every watcher ended: {said[-4000:]}")
         self._guest.run("rmmod clockwatch")
-        self._guest.run(f"umount /mnt && blockdev --flushbufs {self._node} && mount {self._node} /mnt", timeout=300)
-        self._guest.run("python3 /tmp/journal.py check /mnt/journal /tmp/load/acknowledged && umount /mnt")
+        self._check_journal()
         return cpus
 
 

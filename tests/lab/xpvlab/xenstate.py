@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What Xen, by `xl debug-keys`, and xenstored say of the domains."""
 
+import itertools
 import re
 
 
@@ -13,28 +14,21 @@ def _report(host, key, begin):
     return lines[starts[-1] + 1:] if starts else []
 
 
+def _numbers(host, key, heading, domain, entry, base):
+    """The numbers that `entry` finds in a domain's part of such a report: up
+    to the next domain's heading."""
+    lines = itertools.takewhile(lambda line: not line.startswith(heading), _report(host, key, f"{heading} {domain}"))
+    return {int(match[1], base) for match in (re.match(entry, line) for line in lines) if match}
+
+
 def open_ports(host, domid):
     """The numbers of a domain's open event channel ports."""
-    ports = set()
-    for line in _report(host, "e", rf"Event channel information for domain {domid}:"):
-        if line.startswith("Event channel information"):
-            break
-        match = re.match(r"\s+(\d+) \[.*\]: s=\d", line)
-        if match:
-            ports.add(int(match[1]))
-    return ports
+    return _numbers(host, "e", "Event channel information", f"for domain {domid}:", r"\s+(\d+) \[.*\]: s=\d", 10)
 
 
 def granted(host, domid):
     """The references through which another domain uses a domain's memory now."""
-    references = set()
-    for line in _report(host, "g", rf"grant-table for remote d{domid}\b"):
-        if line.startswith("grant-table for remote"):
-            break
-        match = re.match(r"\[0x([0-9a-f]+)\]", line)
-        if match:
-            references.add(int(match[1], 16))
-    return references
+    return _numbers(host, "g", "grant-table for remote", rf"d{domid}\b", r"\[0x([0-9a-f]+)\]", 16)
 
 
 def watches(host, domid):
