@@ -117,14 +117,22 @@ void retire_ends_when_requests_fail(struct kunit *test)
 }
 #endif
 
-/* The partition scan is under way, and its answer comes late. */
-void retire_waits_for_the_add(struct kunit *test)
+/* Add a disk. Its partition scan is under way, and waits for an answer. */
+static struct xpv_vbd *create_and_scan(struct kunit *test)
 {
 	struct xpv_vbd *vbd = create(test, &plain);
 
 	vbd->hold = true;
 	xpv_disk_add(vbd->disk);
 	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, 1));
+	return vbd;
+}
+
+/* The answer to the scan comes late. */
+void retire_waits_for_the_add(struct kunit *test)
+{
+	struct xpv_vbd *vbd = create_and_scan(test);
+
 	xpv_disk_retire(vbd->disk);
 	vbd->hold = false;
 	xpv_disk_complete(take_held(vbd, 0));
@@ -136,11 +144,8 @@ void retire_waits_for_the_add(struct kunit *test)
 /* The connection is lost during the scan: it goes on with the next one. */
 void scan_survives_a_lost_connection(struct kunit *test)
 {
-	struct xpv_vbd *vbd = create(test, &plain);
+	struct xpv_vbd *vbd = create_and_scan(test);
 
-	vbd->hold = true;
-	xpv_disk_add(vbd->disk);
-	KUNIT_EXPECT_TRUE(test, held_becomes(vbd, 1));
 	xpv_disk_begin_stop(vbd->disk);
 	xpv_disk_wait_stopped(vbd->disk);
 	vbd->hold = false;

@@ -4,7 +4,6 @@
 
 #include <linux/gfp.h>
 #include <linux/interrupt.h>
-#include <linux/sort.h>
 #include <xen/events.h>
 #include <xen/grant_table.h>
 #include <xen/interface/event_channel.h>
@@ -12,10 +11,6 @@
 #include <asm/xen/hypercall.h>
 
 #include "bench.h"
-
-static u64 counts[ROUNDS];
-/* Events; and measures in which not exactly one was handled. */
-static unsigned int handled, missed;
 
 static irqreturn_t on_event(int irq, void *unused)
 {
@@ -108,24 +103,12 @@ static void bench_events(const char *name, irq_handler_t handler, bool late)
 	unbind_from_irqhandler(receiver, &handled);
 }
 
-static int __init bench_init(void)
+static void bench_primitives(void)
 {
-	set_cpus_allowed_ptr(current, cpumask_of(0));
-	MEASURE("empty", , , );
-	MEASURE_KNOWN;
 	bench_grants();
 	bench_events("event", on_event, false);
 	bench_events("event-lateeoi", on_event_late, true);
-	pr_info("bench: missed %u %u %u\n", missed, missed, missed);
-	set_cpus_allowed_ptr(current, cpu_possible_mask);
-	return 0;
 }
-module_init(bench_init);
-
-static void __exit bench_exit(void)
-{
-}
-module_exit(bench_exit);
 
 MODULE_DESCRIPTION("Benchmark: the kernel's own primitives");
 MODULE_LICENSE("GPL");

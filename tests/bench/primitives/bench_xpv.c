@@ -6,7 +6,6 @@
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/mm.h>
-#include <linux/sort.h>
 
 #include "bench.h"
 #include "evtchn/evtchn.h"
@@ -18,10 +17,6 @@
 		typeof(call) outcome_ = (call);                                                                        \
 		(void)outcome_;                                                                                        \
 	} while (0)
-
-static u64 counts[ROUNDS];
-/* Events; and measures in which not exactly one was handled. */
-static unsigned int handled, missed;
 
 static void on_event(struct xpv_event_context *unused)
 {
@@ -101,23 +96,11 @@ static void bench_events(unsigned int flags)
 	xpv_event_channel_close(receiver);
 }
 
-static int __init bench_init(void)
+static void bench_primitives(void)
 {
-	set_cpus_allowed_ptr(current, cpumask_of(0));
-	MEASURE("empty", , , );
-	MEASURE_KNOWN;
 	bench_grants();
 	bench_events(XPV_EVENT_HARD);
-	pr_info("bench: missed %u %u %u\n", missed, missed, missed);
-	set_cpus_allowed_ptr(current, cpu_possible_mask);
-	return 0;
 }
-module_init(bench_init);
-
-static void __exit bench_exit(void)
-{
-}
-module_exit(bench_exit);
 
 MODULE_DESCRIPTION("Benchmark: xpv's primitives");
 MODULE_LICENSE("GPL");
