@@ -130,15 +130,15 @@ bool Ring::finish_slot_locked(unsigned int id, int error, RequestList &done)
  */
 Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 {
-	const Slots<Shadow> &slots = slots_;
 	for (;;) {
 		auto count = shared_.responses();
 		if (!count.ok())
 			return { "illegal rsp_prod, requests in flight:", in_flight_ };
 		for (unsigned int i = 0; i < count.value(); i++) {
 			Violation violation;
-			auto response = shared_.take().validate([&](const blkif_response &copy) {
-				violation = check(slots, copy);
+			/* clang's analysis does not know that the lock is held in this lambda. */
+			auto response = shared_.take().validate([&](const blkif_response &copy) XPV_NO_THREAD_SAFETY_ANALYSIS {
+				violation = check(slots_, copy);
 				return !violation;
 			});
 			if (!response.ok())

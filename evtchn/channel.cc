@@ -173,8 +173,8 @@ int xpv_event_channel_alloc_unbound(xpv_domid remote, const xpv_event_channel_ar
 	return bind_own([=] { return evtchnop_alloc_unbound(remote); }, {}, *args, channel);
 }
 
-int xpv_event_channel_bind_interdomain(xpv_domid remote, xpv_port port,
-				       const xpv_event_channel_args *args, xpv_event_channel **channel)
+int xpv_event_channel_bind_interdomain(xpv_domid remote, xpv_port port, const xpv_event_channel_args *args,
+				       xpv_event_channel **channel)
 {
 	return bind_own([=] { return evtchnop_bind_interdomain(remote, port); }, {}, *args, channel);
 }
