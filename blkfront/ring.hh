@@ -126,7 +126,7 @@ private:
 	[[nodiscard]] bool push_locked() XPV_REQUIRES(lock_);
 
 	[[nodiscard]] Violation collect_locked(RequestList &done, Collected &collected) XPV_REQUIRES(lock_);
-	[[nodiscard]] static Violation check(const Slots<Shadow> &slots, const blkif_response &response);
+	[[nodiscard]] Violation check_locked(const blkif_response &response) const XPV_REQUIRES(lock_);
 	[[nodiscard]] int take_status_locked(const Shadow &shadow, int status) XPV_REQUIRES(lock_);
 	[[nodiscard]] bool refused_as_unsupported_locked(const Shadow &shadow, int status, bool first_empty_barrier) const
 		XPV_REQUIRES(lock_);

@@ -16,11 +16,11 @@ const char *name_of(uint8_t operation)
 } // namespace
 
 /* Check a response against our copy of its request. */
-Ring::Violation Ring::check(const Slots<Shadow> &slots, const blkif_response &response)
+Ring::Violation Ring::check_locked(const blkif_response &response) const
 {
-	if (response.id >= slots.count())
+	if (response.id >= slots_.count())
 		return { "response with an invalid id", response.id };
-	const Shadow *shadow = slots.find(response.id);
+	const Shadow *shadow = slots_.find(response.id);
 	if (!shadow)
 		return { "response to no request in flight, id", response.id };
 	if (response.operation != shadow->wire.operation)
@@ -138,7 +138,7 @@ Ring::Violation Ring::collect_locked(RequestList &done, Collected &collected)
 			Violation violation;
 			/* clang's analysis does not know that the lock is held in this lambda. */
 			auto response = shared_.take().validate([&](const blkif_response &copy) XPV_NO_THREAD_SAFETY_ANALYSIS {
-				violation = check(slots_, copy);
+				violation = check_locked(copy);
 				return !violation;
 			});
 			if (!response.ok())

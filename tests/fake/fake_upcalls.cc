@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Upcalls of the fake: a vCPU's vector and vcpu_info, and HVM parameters, one of which is the callback. */
+/* Raise a vCPU's upcall by its vector or by the callback, and keep the HVM parameters. */
 
 #include "lib/ordering.hh"
 #include "tests/fake/fake_domain.hh"

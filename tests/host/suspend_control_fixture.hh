@@ -120,8 +120,6 @@ protected:
 		if (std::exchange(running, false))
 			xpv_control_stop();
 	}
-	/* Everything that was written to the store before has been looked at. */
-	void settle() { fake::settle(); }
 	void ask(const std::string &request) { peer.set(shutdown_node, request); }
 	bool acknowledged() { return peer.becomes(shutdown_node, ""); }
 

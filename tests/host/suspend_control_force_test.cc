@@ -32,7 +32,7 @@ TEST_F(Control, ForcesReboot)
 	EXPECT_TRUE(kernel.wait("rR"));
 }
 
-/* A domain that is told to stop must not come back. The time limit starts again, once. */
+/* A power-off replaces a reboot in progress, so that the domain stays down. The time limit starts again, once. */
 TEST_F(Control, PowerOffOvertakesReboot)
 {
 	kernel.timeout = 2;
@@ -67,7 +67,7 @@ TEST_F(Control, ForcesNothingOnceLinuxGoesDown)
 	xpv_control_going_down();
 	fake::advance(1500ms);
 	ask("poweroff");
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait("p"));
 	EXPECT_EQ(peer.get(shutdown_node), "poweroff");
 }
@@ -89,7 +89,7 @@ TEST_F(Control, WithoutALimitEachRequestIsTheFirst)
 		}
 		EXPECT_TRUE(kernel.wait(sequence));
 		EXPECT_TRUE(acknowledged());
-		settle();
+		fake::settle();
 	}
 }
 

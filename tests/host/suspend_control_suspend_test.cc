@@ -58,12 +58,12 @@ TEST_F(Control, SuspendThatFailsSaysWhy)
 	EXPECT_TRUE(kernel.wait("S"));
 	EXPECT_TRUE(acknowledged());
 	EXPECT_TRUE(peer.becomes(error_node, "16 suspend: " + std::string(127, 'x')));
-	settle();
+	fake::settle();
 	EXPECT_TRUE(logged(fake::take_log(), "suspend failed: xxx"));
 	kernel.suspend_result = 0;
 	ask("suspend");
 	EXPECT_TRUE(kernel.wait("SS"));
-	settle();
+	fake::settle();
 	EXPECT_FALSE(peer.get(error_node));
 }
 
@@ -75,7 +75,7 @@ TEST_F(Control, SuspendAskedForDuringASuspend)
 	ask("suspend");
 	ASSERT_TRUE(kernel.wait("S") && acknowledged());
 	ask("suspend");
-	settle();
+	fake::settle();
 	EXPECT_EQ(peer.get(shutdown_node), "suspend");
 	EXPECT_TRUE(kernel.wait("S"));
 	kernel.hold(false);
@@ -90,9 +90,9 @@ TEST_F(Control, ShutdownAskedForDuringASuspend)
 	ask("suspend");
 	ASSERT_TRUE(kernel.wait("S") && acknowledged());
 	ask("nonsense");
-	settle();
+	fake::settle();
 	ask("reboot");
-	settle();
+	fake::settle();
 	kernel.hold(false);
 	EXPECT_TRUE(kernel.wait("Sr"));
 	EXPECT_TRUE(acknowledged());

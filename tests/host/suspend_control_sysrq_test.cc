@@ -48,7 +48,7 @@ TEST_F(Control, SysRqVanishes)
 	peer.erase(sysrq_node);
 	ask("poweroff");
 	EXPECT_TRUE(acknowledged() && kernel.wait("p"));
-	settle();
+	fake::settle();
 }
 
 } // namespace

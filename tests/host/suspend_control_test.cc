@@ -18,7 +18,7 @@ TEST_F(Control, PowersOffOnce)
 	EXPECT_TRUE(kernel.wait("p"));
 	EXPECT_TRUE(acknowledged());
 	/* The acknowledgement's own event is no request. */
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait("p"));
 }
 
@@ -51,7 +51,7 @@ TEST_F(Control, RepeatsAndRefusesWhilePoweringOff)
 	EXPECT_TRUE(acknowledged());
 	for (const char *request : { "reboot", "suspend" }) {
 		ask(request);
-		settle();
+		fake::settle();
 		EXPECT_EQ(peer.get(shutdown_node), request);
 	}
 	EXPECT_TRUE(kernel.wait("pp"));
@@ -65,7 +65,7 @@ TEST_F(Control, LeavesNonsense)
 	     { std::string("frobnicate\n%s%n"), std::string(4000, 'A'), std::string(24, 'B'), std::string(23, 'C'),
 	       std::string("poweroff\0", 9), std::string(1, '\0') }) {
 		ask(nonsense);
-		settle();
+		fake::settle();
 		EXPECT_EQ(peer.get(shutdown_node), nonsense);
 	}
 	EXPECT_TRUE(logged(fake::take_log(), "unknown request 'frobnicate?%s%n'"));
@@ -80,7 +80,7 @@ TEST_F(Control, NonsenseFloodsNoLog)
 	start();
 	for (unsigned int i = 1; i < 50; i++) {
 		ask(std::string(i * 40, 'z'));
-		settle();
+		fake::settle();
 	}
 	EXPECT_LE(fake::take_log().size(), 5u);
 }
@@ -89,7 +89,7 @@ TEST_F(Control, NodesThatVanish)
 {
 	start();
 	peer.erase(home + "control");
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait(""));
 	EXPECT_TRUE(fake::take_log().empty());
 	ask("poweroff");
@@ -104,7 +104,7 @@ TEST_F(Control, RequestTakenBackBeforeItIsAcknowledged)
 	};
 	start();
 	ask("suspend");
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait(""));
 }
 
@@ -118,7 +118,7 @@ TEST_F(Control, RequestReplacedBeforeItIsAcknowledged)
 	ask("reboot");
 	EXPECT_TRUE(kernel.wait("p"));
 	EXPECT_TRUE(acknowledged());
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait("p"));
 }
 
@@ -135,7 +135,7 @@ TEST_F(Control, SomebodyInterferes)
 TEST_F(Control, SomebodyInterferesForEver)
 {
 	start();
-	settle();
+	fake::settle();
 	peer.interfere = 1000000;
 	unsigned int before = peer.requests;
 	ask("poweroff");
@@ -153,7 +153,7 @@ TEST_F(Control, MayNotAcknowledge)
 	peer.read_only = { shutdown_node };
 	start();
 	ask("poweroff");
-	settle();
+	fake::settle();
 	EXPECT_TRUE(kernel.wait(""));
 }
 
@@ -162,7 +162,7 @@ TEST_F(Control, StoreThatDoesNotAnswerDoesNotKeepLinuxUp)
 	timed_out = true;
 	store.client.set_timeout(2000);
 	start();
-	settle();
+	fake::settle();
 	std::atomic<bool> stuck = true;
 	peer.on_transaction = [&] {
 		while (stuck)
@@ -182,7 +182,7 @@ TEST_F(Control, StoreThatDoesNotAnswerDoesNotKeepLinuxUp)
 TEST_F(Control, DeadStore)
 {
 	start();
-	settle();
+	fake::settle();
 	/* An index that no honest store writes: the client gives the connection up. */
 	__atomic_store_n(&peer.page.rsp_prod, peer.page.rsp_cons + XENSTORE_RING_SIZE + 1, __ATOMIC_SEQ_CST);
 	peer.ring();
