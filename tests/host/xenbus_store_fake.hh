@@ -136,10 +136,15 @@ public:
 		std::unique_lock guard(nodes_mutex_);
 		return changed_.wait_for(guard, std::chrono::seconds(10), [&] { return !held_.empty(); });
 	}
-	/* What `action` changes, watches do not tell of. */
+	/*
+	 * What `action` changes, watches do not tell of. Earlier events are handled
+	 * first: their reader would see one half of the changes, and get no event for
+	 * the other.
+	 */
 	template <typename Action>
 	void with_no_events(Action action)
 	{
+		fake::settle();
 		mute_ = true;
 		action();
 		mute_ = false;
