@@ -14,11 +14,13 @@ constinit bool refuses_fifo = false;
 /* A port whose pending bit is set, under the 2-level ABI. */
 void tell_two_level(uint32_t port)
 {
-	vcpu_info *info = fake_vcpu_info(fake_domain.ports[port].vcpu);
+	/* Read once: the port may be moved meanwhile, and the bit and the upcall are one vCPU's. */
+	uint32_t vcpu = read_once(fake_domain.ports[port].vcpu);
+	vcpu_info *info = fake_vcpu_info(vcpu);
 	if (!info || test_bit(port, fake_domain.shared->evtchn_mask))
 		return;
 	if (!test_and_set_bit(port / 64, &info->evtchn_pending_sel))
-		fake_upcall(fake_domain.ports[port].vcpu);
+		fake_upcall(vcpu);
 }
 
 void tell_fifo(uint32_t port)
