@@ -49,6 +49,12 @@ def test_counts_each_kind(runner, monkeypatch):
     assert run(runner, monkeypatch, ("exit 1", PYTEST), ("exit 8", CTEST)) == (1, "2 passed, 3 failed, 2 skipped")
 
 
+def test_cases_of_programs_count_too(runner, monkeypatch):
+    """ctest runs programs with several cases, which each write a file of their own."""
+    steps = f"mkdir -p {runner.RESULTS}/0; echo '{CLEAN}' >{runner.RESULTS}/0/program.xml"
+    assert run(runner, monkeypatch, (f"{steps}; exit 8", CTEST)) == (1, "2 passed, 1 failed, 1 skipped")
+
+
 def test_all_passed(runner, monkeypatch):
     assert run(runner, monkeypatch, ("true", None), ("true", CLEAN)) == (0, "1 passed, 0 failed, 0 skipped")
 
