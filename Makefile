@@ -33,7 +33,7 @@ KDIR	?= /lib/modules/$(KVER)/build
 root	:= $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 release	 = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 BUILD	?= $(root)/build/$(release)
-folders	:= lib hypervisor evtchn gnttab xenbus xenbus/store xenbus/bus xenbus/node blkfront suspend \
+folders	:= lib hypervisor evtchn gnttab xenbus xenbus/store xenbus/bus xenbus/node blkfront netfront suspend \
 	   examples/echo tests/fake tests/kunit
 kernels	 = $(wildcard /usr/src/linux-headers-6.1.*-amd64 /usr/src/linux-headers-6.12.*-amd64)
 

@@ -71,7 +71,7 @@ unsigned int Connection::retry_revoke()
 	return count;
 }
 
-unsigned int Connection::leave(LeftMapped &left)
+unsigned int Connection::leave(LeftRings &left)
 {
 	unsigned int parked = retry_revoke(); /* the destructors park these */
 	for (Ring *ring : rings_)

@@ -14,6 +14,9 @@
 
 namespace xpv {
 
+/* The shared pages of earlier connections: places for some. */
+using LeftRings = LeftMapped<8>;
+
 /* The queues of a vbd; owned by it. */
 struct QueueArray {
 	xpv_block_queue *const *queues;
@@ -57,7 +60,7 @@ public:
 	 * Move the rings' shared pages to `left`. The last call. Returns how many
 	 * pages are parked, now or by the destructor.
 	 */
-	[[nodiscard]] unsigned int leave(LeftMapped &left);
+	[[nodiscard]] unsigned int leave(LeftRings &left);
 
 private:
 	const QueueArray queues_;

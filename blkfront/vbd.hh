@@ -66,7 +66,7 @@ private:
 	xpv::Array<xpv_block_queue *> queues_;
 	xpv::Owned<xpv::Connection> connection_;
 	xpv::Owned<xpv::Connection> lost_; /* the last connection, while its backend still maps pages of requests */
-	xpv::LeftMapped left_mapped_; /* ring pages of earlier connections that a backend may still map */
+	xpv::LeftRings left_mapped_; /* ring pages of earlier connections that a backend may still map */
 	xpv::Owned<xpv::Disk> disk_;
 
 	xpv::WaitQueue drained_{ "xpv blkfront drained"_lock };

@@ -9,10 +9,11 @@ namespace xpv {
 /*
  * xen-blkback and xen-netback may keep the ring of a connection mapped until
  * the next one is made, so a frontend that waited for them would wait for
- * ever. A few such pages are kept here and tried again; only a backend that
- * leaves more costs memory, which gnttab parks. Not locked. Any context but
- * NMI.
+ * ever. Up to `places` such pages are kept here and tried again, so there should
+ * be one for each ring; only a backend that leaves more costs memory, which
+ * gnttab parks. Not locked. Any context but NMI.
  */
+template <unsigned int places>
 class LeftMapped {
 public:
 	LeftMapped() = default;
@@ -50,7 +51,7 @@ public:
 	}
 
 private:
-	GrantedPage pages_[8];
+	GrantedPage pages_[places];
 };
 
 } // namespace xpv

@@ -32,6 +32,8 @@ CONFIG_XPV_EVTCHN	?= m
 CONFIG_XPV_GNTTAB	?= m
 CONFIG_XPV_XENBUS	?= m
 CONFIG_XPV_BLKFRONT	?= m
+# The same dependency as in Kconfig.
+CONFIG_XPV_NETFRONT	?= $(if $(CONFIG_PAGE_POOL),m,n)
 CONFIG_XPV_SUSPEND	?= m
 
 # CONFIG_XPV_FAKE_HYPERVISOR=y replaces Xen by a fake one inside
@@ -48,6 +50,8 @@ CONFIG_XPV_GNTTAB_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_NODES_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_BLKFRONT_KUNIT_TEST	?= $(xpv-kunit)
+# The same dependency as in Kconfig.
+CONFIG_XPV_NETFRONT_KUNIT_TEST	?= $(if $(and $(filter m,$(CONFIG_XPV_NETFRONT)),$(CONFIG_INET),$(CONFIG_BQL)),$(xpv-kunit),n)
 CONFIG_XPV_CONTROL_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_ECHO_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_SUSPEND_KUNIT_TEST	?= $(xpv-kunit)

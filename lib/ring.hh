@@ -41,6 +41,11 @@ public:
 	[[nodiscard]] unsigned int size() const { return size_; }
 	[[nodiscard]] unsigned int free_requests() const { return size_ - (request_produced_ - response_consumed_); }
 	[[nodiscard]] bool full() const { return free_requests() == 0; }
+	/* Requests that were put, and whose responses were not consumed. */
+	[[nodiscard]] unsigned int outstanding() const { return request_produced_ - response_consumed_; }
+	/* Where the next request and the next response are, for rings whose responses come in the order of the requests. */
+	[[nodiscard]] unsigned int next_request_slot() const { return request_produced_ & (size_ - 1); }
+	[[nodiscard]] unsigned int next_response_slot() const { return response_consumed_ & (size_ - 1); }
 
 	/* Write one request into the next slot; the other end sees it after push(). Only when not full(). */
 	void put(const Request &request)
@@ -84,15 +89,19 @@ public:
 		return response;
 	}
 
-	/* Ask to be notified of the next response. Return whether there already is one. */
-	[[nodiscard]] Result<bool> more_after_asking()
+	/*
+	 * Ask to be notified of the `ahead`-th next response (1: the next one). Return
+	 * whether it is already there, in which case no event may come. An `ahead`
+	 * larger than outstanding() is never reached.
+	 */
+	[[nodiscard]] Result<bool> more_after_asking(unsigned int ahead = 1)
 	{
-		write_once(shared_->rsp_event, response_consumed_ + 1);
+		write_once(shared_->rsp_event, response_consumed_ + ahead);
 		virt_mb();
 		auto count = responses();
 		if (!count.ok())
 			return count.error();
-		return count.value() != 0;
+		return count.value() >= ahead;
 	}
 
 	/*

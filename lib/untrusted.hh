@@ -25,13 +25,14 @@ public:
 	static Untrusted copy_from(const T &shared)
 	{
 		Untrusted result;
-		if constexpr (Word<T>) {
+		if constexpr (Word<T>)
 			result.value_ = read_once(shared);
-		} else if constexpr (alignof(T) >= 4 && sizeof(T) % 4 == 0) {
+		else if constexpr (sizeof(T) % 8 == 0)
+			copy_words<uint64_t>(&result.value_, &shared);
+		else if constexpr (sizeof(T) % 4 == 0)
 			copy_words<uint32_t>(&result.value_, &shared);
-		} else {
+		else
 			copy_words<uint8_t>(&result.value_, &shared);
-		}
 		return result;
 	}
 
@@ -72,8 +73,8 @@ private:
 	template <typename Unit>
 	static void copy_words(void *to, const void *from)
 	{
-		/* may_alias: the wire structs are not arrays of Unit. */
-		typedef Unit __attribute__((may_alias)) Aliasing;
+		/* The wire structs are not arrays of Unit, and may be less aligned than it: x86 does not mind. */
+		typedef Unit __attribute__((may_alias, aligned(alignof(T)))) Aliasing;
 		auto *target = static_cast<Aliasing *>(to);
 		auto *source = static_cast<const volatile Aliasing *>(from);
 		for (size_t i = 0; i < sizeof(T) / sizeof(Unit); i++)

@@ -22,6 +22,7 @@ namespace xpv {
  *		Status connect();
  *		void disconnect();
  *		// each of these is optional, the last three only together
+ *		static constexpr bool connects_first = true;
  *		void backend_changed();
  *		void connection_lost();
  *		void retire();
@@ -44,6 +45,8 @@ public:
 		driver.name = KBUILD_MODNAME;
 		driver.device_type = device_type;
 		driver.backend_keys = backend_keys;
+		if constexpr (requires { T::connects_first; })
+			driver.connects_first = T::connects_first;
 		driver.probe = probe;
 		driver.negotiate = call<&T::negotiate>;
 		driver.connect = call<&T::connect>;

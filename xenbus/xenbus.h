@@ -49,6 +49,13 @@ struct xpv_frontend_driver {
 	 * which saves xpv_device_read_backend() in connect() a round trip.
 	 */
 	const char *const *backend_keys;
+	/*
+	 * The backend looks at what negotiate() published when it reads Connected,
+	 * and ignores Initialised (netback). The bus then writes Connected where it
+	 * writes Initialised for other drivers; connect() is called, as for these,
+	 * when the backend is Connected.
+	 */
+	bool connects_first;
 
 	/*
 	 * Allocate the context of a device that appeared in xenstore, and set it
@@ -167,9 +174,9 @@ int xpv_device_read_own(struct xpv_device *device, struct xpv_store_read_item *i
 int xpv_device_publish(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count);
 /*
  * Write keys of our own directory, and in the same round trip switch to
- * Initialised. Only for negotiate(), as its last step. If a key cannot be
- * written, the new state may have been written nevertheless; negotiate() must
- * then fail.
+ * Initialised; to Connected, if the driver has connects_first. Only for
+ * negotiate(), as its last step. If a key cannot be written, the new state may
+ * have been written nevertheless; negotiate() must then fail.
  */
 int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_item *items, unsigned int count);
 
@@ -178,6 +185,14 @@ int xpv_device_initialised(struct xpv_device *device, struct xpv_store_write_ite
  * and no request is in flight. Call once for each retire(). Any context.
  */
 void xpv_device_retired(struct xpv_device *device);
+
+/*
+ * Ask the bus to end the present connection in an orderly way and to make
+ * another, because what negotiate() chose must change. The device is kept if the
+ * driver has connection_lost(). Before the next negotiate() this does nothing
+ * more: negotiate() chooses anyway. Any context.
+ */
+void xpv_device_reconnect(struct xpv_device *device);
 
 /*
  * Report that the backend kept `pages` of a connection mapped, and that they

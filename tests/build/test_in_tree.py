@@ -14,7 +14,7 @@ from conftest import ROOT, early
 sys.path.insert(0, str(ROOT / "tests/kunit"))
 import kernel as kunit_kernel
 
-FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend", "examples/echo",
+FOLDERS = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "netfront", "suspend", "examples/echo",
            "tests/fake", "tests/kunit")
 
 
@@ -90,7 +90,7 @@ def test_dependencies_hold(tree):
 
 
 def test_builds_without_warnings(tree):
-    modules = ("LIB", "HYPERVISOR", "EVTCHN", "GNTTAB", "XENBUS", "BLKFRONT", "SUSPEND")
+    modules = ("LIB", "HYPERVISOR", "EVTCHN", "GNTTAB", "XENBUS", "BLKFRONT", "NETFRONT", "SUSPEND")
     wanted = {f"CONFIG_XPV_{name}=m" for name in modules} | {"CONFIG_XPV=m", "CONFIG_XPV_FAKE_HYPERVISOR=y"}
     with open(tree / ".config", "a") as config:
         config.write("\n".join(sorted(wanted)) + "\nCONFIG_KUNIT_ALL_TESTS=y\n")
@@ -98,10 +98,11 @@ def test_builds_without_warnings(tree):
     assert code == 0, log
     assert wanted <= configured(tree)
     assert "CONFIG_XPV_BLKFRONT_KUNIT_TEST=m" in configured(tree)
+    assert "CONFIG_XPV_NETFRONT_KUNIT_TEST=m" in configured(tree)
 
     code, log = run(tree, "make", f"-j{os.cpu_count()}", "W=1", "drivers/xpv/")
     assert code == 0, log
-    for name in ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend"):
+    for name in ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "netfront", "suspend"):
         assert (tree / f"drivers/xpv/{name}/xpv_{name}.o").exists()
     assert (tree / "drivers/xpv/tests/kunit/xpv_lib_kunit.o").exists()
     assert not checks.log_complaints("\n".join(line for line in log.splitlines() if "drivers/xpv" in line))

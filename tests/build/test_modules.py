@@ -10,7 +10,7 @@ import pytest
 import checks
 from conftest import ROOT, early, make
 
-MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend")
+MODULES = ("lib", "hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "netfront", "suspend")
 
 
 @early

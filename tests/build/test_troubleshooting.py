@@ -5,7 +5,7 @@ import re
 
 from conftest import ROOT
 
-FOLDERS = ("hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "suspend")
+FOLDERS = ("hypervisor", "evtchn", "gnttab", "xenbus", "blkfront", "netfront", "suspend")
 CALL = re.compile(r'\b(XPV_(?:ERR|WARNING|NOTICE|INFO)(?:_LIMITED)?|pr_(?:err|warn|notice|info)(?:_ratelimited)?)'
                   r'\(\s*(?:KBUILD_MODNAME\s*)?((?:"(?:\\.|[^"\\])*"\s*)+)')
 CONVERSION = re.compile(r"%(?:\.\*|[-+ #0-9.])*(?:hh|h|ll|l|z)?[a-zA-Z]+?(?<=[diouxXcsp])(?:[eSUhb]\b)?")

@@ -108,6 +108,7 @@ const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
 	.backend_keys = nullptr,
+	.connects_first = false,
 	.probe = [](xpv_device *) { return 0; },
 	.negotiate = negotiate,
 	.connect = connect,

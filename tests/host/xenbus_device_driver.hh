@@ -166,6 +166,7 @@ inline const xpv_frontend_driver driver = {
 	.name = "test",
 	.device_type = "vbd",
 	.backend_keys = keys,
+	.connects_first = false,
 	.probe = probe,
 	.negotiate = negotiate,
 	.connect = connect,

@@ -132,4 +132,16 @@ TEST_F(KeptDevices, BackendThatKeepsPagesMappedEndsTheDevice)
 	EXPECT_TRUE(the_calls.wait("1", "pncd"));
 }
 
+TEST_F(KeptDevices, DriverThatWantsAnotherConnectionGetsIt)
+{
+	xpv_device_reconnect(the_calls.device["1"]);
+	ASSERT_TRUE(the_calls.wait("1", "pnclnc")) << the_calls.get("1");
+	connected("1");
+	auto states = peer.history(frontend("1") + "/state");
+	EXPECT_EQ(states, (std::vector<std::string>{ "1", "3", "4", "5", "6", "1", "3", "4" }));
+	/* Once. */
+	fake::sleep_for(10s);
+	EXPECT_EQ(the_calls.get("1"), "pnclnc");
+}
+
 } // namespace

@@ -196,4 +196,38 @@ TEST_F(Devices, ManyDevicesOverlap)
 		EXPECT_EQ(peer.get(frontend(std::to_string(i)) + "/state"), "6");
 }
 
+/* netback: nothing of the frontend's is read before it is Connected. */
+TEST_F(Devices, BackendThatConnectsSecond)
+{
+	xpv_frontend_driver first = driver;
+	first.connects_first = true;
+	driver_used = &first;
+	automatic = false;
+	start_bus();
+	do_register();
+	attach("51712");
+	ASSERT_TRUE(peer.becomes(frontend("51712") + "/state", "4"));
+	EXPECT_EQ(peer.get(frontend("51712") + "/ring-ref"), "8");
+	ASSERT_TRUE(the_calls.wait("51712", "pn"));
+	EXPECT_EQ(xpv_device_state(the_calls.device["51712"]), XenbusStateConnected);
+
+	peer.set(backend("51712") + "/state", "4");
+	ASSERT_TRUE(the_calls.wait("51712", "pnc"));
+	EXPECT_EQ(peer.history(frontend("51712") + "/state"), (std::vector<std::string>{ "1", "4" }));
+
+	/* The backend starts again: the next connection is made in the same way. */
+	peer.set(backend("51712") + "/state", "2");
+	ASSERT_TRUE(peer.becomes(frontend("51712") + "/state", "6"));
+	peer.set(backend("51712") + "/state", "6");
+	ASSERT_TRUE(the_calls.wait("51712", "pncl"));
+	ASSERT_TRUE(peer.becomes(frontend("51712") + "/state", "1"));
+	peer.set(backend("51712") + "/state", "2");
+	ASSERT_TRUE(the_calls.wait("51712", "pncln"));
+	peer.set(backend("51712") + "/state", "4");
+	ASSERT_TRUE(the_calls.wait("51712", "pnclnc"));
+	automatic = true;
+	unregister();
+	driver_used = &driver;
+}
+
 } // namespace

@@ -57,6 +57,7 @@ struct Before {
 
 /* All that a driver can have, in an object that does not begin with the context. */
 struct Whole : Before, xpv_device_context {
+	static constexpr bool connects_first = true;
 	static Result<Owned<Whole>> probe(xpv_device *) { return xpv::make<Whole>(XPV_MAY_SLEEP); }
 	Status negotiate() { return {}; }
 	Status connect() { return {}; }
@@ -144,6 +145,8 @@ TEST_F(FrontendDrivers, TheTableHasNoFunctionForWhatTheClassHasNot)
 	EXPECT_STREQ(small.device_type, "small");
 	EXPECT_EQ(small.backend_keys, nullptr);
 	EXPECT_EQ(whole.backend_keys, keys);
+	EXPECT_FALSE(small.connects_first);
+	EXPECT_TRUE(whole.connects_first);
 	EXPECT_EQ(small.backend_changed, nullptr);
 	EXPECT_EQ(small.connection_lost, nullptr);
 	EXPECT_EQ(small.retire, nullptr);

@@ -302,4 +302,5 @@ EXPORT_SYMBOL_GPL(xpv_device_read_own);
 EXPORT_SYMBOL_GPL(xpv_device_publish);
 EXPORT_SYMBOL_GPL(xpv_device_initialised);
 EXPORT_SYMBOL_GPL(xpv_device_retired);
+EXPORT_SYMBOL_GPL(xpv_device_reconnect);
 EXPORT_SYMBOL_GPL(xpv_device_parked);

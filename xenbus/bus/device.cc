@@ -115,6 +115,7 @@ int xpv_device::bind(const xpv_frontend_driver &driver)
 		write_once(marks_.unbind, false);
 		write_once(marks_.silenced, false);
 		write_once(marks_.retired, false);
+		write_once(marks_.reconnect, false);
 		write_once(marks_.quiet, false);
 		{
 			SpinGuard failure(failure_lock_);
@@ -199,6 +200,12 @@ void xpv_device::retired()
 	schedule();
 }
 
+void xpv_device::reconnect()
+{
+	write_once(marks_.reconnect, true);
+	schedule();
+}
+
 void xpv_device::parked(unsigned int pages)
 {
 	bool too_many;
@@ -213,7 +220,16 @@ void xpv_device::parked(unsigned int pages)
 
 xenbus_state xpv_device::state() const
 {
-	return published_state(read_once(phase_));
+	return state_in(read_once(phase_));
+}
+
+/* What our state node says in a phase. */
+xenbus_state xpv_device::state_in(Phase phase) const
+{
+	const xpv_frontend_driver *driver = read_once(driver_);
+	if (phase == Phase::initialised && driver && driver->connects_first)
+		return XenbusStateConnected;
+	return published_state(phase);
 }
 
 bool xpv_device::read_cached(xpv_store_read_item *items, unsigned int count) const

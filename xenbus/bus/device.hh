@@ -89,6 +89,8 @@ public:
 	void fail(int error, const char *text);
 	/* As xpv_device_retired(). Any context. */
 	void retired();
+	/* As xpv_device_reconnect(). Any context. */
+	void reconnect();
 	/* As xpv_device_parked(). Any context. */
 	void parked(unsigned int pages);
 
@@ -130,6 +132,7 @@ public:
 	/* Return whether our node is gone or belongs to another device. */
 	[[nodiscard]] bool vanished() const { return xpv::read_once(marks_.vanished); }
 	[[nodiscard]] xenbus_state state() const;
+	[[nodiscard]] xenbus_state state_in(xpv::Phase phase) const;
 	[[nodiscard]] struct device *linux_device() const { return xpv_linux_device_get(linux_device_); }
 
 	/* Assert that a driver callback is running. The engine calls those with mutex_ held. */
@@ -221,6 +224,7 @@ private:
 		bool unbind;
 		bool silenced; /* unbind without xenstore, which does not respond */
 		bool retired; /* by the driver, after retire() */
+		bool reconnect; /* by the driver, until it negotiates */
 		bool event; /* the watch on the backend's state has fired; cleared by read_snapshot() */
 		bool quiet; /* by the engine: the driver can be removed, nothing is left to do */
 	} marks_ = {};

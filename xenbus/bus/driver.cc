@@ -95,13 +95,14 @@ int xpv_device_initialised(xpv_device *device, xpv_store_write_item *items, unsi
 		return all.code();
 	for (unsigned int i = 0; i < count; i++)
 		all.value()[i] = items[i];
+	xenbus_state initialised = device->state_in(Phase::initialised);
 	char state[4];
-	xpv_format(state, sizeof(state), "%d", static_cast<int>(XenbusStateInitialised));
+	xpv_format(state, sizeof(state), "%d", static_cast<int>(initialised));
 	all.value()[count] = { .path = "state", .value = state, .result = 0 };
 	int code = xpv_device_publish(device, all.value().data(), count + 1);
 	for (unsigned int i = 0; i < count; i++)
 		items[i].result = all.value()[i].result;
-	device->state_written(XenbusStateInitialised, code == 0);
+	device->state_written(initialised, code == 0);
 	return code;
 }
 
@@ -113,6 +114,11 @@ void xpv_device_fail_text(xpv_device *device, int error, const char *text)
 void xpv_device_retired(xpv_device *device)
 {
 	device->retired();
+}
+
+void xpv_device_reconnect(xpv_device *device)
+{
+	device->reconnect();
 }
 
 void xpv_device_parked(xpv_device *device, unsigned int pages)

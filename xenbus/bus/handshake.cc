@@ -117,6 +117,11 @@ bool xpv_device::advance()
 	if (!begun_ && !begin().ok())
 		return retry_later(retry_ms);
 	take_failure();
+	if (read_once(marks_.reconnect) && phase_ == Phase::connected && aim_ == Aim::connect &&
+	    postponed_ == Aim::connect) {
+		aim_ = Aim::restart;
+		enter(Phase::closing);
+	}
 
 	bool is_published = publish_state().ok();
 	if (phase_ == Phase::closed && aim_ == Aim::end) {
@@ -165,6 +170,7 @@ bool xpv_device::perform(Transition answer, const Snapshot &snapshot)
 		/* The toolstack detaches the device: do not create a connection. */
 		if (snapshot.online == Online::no)
 			return false;
+		write_once(marks_.reconnect, false);
 		if (!driver_succeeded(driver_->negotiate(this), "cannot negotiate with the backend"))
 			return failed_;
 		held_.connection = true;

@@ -24,7 +24,7 @@ bool store_trouble(int error)
  */
 Status xpv_device::publish_state()
 {
-	xenbus_state wanted = published_state(phase_);
+	xenbus_state wanted = state_in(phase_);
 	/* Do not publish to a new backend that does not know this connection. */
 	if (restoring())
 		return Error(XEN_EAGAIN);

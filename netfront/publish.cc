@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a connection tells the backend in xenstore. */
+#include "netfront/connection.hh"
+#include "xenbus/xenbus.h"
+
+namespace xpv {
+
+namespace {
+
+/* The keys of one queue, in the device's directory or in one of the queue's own. */
+struct QueueKeys {
+	static constexpr unsigned int count = 4;
+	struct Key {
+		char path[40];
+		char value[16];
+	};
+	Key keys[count];
+
+	void set(unsigned int i, const char *directory, const char *name, uint32_t number)
+	{
+		xpv_format(keys[i].path, sizeof(keys[i].path), "%s%s", directory, name);
+		xpv_format(keys[i].value, sizeof(keys[i].value), "%u", number);
+	}
+};
+
+/* The same for every connection: what Linux can always take. */
+constexpr xpv_store_write_item common[] = {
+	{ .path = "request-rx-copy", .value = "1", .result = 0 },
+	{ .path = "feature-rx-notify", .value = "1", .result = 0 },
+	{ .path = "feature-sg", .value = "1", .result = 0 },
+	{ .path = "feature-gso-tcpv4", .value = "1", .result = 0 },
+	{ .path = "feature-gso-tcpv6", .value = "1", .result = 0 },
+	{ .path = "feature-ipv6-csum-offload", .value = "1", .result = 0 },
+	/* Until its filter has been told the addresses. */
+	{ .path = "request-multicast-control", .value = "0", .result = 0 },
+};
+constexpr unsigned int common_count = sizeof(common) / sizeof(common[0]);
+
+/*
+ * netback looks for a channel for each direction first, and would find those of
+ * an earlier connection.
+ */
+Status remove_split_channels(xpv_device *device, const char *directory)
+{
+	for (const char *key : { "event-channel-tx", "event-channel-rx" }) {
+		char path[160];
+		xpv_format(path, sizeof(path), "%s/%s%s", xpv_device_path(device), directory, key);
+		auto removed = status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, path));
+		/* xenstored says so when the queue's directory is missing. */
+		if (!removed.ok() && !(removed.error() == XEN_ENOENT))
+			return removed;
+	}
+	return {};
+}
+
+} // namespace
+
+Status Connection::publish(xpv_device *device)
+{
+	unsigned int count = queue_count();
+	bool split = features_.split_event_channels;
+	auto keys = XPV_TRY(Array<QueueKeys>::make(count, XPV_MAY_SLEEP));
+	auto items = XPV_TRY(Array<xpv_store_write_item>::make(common_count + 1 + QueueKeys::count * count, XPV_MAY_SLEEP));
+	unsigned int n = 0;
+	for (const xpv_store_write_item &item : common)
+		items[n++] = item;
+	char queues[16];
+	xpv_format(queues, sizeof(queues), "%u", count);
+	items[n++] = { .path = "multi-queue-num-queues", .value = queues, .result = 0 };
+	for (unsigned int i = 0; i < count; i++) {
+		char directory[24] = "";
+		if (count > 1)
+			xpv_format(directory, sizeof(directory), "queue-%u/", i);
+		if (!split)
+			XPV_TRY(remove_split_channels(device, directory));
+		QueueKeys &its = keys[i];
+		its.set(0, directory, "tx-ring-ref", rings_[i].tx->reference().value);
+		its.set(1, directory, "rx-ring-ref", rings_[i].rx->reference().value);
+		its.set(2, directory, split ? "event-channel-tx" : "event-channel", queues_[i].tx_port().value);
+		if (split)
+			its.set(3, directory, "event-channel-rx", queues_[i].rx_port().value);
+		for (unsigned int k = 0; k < (split ? 4u : 3u); k++)
+			items[n++] = { .path = its.keys[k].path, .value = its.keys[k].value, .result = 0 };
+	}
+	return status(xpv_device_initialised(device, items.data(), n));
+}
+
+} // namespace xpv
