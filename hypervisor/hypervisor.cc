@@ -146,6 +146,12 @@ int resume_cpu(unsigned int cpu)
 	return vcpu.value < XEN_LEGACY_MAX_VCPUS ? 0 : state->vcpu_infos.register_again(vcpu).code();
 }
 
+void resume_late(xpv_resume_kind kind)
+{
+	if (kind == XPV_RESUME_RESTORED)
+		xpv_unplug_again();
+}
+
 } // namespace
 
 } // namespace xpv
@@ -158,7 +164,7 @@ constinit xpv_suspend_part xpv_hypervisor_suspend_part = {
 	.suspend_early = nullptr,
 	.resume_early = resume_early,
 	.resume_cpu = resume_cpu,
-	.resume_late = nullptr,
+	.resume_late = resume_late,
 	.next = nullptr,
 	.prepared = false,
 };

@@ -132,6 +132,7 @@ static int __init hypervisor_init(void)
 	xpv_debug_file_add(&windows_file);
 	version = xpv_hypervisor_version();
 	owner = XPV_HYPERVISOR_OWNED;
+	xpv_unplug_start();
 	pr_info("Xen %u.%u, %u vCPUs%s\n", version >> 16, version & 0xffff, num_online_cpus(),
 		platform_device ? "" : ", no platform PCI device");
 	return 0;

@@ -23,6 +23,8 @@ void xpv_windows_start(void);
 void xpv_windows_show(struct xpv_debug_sink *sink);
 /* Map the shared info page and allocate the per-vCPU tables. Return 0 or a negative errno. Sleeping context. */
 int xpv_hypervisor_start(void);
+/* Unplug the emulated devices that the module parameter names. Implemented in C. Sleeping context. */
+void xpv_unplug_start(void);
 /* Undo xpv_hypervisor_start(). Sleeping context. */
 void xpv_hypervisor_stop(void);
 /* This module's suspend part. */
@@ -57,6 +59,9 @@ int xpv_sysfs_start(void);
 void xpv_sysfs_stop(void);
 
 /* ---- C++ calls C ---- */
+
+/* Unplug again in a restored domain, whose device model has all devices again. Sleeping context. */
+void xpv_unplug_again(void);
 
 /*
  * Allocate 2^order zeroed pages that stay allocated, and marked as lent, when the

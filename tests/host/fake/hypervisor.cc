@@ -42,6 +42,13 @@ void xpv_lent_free(void *pages, unsigned int order)
 	xpv_pages_free(pages, order);
 }
 
+unsigned int fake::unplugs;
+
+void xpv_unplug_again(void)
+{
+	fake::unplugs++;
+}
+
 std::size_t fake::lent_allocations()
 {
 	return lent.size();

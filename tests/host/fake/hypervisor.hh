@@ -32,6 +32,9 @@ extern Ranges ranges;
 /* The PTE of an address in one of them. */
 uint64_t &entry_at(const void *address);
 
+/* How often the emulated devices were unplugged again. */
+extern unsigned int unplugs;
+
 extern std::atomic<unsigned int> flushes;
 /* What the flush finds, if a test wants to know. */
 extern void (*on_flush)();
