@@ -27,6 +27,8 @@ class Guest(GuestConfig, GuestMoves):
     modules   directory of xpv's .ko files, see payload.module_dir
     disks     a number, or a list of sizes in MiB or of Disk
     vifs      number of network interfaces, on bridge xenbr0 (10.77.0.1/16)
+    emulated_nics
+              whether each vif has an emulated NIC beside it (hvm only)
     cmdline   more for the kernel's command line
     config    more lines for xl's configuration, where CONSOLE_FILE is the file (in dom0)
               that the lab reads as the console
@@ -36,8 +38,8 @@ class Guest(GuestConfig, GuestMoves):
     """
 
     def __init__(self, host, name, type="hvm", kernel="6.12", drivers="intree",
-                 modules=None, vcpus=2, memory=512, disks=0, vifs=0, cmdline="",
-                 config="", files=(), expected=(), boot_timeout=900):
+                 modules=None, vcpus=2, memory=512, disks=0, vifs=0,
+                 emulated_nics=False, cmdline="", config="", files=(), expected=(), boot_timeout=900):
         if type not in TYPES or drivers not in DRIVERS:
             raise LabError(f"no such guest: type {type}, drivers {drivers}")
         if kernel not in host.guest_image.kernels:
@@ -57,6 +59,7 @@ class Guest(GuestConfig, GuestMoves):
             disks = [256] * disks
         self.disks = [d if isinstance(d, Disk) else Disk(d << 20) for d in disks]
         self.vifs = vifs
+        self.emulated_nics = emulated_nics
         self.cmdline = cmdline
         self.config = config
         self.files = files

@@ -101,7 +101,7 @@ class GuestConfig:
         hvm = self.type == "hvm"
         disks = [f"{d.backend},{d.format},{d.vdev},{'r' if d.readonly else 'w'}"
                  for d in self.disks]
-        vifs = [f"bridge=xenbr0,mac={self.mac(n)}{',type=vif' if hvm else ''}"
+        vifs = [f"bridge=xenbr0,mac={self.mac(n)}{',type=vif' if hvm and not self.emulated_nics else ''}"
                 for n in range(self.vifs)]
         lines = [
             f'name = "{self.name}"', f'type = "{self.type}"',

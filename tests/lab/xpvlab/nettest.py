@@ -6,7 +6,7 @@ from .guest import AS_LOAD
 from .waiting import until, wait_until
 
 DOM0 = "10.77.0.1"
-PEER = (initrd.INSIDE / "netpeer.py").read_text()
+PROGRAMS = ("netpeer.py", "netecho.py")
 
 
 class Net:
@@ -21,12 +21,15 @@ class Net:
         self.address = guest.net_up(number)
         self.vif = host.run(f"ls /sys/class/net | grep '^vif{guest.domid}\\.{number}$'").out.strip()
         wait_until(guest, f"[ $(cat /sys/class/net/{self.name}/carrier) = 1 ]")
-        guest.write_program("netpeer.py", PEER)
-        host.run(f"cat >/run/lab/netpeer.py <<'END'\n{PEER}END")
+        for program in PROGRAMS:
+            text = (initrd.INSIDE / program).read_text()
+            guest.write_program(program, text)
+            host.run(f"cat >/run/lab/{program} <<'END'\n{text}END")
         self._port = 5000
 
     def ping(self, count=3, size=56, options=""):
-        self.guest.run(f"ping {options} -c {count} -s {size} -W 10 -i 0.2 {DOM0}", timeout=120)
+        """Ping dom0; returns what ping prints."""
+        return self.guest.run(f"ping {options} -c {count} -s {size} -W 10 -i 0.2 {DOM0}", timeout=120).out.strip()
 
     def listen(self):
         """A peer in dom0; its job and its port."""
@@ -35,14 +38,22 @@ class Net:
         wait_until(self.host, f"ss -ltn | grep -q ':{self._port} '")
         return job, self._port
 
-    def exchange(self, chunks=32, timeout=300):
+    def exchange(self, chunks=32, address=DOM0, timeout=300):
         """Chunks of 64 KiB each way over one connection, equal at both ends."""
         job, port = self.listen()
-        there = self.guest.run(f"{AS_LOAD} python3 /tmp/netpeer.py connect {DOM0} {port} {chunks}", timeout=timeout)
+        there = self.guest.run(f"{AS_LOAD} python3 /tmp/netpeer.py connect {address} {port} {chunks}", timeout=timeout)
         back = job.wait(timeout)
         assert back.status == 0, back.err
         assert int(back.out) == chunks
         assert int(there.out) > 0
+
+    def echo(self, address, sizes, timeout=300):
+        """Datagrams of these sizes to dom0 and back."""
+        self._port += 1
+        job = self.host.start(f"exec python3 /run/lab/netecho.py serve {self._port}")
+        wait_until(self.host, f"ss -lun | grep -q ':{self._port} '")
+        self.guest.run(f"python3 /tmp/netecho.py ask {address} {self._port} {' '.join(map(str, sizes))}", timeout=timeout)
+        assert job.wait(timeout).status == 0
 
     def stream(self):
         return Stream(self)
