@@ -2,7 +2,7 @@
 /*
  * QEMU plugin: what each measured round of a benchmark module executes, on the
  * processor that executes it. A round is what lies between two marked no-ops
- * (COUNTER_MARK in primitives/bench.h); a third one ends the measure, and
+ * (COUNTER_MARK in bench.h); a third one ends the measure, and
  * writes a line:
  *
  *     NUMBER ROUNDS CLASS MEDIAN SMALLEST CLASS MEDIAN SMALLEST ...

@@ -113,16 +113,16 @@ def test_what_waits(xenbus):
 
 def test_kinds(tmp_path):
     """What the counter wrote, by measure; and it has to know what is known."""
-    run = benchmark("run")
+    counting = benchmark("counting")
     line = "{} 512 instructions {} 1 locked {} 0 fences {} 0"
     log = tmp_path / "counted"
     log.write_text("\n".join(["of another measure", line.format(1, 5, 1, 0), line.format(2, 9, 3, 1),
                               line.format(3, 25, 2, 0)]) + "\n")
-    assert run.by_kind(log, 1, ["empty", "known", "grant"])["grant"] == {"instructions": 20, "locked": 1, "fences": 0}
+    assert counting.by_kind(log, 1, ["empty", "known", "grant"])["grant"] == {"instructions": 20, "locked": 1, "fences": 0}
     with pytest.raises(SystemExit):
-        run.by_kind(log, 1, ["empty", "known"])
+        counting.by_kind(log, 1, ["empty", "known"])
     with pytest.raises(SystemExit):
-        run.by_kind(log, 1, ["known", "empty", "grant"])
+        counting.by_kind(log, 1, ["known", "empty", "grant"])
 
 
 PROBED = """\

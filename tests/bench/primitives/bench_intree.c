@@ -103,7 +103,7 @@ static void bench_events(const char *name, irq_handler_t handler, bool late)
 	unbind_from_irqhandler(receiver, &handled);
 }
 
-static void bench_primitives(void)
+static void bench_measures(void)
 {
 	bench_grants();
 	bench_events("event", on_event, false);

@@ -96,7 +96,7 @@ static void bench_events(unsigned int flags)
 	xpv_event_channel_close(receiver);
 }
 
-static void bench_primitives(void)
+static void bench_measures(void)
 {
 	bench_grants();
 	bench_events(XPV_EVENT_HARD);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the two benchmark modules share: loops with interrupts off, timed by
- * the TSC, which under the emulator's icount counts instructions.
+ * What the benchmark modules share: loops with interrupts off, timed by the
+ * TSC, which under the emulator's icount counts instructions. An action may
+ * turn them on for itself.
  */
 #ifndef XPV_TESTS_BENCH_H
 #define XPV_TESTS_BENCH_H
@@ -29,7 +30,7 @@
 #define COUNTER_DONE COUNTER_MARK(2)
 
 static u64 counts[ROUNDS];
-/* Events; and measures in which not exactly one was handled. */
+/* What was to be handled; and rounds in which not exactly that was. */
 static unsigned int handled, missed;
 
 /* One line for each measure: smallest, median and largest of ROUNDS. */
@@ -87,14 +88,14 @@ static inline int compare_counts(const void *a, const void *b)
 	} while (0)
 
 /* The module's own measures. */
-static void bench_primitives(void);
+static void bench_measures(void);
 
 static int __init bench_init(void)
 {
 	set_cpus_allowed_ptr(current, cpumask_of(0));
 	MEASURE("empty", , , );
 	MEASURE_KNOWN;
-	bench_primitives();
+	bench_measures();
 	pr_info("bench: missed %u %u %u\n", missed, missed, missed);
 	set_cpus_allowed_ptr(current, cpu_possible_mask);
 	return 0;
