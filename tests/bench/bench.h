@@ -28,6 +28,8 @@
 #define COUNTER_BEGIN COUNTER_MARK(0)
 #define COUNTER_END COUNTER_MARK(1)
 #define COUNTER_DONE COUNTER_MARK(2)
+#define COUNTER_IS_TICK COUNTER_MARK(3)
+#define COUNTER_TICK COUNTER_MARK(4)
 
 static u64 counts[ROUNDS];
 /* What was to be handled; and rounds in which not exactly that was. */

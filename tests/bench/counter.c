@@ -2,10 +2,13 @@
 /*
  * QEMU plugin: what each measured round of a benchmark module executes, on the
  * processor that executes it. A round is what lies between two marked no-ops
- * (COUNTER_MARK in bench.h); a third one ends the measure, and
- * writes a line:
+ * (COUNTER_MARK in bench.h); a third one ends the measure, and writes a line:
  *
  *     NUMBER ROUNDS CLASS MEDIAN SMALLEST CLASS MEDIAN SMALLEST ...
+ *
+ * A fourth one says that the measure that ends next is that of a tick of the
+ * kernel's clock, and a fifth one, in a round, that it had such a tick, which is
+ * not counted.
  *
  * Instructions of Xen and of its guests are told apart by their addresses, of
  * which Xen has 0xffff8000... to 0xffff87ff... for itself.
@@ -21,16 +24,17 @@
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-enum mark { BEGIN, END, DONE, NO_MARK };
-enum class { INSTRUCTIONS, LOCKED, FENCES, HYPERCALLS, ENTRIES, XEN, CLASSES, ORDINARY };
-static const char *const names[CLASSES] = { "instructions", "locked", "fences", "hypercalls", "entries", "xen" };
+enum mark { BEGIN, END, DONE, IS_TICK, TICK, NO_MARK };
+enum class { INSTRUCTIONS, LOCKED, FENCES, HYPERCALLS, STEPS, ENTRIES, XEN, CLASSES, ORDINARY };
+static const char *const names[CLASSES] = { "instructions", "locked", "fences", "hypercalls", "steps", "entries", "xen" };
 
 enum { PROCESSORS = 16, ROUNDS = 4096 };
 
 /* One processor's; only its own thread uses it. */
 struct processor {
-	bool active, in_xen;
+	bool active, in_xen, is_tick;
 	uint64_t now[CLASSES];
+	uint64_t tick[CLASSES];
 	uint64_t rounds[CLASSES][ROUNDS];
 	unsigned int count;
 };
@@ -43,13 +47,15 @@ static bool of_xen(uint64_t address)
 }
 
 /* After the legacy prefixes and REX. */
-static const uint8_t *opcode(const uint8_t *byte, const uint8_t *end, bool *lock)
+static const uint8_t *opcode(const uint8_t *byte, const uint8_t *end, bool *lock, bool *repeat)
 {
-	*lock = false;
+	*lock = *repeat = false;
 	for (; byte < end; byte++) {
 		if (*byte == 0xf0)
 			*lock = true;
-		else if (!*byte || (!strchr("\x66\xf2\xf3\x2e\x36\x3e\x26\x64\x65", *byte) && (*byte & 0xf0) != 0x40))
+		else if (*byte == 0xf2 || *byte == 0xf3)
+			*repeat = true;
+		else if (!*byte || (!strchr("\x66\x2e\x36\x3e\x26\x64\x65", *byte) && (*byte & 0xf0) != 0x40))
 			break;
 	}
 	return byte;
@@ -59,15 +65,17 @@ static enum mark mark_of(const uint8_t *byte, size_t size)
 {
 	static const uint8_t head[] = { 0x0f, 0x1f, 0x80 }, tail[] = { 0x56, 0x50, 0x58 };
 
-	if (size != 7 || memcmp(byte, head, sizeof(head)) || memcmp(byte + 4, tail, sizeof(tail)) || byte[3] > DONE)
+	if (size != 7 || memcmp(byte, head, sizeof(head)) || memcmp(byte + 4, tail, sizeof(tail)) || byte[3] >= NO_MARK)
 		return NO_MARK;
 	return byte[3];
 }
 
 static enum class class_of(const uint8_t *byte, size_t size) {
-	const uint8_t *end = byte + size; bool lock; const uint8_t *code = opcode(byte, end, &lock);
+	const uint8_t *end = byte + size; bool lock, repeat; const uint8_t *code = opcode(byte, end, &lock, &repeat);
 
 	if (lock) return LOCKED;
+	/* The emulator executes a repeated string instruction once for each of its steps. */
+	if (repeat && end - code == 1 && *code >= 0xa4 && *code <= 0xaf) return STEPS;
 	/* xchg with memory locks without saying so. */
 	if (end - code >= 2 && (code[0] == 0x86 || code[0] == 0x87) && code[1] < 0xc0) return LOCKED;
 	if (end - code < 3 || code[0] != 0x0f) return ORDINARY;
@@ -91,10 +99,19 @@ static void write_measure(struct processor *self)
 	for (int i = 0; i < CLASSES && self->count; i++) {
 		qsort(self->rounds[i], self->count, sizeof(self->rounds[i][0]), compare);
 		fprintf(out, " %s %" PRIu64 " %" PRIu64, names[i], self->rounds[i][self->count / 2], self->rounds[i][0]);
+		if (self->is_tick)
+			self->tick[i] = self->rounds[i][self->count / 2];
 	}
 	fprintf(out, "\n");
 	fflush(out);
 	self->count = 0;
+	self->is_tick = false;
+}
+
+static void take_tick(struct processor *self)
+{
+	for (int i = 0; i < CLASSES; i++)
+		self->now[i] -= self->now[i] < self->tick[i] ? self->now[i] : self->tick[i];
 }
 
 static void on_mark(unsigned int cpu, void *mark)
@@ -112,6 +129,12 @@ static void on_mark(unsigned int cpu, void *mark)
 		for (int i = 0; i < CLASSES && self->count < ROUNDS; i++)
 			self->rounds[i][self->count] = self->now[i];
 		self->count += self->count < ROUNDS;
+		break;
+	case IS_TICK:
+		self->is_tick = true;
+		break;
+	case TICK:
+		take_tick(self);
 		break;
 	default:
 		write_measure(self);
