@@ -11,7 +11,7 @@
 # make test                     run all tests; make test SUITE=host one suite
 # make fuzz SECONDS=600         fuzz the store client on this machine (default 60 seconds)
 # make soak MINUTES=60          suspend one guest 300 times under load; goes on where it stopped
-# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers; also: suspend, xenbus
+# make bench SUITE=primitives   count what xpv costs, against the kernel's own drivers; also: suspend, xenbus, net
 # make lab                      a shell in dom0 of real Xen, with a guest that runs xpv
 # make format                   lay out all C and C++ by .clang-format
 # make lint                     check layout, common faults, scripts, licenses and commit subjects

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Count what xpv's primitives cost, against the kernel's own on the same Xen.
 
-    tests/bench/run.py primitives|suspend|xenbus [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]... [--disks N]...
+    tests/bench/run.py primitives|suspend|xenbus|net [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]... [--disks N]...
+                       [--part counts|traffic] [--rounds N] [--seconds N]
 
-suspend, xenbus: see suspend.py and xenbus.py. primitives:
+suspend, xenbus, net: see suspend.py, xenbus.py and net.py. primitives:
 
 Two guests with the same kernel boot on one machine whose clock counts
 instructions: one with the kernel's own Xen support, one with xpv. A module in
@@ -25,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+import net  # noqa: E402
 import suspend  # noqa: E402
 import xenbus  # noqa: E402
 from counting import KINDS, build, counts, measured  # noqa: E402
@@ -89,14 +91,17 @@ def count_by_kind(options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suite", choices=["primitives", "suspend", "xenbus"])
+    parser.add_argument("suite", choices=["primitives", "suspend", "xenbus", "net"])
     parser.add_argument("--modules", type=Path, default=ROOT / "build")
     parser.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12")
     parser.add_argument("--vcpus", type=int, action="append", help="of the suspended guests; may be repeated")
     parser.add_argument("--disks", type=int, action="append", help="likewise")
+    parser.add_argument("--part", choices=list(net.PARTS), action="append", help="of net; may be repeated; default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="of net's traffic (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each measure of net's traffic (default: %(default)s)")
     options = parser.parse_args()
     if options.suite != "primitives":
-        {"suspend": suspend, "xenbus": xenbus}[options.suite].main(options)
+        {"suspend": suspend, "xenbus": xenbus, "net": net}[options.suite].main(options)
         return
     with tempfile.TemporaryDirectory() as scratch, Host(counting=True) as host:
         kernel = host.guest_image.kernels[options.kernel]

@@ -182,3 +182,52 @@ def test_hypercalls_before_a_block_was_read(suspend):
 def test_slope(suspend):
     a, b = suspend.slope({1: 12, 2: 14, 4: 18})
     assert (round(a, 6), round(b, 6)) == (10, 2)
+
+
+INTERRUPTS = """\
+            CPU0       CPU1
+  44:         90         10   xen-dyn-lateeoi      vif1-q0-tx
+  45:          5          0   xen-dyn-lateeoi      vif1-q0-rx
+  46:          7          1   xpv-event   12  vif1-q1-rx
+  47:       1000          0   xen-dyn-lateeoi      vif11-q0-tx
+  48:          3          0   xen-dyn-lateeoi      vif1.0-q0-tx
+ HYP:       9999       9999   Hypervisor callback interrupts
+"""
+
+
+def test_interrupts_of_an_interface():
+    """Of all its queues and CPUs, and of no other."""
+    netguest = benchmark("netguest")
+    assert netguest.interrupts(INTERRUPTS, "vif1") == 113
+    assert netguest.interrupts(INTERRUPTS, "vif1.0") == 3
+    with pytest.raises(SystemExit):
+        netguest.interrupts(INTERRUPTS, "vif2")
+
+
+def test_features_of_interfaces(capsys):
+    """Those that are not equal end the benchmark."""
+    netguest = benchmark("netguest")
+    assert netguest.keys('/a/b/feature-sg = "1"\n/a/b/script = ""\n') == {"/a/b/feature-sg": "1", "/a/b/script": ""}
+    netguest.check_equal({"mtu": "1500"}, {"mtu": "1500"})
+    assert "| mtu | 1500 | 1500 |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        netguest.check_equal({"mtu": "1500"}, {"mtu": "1500", "queues": "2"})
+
+
+def test_packets_of_a_burst():
+    """A packet's part, and the steps of string instructions apart."""
+    netcounts = benchmark("netcounts")
+    kinds = {"instructions": 6400, "locked": 64, "fences": 0, "hypercalls": 1, "entries": 2, "steps": 3200, "xen": 9}
+    assert netcounts.per_packet(kinds, 32) == {"instructions": 100, "locked": 2, "fences": 0, "hypercalls": 1 / 32,
+                                               "entries": 1 / 16, "steps": 100}
+    found = {**netcounts.per_packet(kinds, 32), "notifications": None, "interrupts": 0, "events": 5}
+    lines = list(netcounts.rows(netcounts.CASES[0], found, found, {**found, "locked": 1, "events": 0}))
+    assert len(lines) == 5 and all(line.count("|") == 4 + len(netcounts.COLUMNS) for line in lines)
+    assert lines[-1].split("|")[4:6] == [" 1.00 ", " 0.50 "]
+
+
+def test_ratios_of_rounds():
+    nettraffic = benchmark("nettraffic")
+    assert nettraffic.ratios([2, 9, 8], [4, 6, 8]) == "1.00 (0.50 to 1.50)"
+    assert nettraffic.ratios([1], [0]) == ""
+    assert len({str(case) for case in nettraffic.CASES}) == len(nettraffic.CASES)
