@@ -33,7 +33,7 @@ def build(scratch, kernel, modules, folder):
 
 def counts(guest, module, parameters=""):
     """What the module measured: {name: (smallest, median, largest)}."""
-    guest.run(f"dmesg -C; {AS_LOAD} insmod /lab/payload/files/{module}.ko {parameters} && rmmod {module}", timeout=1800)
+    guest.run(f"dmesg -C; {AS_LOAD} insmod /lab/payload/files/{module}.ko {parameters}", timeout=1800)
     found = {}
     for line in guest.run("dmesg").out.splitlines():
         match = re.search(rf"{module}: bench: (\S+) (\d+) (\d+) (\d+)", line)
@@ -41,6 +41,7 @@ def counts(guest, module, parameters=""):
             found[match[1]] = tuple(map(int, match.groups()[1:]))
     if found["missed"][0]:
         sys.exit(f"{module} {parameters}: {found['missed'][0]} times not what was to be counted")
+    guest.run(f"rmmod {module}", timeout=1800)
     return found
 
 
