@@ -13,8 +13,13 @@
 
 namespace xpv {
 
-/* The shared pages of earlier connections: a place for each of a connection with the most queues. */
-using LeftRings = LeftMapped<2 * XPV_NET_QUEUES_MAX>;
+/*
+ * The shared pages of earlier connections: a place for each of a connection with
+ * the most queues, and for the two pages of its control ring.
+ */
+using LeftRings = LeftMapped<2 * XPV_NET_QUEUES_MAX + 2>;
+
+class Rss;
 
 /* The queues of a vif; owned by it. */
 struct QueueArray {
@@ -42,8 +47,11 @@ public:
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
 
-	/* Publish rings and channels, and switch to Connected: the last step of negotiate(). Sleeping context. */
-	[[nodiscard]] Status publish(xpv_device *device);
+	/*
+	 * Publish rings and channels, and the control ring, if there is one; and switch
+	 * to Connected: the last step of negotiate(). Sleeping context.
+	 */
+	[[nodiscard]] Status publish(xpv_device *device, const Rss &rss);
 	[[nodiscard]] unsigned int queue_count() const { return queues_.count; }
 	[[nodiscard]] const BackendFeatures &features() const { return features_; }
 

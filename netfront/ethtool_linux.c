@@ -117,5 +117,11 @@ const struct ethtool_ops net_ethtool_ops = {
 	.get_channels = get_channels,
 	.set_channels = set_channels,
 	.get_ringparam = get_ringparam,
+	.get_rxfh_indir_size = net_get_rxfh_indir_size,
+	.get_rxfh_key_size = net_get_rxfh_key_size,
+	.get_rxfh = net_get_rxfh,
+	.set_rxfh = net_set_rxfh,
+	.get_rxnfc = net_get_rxnfc,
+	.set_rxnfc = net_set_rxnfc,
 	.get_link_ksettings = get_link_ksettings,
 };

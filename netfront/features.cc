@@ -42,6 +42,7 @@ Result<BackendFeatures> check_features(const FeatureTexts &texts, const char *de
 	features.gso_tcpv6 = features.scatter_gather && is_on(texts.gso_tcpv6);
 	features.checksum_ipv4 = !is_on(texts.no_checksum_ipv4);
 	features.checksum_ipv6 = is_on(texts.checksum_ipv6);
+	features.control_ring = is_on(texts.control_ring);
 	features.multicast_filter = is_on(texts.multicast_filter);
 	return features;
 }

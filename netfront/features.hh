@@ -15,6 +15,7 @@ struct BackendFeatures {
 	bool scatter_gather;
 	bool gso_tcpv4, gso_tcpv6;
 	bool checksum_ipv4, checksum_ipv6; /* takes packets whose checksum is blank */
+	bool control_ring; /* for settings of the receive hash */
 	bool multicast_filter; /* which can be turned on and off at any time */
 };
 
@@ -35,6 +36,7 @@ struct FeatureTexts {
 	const char *no_checksum_ipv4 = nullptr;
 	const char *checksum_ipv6 = nullptr;
 	const char *multicast_filter = nullptr;
+	const char *control_ring = nullptr;
 };
 
 /* EOPNOTSUPP for a backend that cannot copy to us; logs that. All else has a meaning, or is taken as not there. */

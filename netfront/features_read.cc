@@ -10,7 +10,7 @@ namespace xpv {
 
 Result<BackendFeatures> read_features(xpv_device *device)
 {
-	enum { RxCopy, MaxQueues, Split, Sg, GsoTcpv4, GsoTcpv6, NoChecksum, Checksum6, Filter, Keys };
+	enum { RxCopy, MaxQueues, Split, Sg, GsoTcpv4, GsoTcpv6, NoChecksum, Checksum6, Filter, Control, Keys };
 	static constexpr const char *keys[Keys] = {
 		"feature-rx-copy",
 		"multi-queue-max-queues",
@@ -21,6 +21,7 @@ Result<BackendFeatures> read_features(xpv_device *device)
 		"feature-no-csum-offload",
 		"feature-ipv6-csum-offload",
 		"feature-dynamic-multicast-control",
+		"feature-ctrl-ring",
 	};
 	char values[Keys][32];
 	xpv_store_read_item items[Keys];
@@ -37,7 +38,8 @@ Result<BackendFeatures> read_features(xpv_device *device)
 				.gso_tcpv6 = text(GsoTcpv6),
 				.no_checksum_ipv4 = text(NoChecksum),
 				.checksum_ipv6 = text(Checksum6),
-				.multicast_filter = text(Filter) },
+				.multicast_filter = text(Filter),
+				.control_ring = text(Control) },
 			      xpv_device_path(device));
 }
 

@@ -36,6 +36,9 @@ struct xpv_net_queue; /* in C++: one queue, with its rings while there is a conn
 #define XPV_NET_SLOTS_MAX 18
 /* Most multicast addresses in a backend's filter (netback's XEN_NETBK_MCAST_MAX). */
 #define XPV_NET_FILTER_MAX 64
+/* Receive side scaling: the key and the table that Linux sees (netback's are as large). */
+#define XPV_NET_RSS_KEY_BYTES 40
+#define XPV_NET_RSS_ENTRIES 128
 /* Bytes of a received packet up to which it is copied; its page stays granted, and is posted again. */
 #define XPV_RX_COPY_LIMIT 256
 
@@ -86,6 +89,13 @@ struct xpv_tx_done {
 
 /* ---- Packets received ---- */
 
+/* What a hash of a packet was calculated over. */
+enum xpv_net_hash {
+	XPV_NET_HASH_NONE,
+	XPV_NET_HASH_L3, /* addresses */
+	XPV_NET_HASH_L4, /* addresses and ports */
+};
+
 struct xpv_rx_piece {
 	struct xpv_rx_page *page;
 	uint16_t offset;
@@ -105,6 +115,8 @@ struct xpv_rx_packet {
 	bool checksum_known_good;
 	enum xpv_net_gso gso;
 	uint16_t gso_size; /* from 8 to 65534, unless XPV_NET_GSO_NONE */
+	enum xpv_net_hash hash_kind; /* as the backend says */
+	uint32_t hash; /* unless XPV_NET_HASH_NONE */
 };
 
 /* Valid until the next call for the queue. */
@@ -112,6 +124,26 @@ struct xpv_rx_batch {
 	const struct xpv_rx_packet *packets;
 	unsigned int count;
 	unsigned int errors; /* packets that were malformed */
+};
+
+/* ---- Receive side scaling ---- */
+
+/* Packets that are hashed; netif.h's XEN_NETIF_CTRL_HASH_TYPE_*. TCP's are hashed with their ports, all others without. */
+enum xpv_net_rss_types {
+	XPV_NET_RSS_IPV4 = 1 << 0,
+	XPV_NET_RSS_IPV4_TCP = 1 << 1,
+	XPV_NET_RSS_IPV6 = 1 << 2,
+	XPV_NET_RSS_IPV6_TCP = 1 << 3,
+	XPV_NET_RSS_TYPES = (1 << 4) - 1,
+};
+
+/* How the backend is to choose the queue of a packet to us: mapping[Toeplitz hash % entries]. */
+struct xpv_net_rss {
+	bool supported; /* by the backend; only read */
+	bool spread_evenly; /* over all queues, however many a connection has; the mapping is that then */
+	uint8_t key[XPV_NET_RSS_KEY_BYTES];
+	uint32_t mapping[XPV_NET_RSS_ENTRIES]; /* modulo the queues of a connection that has fewer */
+	uint32_t types; /* enum xpv_net_rss_types; 0: the backend chooses as it likes */
 };
 
 /* ---- C calls C++: a queue ---- */
@@ -154,6 +186,19 @@ void xpv_net_queue_end_of_interrupt(struct xpv_net_queue *queue);
 /* Use `count` queues, if the backend has as many; connects again for that. From 1 to the number that the interface has. Any context. */
 void xpv_vif_set_queue_count(struct xpv_vif *vif, unsigned int count);
 
+/*
+ * Get the settings; without a connection, what the next one will have, and whether
+ * the last backend supported it. Sleeping context, also under RTNL.
+ */
+void xpv_vif_get_rss(struct xpv_vif *vif, struct xpv_net_rss *settings);
+/*
+ * Set them for this connection and all others. They take effect soon: this does
+ * not wait for the backend. If it refuses, that is logged, and it chooses queues
+ * as it likes. -EOPNOTSUPP: not supported, or the backend's table is smaller than
+ * this mapping needs. -EINVAL: unknown types. Context as above.
+ */
+XPV_MUST_CHECK int xpv_vif_set_rss(struct xpv_vif *vif, const struct xpv_net_rss *settings);
+
 /* Report that Linux's list of multicast addresses has changed. Any context but NMI. */
 void xpv_vif_multicast_changed(struct xpv_vif *vif);
 
@@ -169,12 +214,17 @@ extern const struct xpv_frontend_driver xpv_vif_driver;
 /* Module parameters. Any context. */
 unsigned int xpv_net_max_queues(void); /* from 1 to XPV_NET_QUEUES_MAX */
 bool xpv_net_trusted(void); /* false: backends get data only in pages of the rings' own */
+bool xpv_net_receive_hash(void); /* false: the backends' control rings are not used */
+
+/* Fill a key for hashes with the kernel's own random one, of at most 52 bytes. Sleeping context. */
+void xpv_net_rss_key(uint8_t *key, size_t size);
 
 /* What the backend supports. */
 struct xpv_netdev_features {
 	bool scatter_gather; /* more than one slot for a packet */
 	bool checksum_ipv4, checksum_ipv6;
 	bool gso_tcpv4, gso_tcpv6; /* only with scatter_gather */
+	bool receive_hash; /* may tell a hash with a packet */
 	bool stage_all; /* the backend is not trusted */
 };
 

@@ -66,4 +66,28 @@ int net_poll(struct napi_struct *napi, int budget);
 /* ethtool_linux.c */
 extern const struct ethtool_ops net_ethtool_ops;
 
+/* rss_linux.c: the ethtool operations of receive side scaling. RTNL */
+struct ethtool_rxnfc;
+struct ethtool_rxfh_param;
+struct netlink_ext_ack;
+u32 net_get_rxfh_indir_size(struct net_device *dev);
+u32 net_get_rxfh_key_size(struct net_device *dev);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+int net_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh);
+int net_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh, struct netlink_ext_ack *extack);
+#else
+int net_get_rxfh(struct net_device *dev, u32 *indir, u8 *key, u8 *hfunc);
+int net_set_rxfh(struct net_device *dev, const u32 *indir, const u8 *key, u8 hfunc);
+#endif
+int net_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info, u32 *unused);
+int net_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info);
+
+/* Tell Linux the hash that came with a packet, unless that is switched off. NAPI poll. */
+static inline void net_set_hash(struct sk_buff *skb, const struct xpv_rx_packet *packet)
+{
+	if (packet->hash_kind == XPV_NET_HASH_NONE || !(skb->dev->features & NETIF_F_RXHASH))
+		return;
+	skb_set_hash(skb, packet->hash, packet->hash_kind == XPV_NET_HASH_L4 ? PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+}
+
 #endif

@@ -116,6 +116,8 @@ static netdev_features_t net_fix_features(struct net_device *dev, netdev_feature
 		features &= ~NETIF_F_TSO;
 	if (!backend->gso_tcpv6)
 		features &= ~NETIF_F_TSO6;
+	if (!backend->receive_hash)
+		features &= ~NETIF_F_RXHASH;
 	return features;
 }
 
@@ -241,7 +243,7 @@ int xpv_netdev_create(struct device *parent, const struct xpv_netdev_parameters 
 	dev->netdev_ops = &net_operations;
 	dev->ethtool_ops = &net_ethtool_ops;
 	/* net_fix_features() removes what the backend does not support. */
-	dev->hw_features = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6;
+	dev->hw_features = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_RXHASH;
 	dev->features = dev->hw_features | NETIF_F_RXCSUM | NETIF_F_GSO_ROBUST;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	dev->min_mtu = ETH_MIN_MTU;

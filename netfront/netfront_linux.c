@@ -4,6 +4,7 @@
 #include <linux/cpumask.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/netdevice.h>
 
 #include "netfront/linux.h"
 
@@ -15,6 +16,11 @@ MODULE_PARM_DESC(max_queues, "Maximum number of queues per network interface (de
 static bool trusted = true;
 module_param(trusted, bool, 0644);
 MODULE_PARM_DESC(trusted, "Trust the backends: let them map pages that have more than a packet's data (default: true)");
+
+static bool receive_hash = true;
+module_param(receive_hash, bool, 0644);
+MODULE_PARM_DESC(receive_hash,
+		 "Let the backends choose the queue of a received packet by a hash, as ethtool -X sets it (default: true)");
 
 #define DEFAULT_QUEUES_MAX 8u
 
@@ -30,6 +36,16 @@ unsigned int xpv_net_max_queues(void)
 bool xpv_net_trusted(void)
 {
 	return READ_ONCE(trusted);
+}
+
+bool xpv_net_receive_hash(void)
+{
+	return READ_ONCE(receive_hash);
+}
+
+void xpv_net_rss_key(uint8_t *key, size_t size)
+{
+	netdev_rss_key_fill(key, size);
 }
 
 static struct xpv_debug_file table = { .name = "netfront", .show = xpv_vifs_show };

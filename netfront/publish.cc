@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What a connection tells the backend in xenstore. */
 #include "netfront/connection.hh"
+#include "netfront/rss.hh"
 #include "xenbus/xenbus.h"
 
 namespace xpv {
@@ -36,37 +37,52 @@ constexpr xpv_store_write_item common[] = {
 };
 constexpr unsigned int common_count = sizeof(common) / sizeof(common[0]);
 
+Status remove_key(xpv_device *device, const char *directory, const char *key)
+{
+	char path[160];
+	xpv_format(path, sizeof(path), "%s/%s%s", xpv_device_path(device), directory, key);
+	auto removed = status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, path));
+	/* xenstored says so when the queue's directory is missing. */
+	if (!removed.ok() && removed.error() == XEN_ENOENT)
+		return {};
+	return removed;
+}
+
 /*
  * netback looks for a channel for each direction first, and would find those of
  * an earlier connection.
  */
 Status remove_split_channels(xpv_device *device, const char *directory)
 {
-	for (const char *key : { "event-channel-tx", "event-channel-rx" }) {
-		char path[160];
-		xpv_format(path, sizeof(path), "%s/%s%s", xpv_device_path(device), directory, key);
-		auto removed = status(xpv_store_remove(XPV_STORE_NO_TRANSACTION, path));
-		/* xenstored says so when the queue's directory is missing. */
-		if (!removed.ok() && !(removed.error() == XEN_ENOENT))
-			return removed;
-	}
-	return {};
+	XPV_TRY(remove_key(device, directory, "event-channel-tx"));
+	return remove_key(device, directory, "event-channel-rx");
 }
 
 } // namespace
 
-Status Connection::publish(xpv_device *device)
+Status Connection::publish(xpv_device *device, const Rss &rss)
 {
 	unsigned int count = queue_count();
 	bool split = features_.split_event_channels;
 	auto keys = XPV_TRY(Array<QueueKeys>::make(count, XPV_MAY_SLEEP));
-	auto items = XPV_TRY(Array<xpv_store_write_item>::make(common_count + 1 + QueueKeys::count * count, XPV_MAY_SLEEP));
+	auto items = XPV_TRY(Array<xpv_store_write_item>::make(common_count + 3 + QueueKeys::count * count, XPV_MAY_SLEEP));
 	unsigned int n = 0;
 	for (const xpv_store_write_item &item : common)
 		items[n++] = item;
 	char queues[16];
 	xpv_format(queues, sizeof(queues), "%u", count);
 	items[n++] = { .path = "multi-queue-num-queues", .value = queues, .result = 0 };
+	char control_ring[16];
+	char control_port[16];
+	if (rss.is_open()) {
+		xpv_format(control_ring, sizeof(control_ring), "%u", rss.ring_reference().value);
+		xpv_format(control_port, sizeof(control_port), "%u", rss.port().value);
+		items[n++] = { .path = "ctrl-ring-ref", .value = control_ring, .result = 0 };
+		items[n++] = { .path = "event-channel-ctrl", .value = control_port, .result = 0 };
+	} else if (features_.control_ring) {
+		/* netback would map an earlier connection's. */
+		XPV_TRY(remove_key(device, "", "ctrl-ring-ref"));
+	}
 	for (unsigned int i = 0; i < count; i++) {
 		char directory[24] = "";
 		if (count > 1)

@@ -35,7 +35,7 @@ void xpv_vifs_start(void)
 
 void xpv_vifs_show(xpv_debug_sink *sink)
 {
-	xpv_debug_print(sink, "%-12s %-24s %-12s %6s\n", "INTERFACE", "DEVICE", "STATE", "QUEUES");
+	xpv_debug_print(sink, "%-12s %-24s %-12s %6s %s\n", "INTERFACE", "DEVICE", "STATE", "QUEUES", "RSS");
 	MutexGuard guard(registry.mutex);
 	for (const xpv_vif &vif : registry.vifs)
 		vif.show(sink);

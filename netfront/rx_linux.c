@@ -192,6 +192,7 @@ static void receive(struct xpv_netdev_queue *queue, const struct xpv_rx_batch *b
 			kfree_skb(skb);
 			continue;
 		}
+		net_set_hash(skb, packet);
 		packets++;
 		bytes += packet->length;
 		skb_record_rx_queue(skb, queue->index);

@@ -48,7 +48,30 @@ void RxRing::read_gso(const netif_extra_info &extra, Reading &reading)
 	reading.packet.gso_size = static_cast<uint16_t>(size);
 }
 
-/* The details of a packet, which come behind its first slot; only GSO's mean anything to us. */
+/*
+ * A hash only chooses where the packet is processed, so any value is good. One that
+ * is not of a kind that netif.h knows is none.
+ */
+void RxRing::read_hash(const netif_extra_info &extra, Reading &reading)
+{
+	if (extra.u.hash.algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ)
+		return;
+	switch (extra.u.hash.type) {
+	case _XEN_NETIF_CTRL_HASH_TYPE_IPV4:
+	case _XEN_NETIF_CTRL_HASH_TYPE_IPV6:
+		reading.packet.hash_kind = XPV_NET_HASH_L3;
+		break;
+	case _XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP:
+	case _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP:
+		reading.packet.hash_kind = XPV_NET_HASH_L4;
+		break;
+	default:
+		return;
+	}
+	__builtin_memcpy(&reading.packet.hash, extra.u.hash.value, sizeof(reading.packet.hash));
+}
+
+/* The details of a packet, which come behind its first slot; only GSO's and the hash mean anything to us. */
 void RxRing::read_extras(Reading &reading)
 {
 	constexpr unsigned int extra_type_xdp = 5; /* Linux's netif.h; told only when asked for */
@@ -66,6 +89,8 @@ void RxRing::read_extras(Reading &reading)
 		__builtin_memcpy(&extra, &slot, sizeof(extra));
 		if (extra.type == XEN_NETIF_EXTRA_TYPE_GSO)
 			read_gso(extra, reading);
+		else if (extra.type == XEN_NETIF_EXTRA_TYPE_HASH)
+			read_hash(extra, reading);
 		else if (extra.type == XEN_NETIF_EXTRA_TYPE_NONE || extra.type > extra_type_xdp)
 			reading.malformed = true;
 	} while (extra.flags & XEN_NETIF_EXTRA_FLAG_MORE);

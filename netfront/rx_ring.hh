@@ -90,6 +90,7 @@ private:
 
 	[[nodiscard]] Violation read_packet(Reading &reading);
 	void read_gso(const netif_extra_info &extra, Reading &reading);
+	static void read_hash(const netif_extra_info &extra, Reading &reading);
 	void read_extras(Reading &reading);
 	[[nodiscard]] Buffer take_buffer();
 	void recycle(const Buffer &buffer) { recycled_[recycled_count_++] = buffer; }

@@ -89,11 +89,23 @@ Status xpv_vif::negotiate()
 	auto features = XPV_TRY(read_features(device_));
 	trusted_ = XPV_TRY(read_trusted(device_)) && xpv_net_trusted();
 	connection_ = XPV_TRY(Connection::make(wanted_queues(), xpv_device_backend_domain(device_), features, name()));
-	auto published = connection_->publish(device_);
+	open_control_ring();
+	auto published = connection_->publish(device_, rss_);
 	/* The backend may have seen it all the same. */
 	if (!published.ok())
 		end_connection(false);
 	return published;
+}
+
+/* It may be done without, if the backend has none, or there is no memory. */
+void xpv_vif::open_control_ring()
+{
+	if (!connection_->features().control_ring || !xpv_net_receive_hash())
+		return;
+	auto opened = rss_.open(xpv_device_backend_domain(device_), name());
+	if (!opened.ok())
+		XPV_WARNING_LIMITED("%s: cannot make the control ring (%pe), not using receive hashing", name(),
+				    err_ptr(opened.code()));
 }
 
 Status xpv_vif::connect()
@@ -106,6 +118,7 @@ Status xpv_vif::connect()
 		.checksum_ipv6 = backend.checksum_ipv6,
 		.gso_tcpv4 = backend.gso_tcpv4,
 		.gso_tcpv6 = backend.gso_tcpv6,
+		.receive_hash = rss_.is_open(),
 		.stage_all = !trusted_,
 	};
 	XPV_TRY(status(xpv_netdev_connect(netdev_, connection_->queue_count(), &features)));
@@ -143,6 +156,7 @@ Status xpv_vif::connect()
 	write_once(filter_held_, false);
 	write_once(can_filter_, backend.multicast_filter);
 	multicast_changed();
+	rss_.start(connection_->queue_count());
 	return {};
 }
 
@@ -184,6 +198,7 @@ void xpv_vif::end_connection(bool final)
 	filter_work_.cancel();
 	announce_work_.cancel();
 	watchdog_.cancel();
+	report_parked(rss_.close(left_mapped_));
 	if (!connection_)
 		return;
 	xpv_netdev_disconnect(netdev_);
@@ -240,6 +255,7 @@ void xpv_vif::disconnect()
 void xpv_vif::hold()
 {
 	write_once(filter_held_, true);
+	rss_.hold();
 	if (netdev_)
 		xpv_netdev_begin_hold(netdev_);
 }
@@ -250,6 +266,7 @@ Status xpv_vif::drain(uint64_t deadline_ms)
 		return {};
 	watchdog_.cancel();
 	filter_work_.cancel();
+	rss_.wait_held();
 	/* What the backend does not take soon is lost, if this ends in another domain, as on any network. */
 	static_cast<void>(poll_until(Deadline::after(drain_ms).earlier_of(Deadline::at(deadline_ms)), [this] {
 		return in_flight() == 0;
@@ -265,6 +282,7 @@ void xpv_vif::go_on(xpv_resume_kind kind)
 		return;
 	xpv_netdev_release(netdev_);
 	write_once(filter_held_, false);
+	rss_.go_on();
 	if (!connection_)
 		return;
 	watchdog_.schedule(watchdog_ms);
@@ -361,6 +379,6 @@ void xpv_vif::show(xpv_debug_sink *sink) const
 {
 	char interface[32];
 	xpv_netdev_name(netdev_, interface, sizeof(interface));
-	xpv_debug_print(sink, "%-12s %-24s %-12s %6u\n", interface, xpv_device_path(device_), read_once(state_),
-			read_once(queues_used_));
+	xpv_debug_print(sink, "%-12s %-24s %-12s %6u %s\n", interface, xpv_device_path(device_), read_once(state_),
+			read_once(queues_used_), rss_.state());
 }

@@ -12,6 +12,7 @@
 #include "netfront/connection.hh"
 #include "netfront/identity.hh"
 #include "netfront/multicast.hh"
+#include "netfront/rss.hh"
 #include "xenbus/frontend_driver.hh"
 #include "xenbus/store_watch.hh"
 
@@ -44,6 +45,9 @@ public:
 	/* As xpv_vif_multicast_changed(). */
 	void multicast_changed();
 
+	/* For xpv_vif_get_rss() and xpv_vif_set_rss(). */
+	[[nodiscard]] xpv::Rss &rss() { return rss_; }
+
 	/* For the queues. Any context but NMI. */
 	void filter_refused();
 	void fail(const xpv::Violation &violation);
@@ -68,6 +72,7 @@ private:
 	void end_connection(bool final);
 	void drop_lost_connection();
 	void report_parked(unsigned int pages);
+	void open_control_ring();
 	void watch_link(const xpv::BackendLink &link);
 	void link_changed();
 	void follow(xpv::Result<xpv::BackendLink> link);
@@ -94,6 +99,8 @@ private:
 	bool filter_refused_ = false;
 	bool filtering_ = false; /* what we wrote to xenstore */
 	bool filter_held_ = false; /* by a suspend; after a restore until the next connection */
+
+	xpv::Rss rss_{ *this };
 
 	/* For show(). */
 	const char *state_ = "-";

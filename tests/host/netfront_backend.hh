@@ -163,6 +163,16 @@ public:
 		extra.u.gso.type = static_cast<uint8_t>(type);
 		return extra;
 	}
+	[[nodiscard]] static netif_extra_info hash(uint32_t value, unsigned int type, unsigned int algorithm = 1)
+	{
+		netif_extra_info extra = {};
+		extra.type = XEN_NETIF_EXTRA_TYPE_HASH;
+		extra.u.hash.type = static_cast<uint8_t>(type);
+		extra.u.hash.algorithm = static_cast<uint8_t>(algorithm);
+		for (unsigned int i = 0; i < 4; i++)
+			extra.u.hash.value[i] = static_cast<uint8_t>(value >> 8 * i);
+		return extra;
+	}
 	[[nodiscard]] static netif_extra_info extra(unsigned int type, bool more = false)
 	{
 		netif_extra_info info = {};

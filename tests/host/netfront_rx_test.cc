@@ -194,6 +194,45 @@ TEST_F(NetfrontRx, SegmentsToBe)
 	EXPECT_EQ(queue.pages, 254u);
 }
 
+TEST_F(NetfrontRx, HashOfEachKind)
+{
+	const struct {
+		unsigned int type;
+		xpv_net_hash kind;
+	} table[] = { { _XEN_NETIF_CTRL_HASH_TYPE_IPV4, XPV_NET_HASH_L3 },
+		      { _XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, XPV_NET_HASH_L4 },
+		      { _XEN_NETIF_CTRL_HASH_TYPE_IPV6, XPV_NET_HASH_L3 },
+		      { _XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP, XPV_NET_HASH_L4 } };
+	for (const auto &[type, kind] : table) {
+		SCOPED_TRACE(type);
+		other.deliver("hashed", NETRXF_extra_info);
+		other.deliver_extra(NetBackend::hash(0x12345678, type));
+		other.deliver("plain");
+		collect();
+		ASSERT_EQ(received.size(), 2u);
+		EXPECT_EQ(received[0].description.hash_kind, kind);
+		EXPECT_EQ(received[0].description.hash, 0x12345678u);
+		EXPECT_EQ(received[1].description.hash_kind, XPV_NET_HASH_NONE);
+		refill();
+	}
+}
+
+/* The packet is good without it. */
+TEST_F(NetfrontRx, HashOfAnUnknownKindIsNone)
+{
+	const netif_extra_info unknown[] = { NetBackend::hash(7, 4), NetBackend::hash(7, 255), NetBackend::hash(7, 1, 0),
+					     NetBackend::hash(7, 1, 2), NetBackend::hash(7, 1, 255) };
+	for (const netif_extra_info &extra : unknown) {
+		other.deliver("data", NETRXF_extra_info);
+		other.deliver_extra(extra);
+		EXPECT_EQ(collect().batch.errors, 0u);
+		ASSERT_EQ(received.size(), 1u);
+		EXPECT_EQ(received[0].data, "data");
+		EXPECT_EQ(received[0].description.hash_kind, XPV_NET_HASH_NONE);
+		refill();
+	}
+}
+
 TEST_F(NetfrontRx, BudgetIsKept)
 {
 	for (unsigned int i = 0; i < 100; i++)

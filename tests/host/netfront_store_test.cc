@@ -45,7 +45,9 @@ FeatureTexts netback()
 		 .gso_tcpv4 = "1",
 		 .gso_tcpv6 = "1",
 		 .no_checksum_ipv4 = nullptr,
-		 .checksum_ipv6 = "1" };
+		 .checksum_ipv6 = "1",
+		 .multicast_filter = "1",
+		 .control_ring = "1" };
 }
 
 TEST(NetfrontFeatures, Netbacks)
@@ -59,6 +61,8 @@ TEST(NetfrontFeatures, Netbacks)
 	EXPECT_TRUE(features.value().gso_tcpv6);
 	EXPECT_TRUE(features.value().checksum_ipv4);
 	EXPECT_TRUE(features.value().checksum_ipv6);
+	EXPECT_TRUE(features.value().multicast_filter);
+	EXPECT_TRUE(features.value().control_ring);
 }
 
 TEST(NetfrontFeatures, TheLeastThatABackendHas)
@@ -72,6 +76,8 @@ TEST(NetfrontFeatures, TheLeastThatABackendHas)
 	EXPECT_FALSE(features.value().gso_tcpv6);
 	EXPECT_TRUE(features.value().checksum_ipv4);
 	EXPECT_FALSE(features.value().checksum_ipv6);
+	EXPECT_FALSE(features.value().multicast_filter);
+	EXPECT_FALSE(features.value().control_ring);
 }
 
 TEST(NetfrontFeatures, BackendThatCannotCopy)

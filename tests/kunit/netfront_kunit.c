@@ -23,6 +23,7 @@ const struct xpv_netdev_features all_features = {
 	.checksum_ipv6 = true,
 	.gso_tcpv4 = true,
 	.gso_tcpv6 = true,
+	.receive_hash = true,
 };
 
 struct xpv_vif *vif_create(struct kunit *test, unsigned int queue_count)
@@ -317,6 +318,7 @@ static struct kunit_case netfront_cases[] = {
 	KUNIT_CASE(too_many_pages_are_dropped),
 	KUNIT_CASE(gso_is_received),
 	KUNIT_CASE(gso_without_the_checksum_flag),
+	KUNIT_CASE(hash_is_received),
 	KUNIT_CASE(checksum_flags_are_received),
 	KUNIT_CASE(wrong_offloads_are_errors),
 	KUNIT_CASE(malformed_packets_are_errors),
@@ -349,6 +351,9 @@ static struct kunit_case netfront_cases[] = {
 	KUNIT_CASE(statistics_have_names),
 	KUNIT_CASE(statistics_count_each_queue),
 	KUNIT_CASE(channels_are_checked),
+	KUNIT_CASE(rss_is_not_supported),
+	KUNIT_CASE(rss_table_and_key),
+	KUNIT_CASE(rss_kinds_of_flows),
 	KUNIT_CASE(poll_does_not_wake_a_stopped_queue),
 	KUNIT_CASE(disconnect_in_a_storm),
 	KUNIT_CASE(down_and_up_in_a_storm),

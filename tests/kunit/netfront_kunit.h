@@ -8,7 +8,13 @@
 
 /* The suite has a copy of its own of the files under test, with itself as the rings. */
 #define net_ethtool_ops kunit_net_ethtool_ops
+#define net_get_rxfh kunit_net_get_rxfh
+#define net_get_rxfh_indir_size kunit_net_get_rxfh_indir_size
+#define net_get_rxfh_key_size kunit_net_get_rxfh_key_size
+#define net_get_rxnfc kunit_net_get_rxnfc
 #define net_poll kunit_net_poll
+#define net_set_rxfh kunit_net_set_rxfh
+#define net_set_rxnfc kunit_net_set_rxnfc
 #define net_start_xmit kunit_net_start_xmit
 #define net_tx_reap kunit_net_tx_reap
 #define xpv_net_queue_end_of_interrupt kunit_net_queue_end_of_interrupt
@@ -40,8 +46,10 @@
 #define xpv_tx_in_flight kunit_tx_in_flight
 #define xpv_tx_push kunit_tx_push
 #define xpv_tx_submit kunit_tx_submit
+#define xpv_vif_get_rss kunit_vif_get_rss
 #define xpv_vif_multicast_changed kunit_vif_multicast_changed
 #define xpv_vif_set_queue_count kunit_vif_set_queue_count
+#define xpv_vif_set_rss kunit_vif_set_rss
 
 #include <kunit/test.h>
 #include <linux/atomic.h>
@@ -88,6 +96,8 @@ struct frame {
 	bool checksum_known_good;
 	enum xpv_net_gso gso;
 	uint16_t gso_size;
+	enum xpv_net_hash hash_kind;
+	uint32_t hash;
 	bool malformed; /* counted by the ring, not delivered */
 };
 
@@ -160,6 +170,7 @@ struct xpv_vif {
 	bool discard; /* what Linux receives */
 	struct sk_buff_head received;
 	unsigned int multicast_changes, queues_asked;
+	struct xpv_net_rss rss; /* `supported` says whether the backend has any */
 	struct rtnl_link_stats64 stats;
 };
 
@@ -297,6 +308,7 @@ void large_packet_keeps_its_pages(struct kunit *test);
 void too_many_pages_are_dropped(struct kunit *test);
 void gso_is_received(struct kunit *test);
 void gso_without_the_checksum_flag(struct kunit *test);
+void hash_is_received(struct kunit *test);
 void checksum_flags_are_received(struct kunit *test);
 void wrong_offloads_are_errors(struct kunit *test);
 void malformed_packets_are_errors(struct kunit *test);
@@ -338,6 +350,12 @@ void neighbours_are_notified(struct kunit *test);
 void statistics_have_names(struct kunit *test);
 void statistics_count_each_queue(struct kunit *test);
 void channels_are_checked(struct kunit *test);
+
+/* ---- netfront_kunit_rss.c ---- */
+
+void rss_is_not_supported(struct kunit *test);
+void rss_table_and_key(struct kunit *test);
+void rss_kinds_of_flows(struct kunit *test);
 
 /* ---- netfront_kunit_races.c ---- */
 

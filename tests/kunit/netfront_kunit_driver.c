@@ -5,5 +5,6 @@
 
 #include "netfront/ethtool_linux.c"
 #include "netfront/netdev_linux.c"
+#include "netfront/rss_linux.c"
 #include "netfront/rx_linux.c"
 #include "netfront/tx_linux.c"

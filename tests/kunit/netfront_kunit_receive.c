@@ -5,6 +5,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/rtnetlink.h>
 #include <linux/tcp.h>
 #include <net/ip.h>
 
@@ -152,6 +153,40 @@ void gso_without_the_checksum_flag(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, (int)fixups_of(vif));
 	tcp->check = partial;
 	expect_received(test, skb, packet_bytes, frame.length);
+	kfree_skb(skb);
+}
+
+void hash_is_received(struct kunit *test)
+{
+	struct xpv_vif *vif = vif_make_up(test, 1, &all_features);
+	struct frame frame = { .data = packet_bytes, .length = 200 };
+	struct sk_buff *skb;
+
+	write_plain(packet_bytes, frame.length);
+	skb = vif_receive(vif, &frame);
+	KUNIT_EXPECT_EQ(test, 0u, skb_get_hash_raw(skb));
+	kfree_skb(skb);
+
+	frame.hash_kind = XPV_NET_HASH_L4;
+	frame.hash = 0x12345678;
+	skb = vif_receive(vif, &frame);
+	KUNIT_EXPECT_EQ(test, 0x12345678u, skb_get_hash_raw(skb));
+	KUNIT_EXPECT_TRUE(test, skb->l4_hash);
+	KUNIT_EXPECT_FALSE(test, skb->sw_hash);
+	kfree_skb(skb);
+
+	frame.hash_kind = XPV_NET_HASH_L3;
+	skb = vif_receive(vif, &frame);
+	KUNIT_EXPECT_EQ(test, 0x12345678u, skb_get_hash_raw(skb));
+	KUNIT_EXPECT_FALSE(test, skb->l4_hash);
+	kfree_skb(skb);
+
+	rtnl_lock();
+	vif->dev->wanted_features &= ~NETIF_F_RXHASH;
+	netdev_update_features(vif->dev);
+	rtnl_unlock();
+	skb = vif_receive(vif, &frame);
+	KUNIT_EXPECT_EQ(test, 0u, skb_get_hash_raw(skb));
 	kfree_skb(skb);
 }
 

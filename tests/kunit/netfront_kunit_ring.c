@@ -294,6 +294,8 @@ static bool deliver_locked(struct xpv_net_queue *queue, const struct frame *fram
 	arrival->packet.checksum_known_good = frame->checksum_known_good;
 	arrival->packet.gso = frame->gso;
 	arrival->packet.gso_size = frame->gso_size;
+	arrival->packet.hash_kind = frame->hash_kind;
+	arrival->packet.hash = frame->hash;
 	queue->arrived_pages += arrival->packet.piece_count;
 	queue->arrived++;
 	return true;
@@ -427,6 +429,17 @@ void xpv_vif_multicast_changed(struct xpv_vif *vif)
 void xpv_vif_set_queue_count(struct xpv_vif *vif, unsigned int count)
 {
 	vif->queues_asked = count;
+}
+
+void xpv_vif_get_rss(struct xpv_vif *vif, struct xpv_net_rss *settings)
+{
+	*settings = vif->rss;
+}
+
+int xpv_vif_set_rss(struct xpv_vif *vif, const struct xpv_net_rss *settings)
+{
+	vif->rss = *settings;
+	return 0;
 }
 
 /* ---- Connections ---- */

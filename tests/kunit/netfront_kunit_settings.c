@@ -12,7 +12,8 @@ static const struct xpv_netdev_features no_features;
 
 void features_follow_the_backend(struct kunit *test)
 {
-	const netdev_features_t offloads = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO | NETIF_F_TSO6;
+	const netdev_features_t offloads = NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM | NETIF_F_TSO |
+					   NETIF_F_TSO6 | NETIF_F_RXHASH;
 	struct xpv_netdev_features features = all_features;
 	struct xpv_vif *vif = vif_make(test, 1, &all_features);
 
@@ -23,7 +24,7 @@ void features_follow_the_backend(struct kunit *test)
 	/* User space may still want them, for another backend. */
 	KUNIT_EXPECT_EQ(test, offloads, vif->dev->hw_features & offloads);
 	vif_disconnect(vif);
-	features.checksum_ipv6 = features.gso_tcpv6 = false;
+	features.checksum_ipv6 = features.gso_tcpv6 = features.receive_hash = false;
 	vif_connect(vif, 1, &features);
 	KUNIT_EXPECT_EQ(test, NETIF_F_SG | NETIF_F_IP_CSUM | NETIF_F_TSO, vif->dev->features & offloads);
 	vif_disconnect(vif);

@@ -69,6 +69,17 @@ bool xpv_net_trusted(void)
 	return netfront.trusted;
 }
 
+bool xpv_net_receive_hash(void)
+{
+	return netfront.receive_hash;
+}
+
+void xpv_net_rss_key(uint8_t *key, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		key[i] = static_cast<uint8_t>(0x60 + i);
+}
+
 int xpv_netdev_create(struct device *, const xpv_netdev_parameters *parameters, xpv_netdev **created)
 {
 	if (netfront.create_error)

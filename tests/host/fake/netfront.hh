@@ -36,7 +36,7 @@ namespace fake {
 struct Netfront {
 	std::vector<xpv_netdev *> netdevs;
 	unsigned int max_queues = 1;
-	bool trusted = true;
+	bool trusted = true, receive_hash = true;
 	int create_error = 0, register_error = 0, connect_error = 0;
 };
 extern Netfront netfront;
