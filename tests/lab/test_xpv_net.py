@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """xpv's network interface in a stock guest on real Xen, with dom0's xen-netback on a bridge."""
 
+from pathlib import Path
+
 import pytest
 
 from xpvlab import xenstate
 from xpvlab.nettest import DOM0, Net
 from xpvlab.underload import IMAGE
 from xpvlab.waiting import wait_until
+
+RULES = Path(__file__).resolve().parents[2] / "netfront" / "79-xpv-net.rules"
 
 
 @pytest.fixture
@@ -116,15 +120,7 @@ def test_backend_unbound_and_bound(net_guest, host):
     """netback goes away and comes back under a stream: the interface stays."""
     net = Net(net_guest, host)
     stream = net.stream()
-    device = f"vif-{net_guest.domid}-0"
-    # netback forgets that its hotplug script has run; xl runs no script here.
-    host.run(f"""
-        echo {device} >/sys/bus/xen-backend/drivers/vif/unbind
-        sleep 2
-        echo {device} >/sys/bus/xen-backend/drivers/vif/bind
-        until ip link set {net.vif} master xenbr0 up 2>/dev/null; do sleep 0.2; done
-        xenstore-write /local/domain/0/backend/vif/{net_guest.domid}/0/hotplug-status connected""", timeout=60)
-    wait_until(net_guest, f"[ $(cat /sys/class/net/{net.name}/carrier) = 1 ]")
+    net.rebind_backend()
     stream.progress()
     assert stream.stop() > 0
     net_guest.unload_xpv()
@@ -139,3 +135,21 @@ def test_backend_that_is_not_trusted(guest, modules, host):
     net.ping(size=20000)
     net.exchange()
     one.unload_xpv()
+
+
+def test_name_by_udev(net_guest, host):
+    """systemd's udevd gives the name that an interface of the kernel's own netfront has."""
+    net_guest.write_file(f"/etc/udev/rules.d/{RULES.name}", RULES.read_text())
+    net_guest.run("udevadm control --reload")
+    for _ in range(2):
+        # The first module that is loaded may have been too early for the rule.
+        net_guest.unload_xpv()
+        net_guest.load_xpv()
+        wait_until(net_guest, "[ -e /sys/class/net/enX0 ]")
+        net_guest.run("udevadm settle")
+        assert "ID_NET_NAME_SLOT=enX0" in net_guest.run("udevadm info /sys/class/net/enX0").out
+        net = Net(net_guest, host)
+        assert net.name == "enX0"
+        net.ping()
+    assert "vif" in net_guest.run("cat /sys/class/net/enX0/device/devtype").out
+    net_guest.unload_xpv()

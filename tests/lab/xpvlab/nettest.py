@@ -15,6 +15,7 @@ class Net:
     def __init__(self, guest, host, number=0):
         self.guest = guest
         self.host = host
+        self.number = number
         self.mac = guest.mac(number)
         wait_until(guest, f"grep -q {self.mac} /sys/class/net/*/address")
         self.name = guest.run(f"basename $(dirname $(grep -l {self.mac} /sys/class/net/*/address))").out.strip()
@@ -57,6 +58,19 @@ class Net:
 
     def stream(self):
         return Stream(self)
+
+    def rebind_backend(self):
+        """netback goes away and comes back, and the interface is connected again."""
+        device = f"vif-{self.guest.domid}-{self.number}"
+        # netback forgets that its hotplug script has run; xl runs no script here.
+        self.host.run(f"""
+            echo {device} >/sys/bus/xen-backend/drivers/vif/unbind
+            sleep 2
+            echo {device} >/sys/bus/xen-backend/drivers/vif/bind
+            until ip link set {self.vif} master xenbr0 up 2>/dev/null; do sleep 0.2; done
+            xenstore-write /local/domain/0/backend/vif/{self.guest.domid}/{self.number}/hotplug-status connected""",
+                      timeout=60)
+        wait_until(self.guest, f"[ $(cat /sys/class/net/{self.name}/carrier) = 1 ]")
 
     def counters(self):
         text = self.guest.run(f"ip -s -s link show dev {self.name}; cat /sys/class/net/{self.name}/statistics/"
