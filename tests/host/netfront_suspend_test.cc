@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A vif over suspends. */
+#include "tests/host/netfront_vif_fixture.hh"
+
+namespace {
+
+TEST_F(NetfrontVif, CancelledSuspendGoesOn)
+{
+	come_up();
+	transmit(1);
+	xpv_vif_driver.hold(&device);
+	EXPECT_TRUE(netdev().holding);
+	EXPECT_EQ(xpv_vif_driver.drain(&device, xpv_now_ms() + 5000), 0);
+	EXPECT_TRUE(netdev().held);
+	xpv_vif_driver.go_on(&device, XPV_RESUME_CANCELLED);
+	EXPECT_FALSE(netdev().holding || netdev().held);
+	others[0].respond_tx(others[0].next_tx()->id);
+	EXPECT_EQ(poll().transmitted, 1u);
+	go();
+}
+
+TEST_F(NetfrontVif, DrainDoesNotWaitLong)
+{
+	come_up();
+	transmit(1);
+	xpv_vif_driver.hold(&device);
+	uint64_t before = xpv_now_ms();
+	EXPECT_EQ(xpv_vif_driver.drain(&device, before + 60000), 0);
+	EXPECT_LT(xpv_now_ms() - before, 200u);
+	xpv_vif_driver.go_on(&device, XPV_RESUME_CANCELLED);
+	go();
+}
+
+TEST_F(NetfrontVif, RestoredInterfaceKeepsItsChannels)
+{
+	come_up();
+	xpv_event_channel *tx = &channel("-tx"), *rx = &channel("-rx");
+	transmit(1);
+	restore();
+	EXPECT_TRUE(netdev().held) << "until the connection is given up";
+	connection_lost();
+	EXPECT_EQ(owners.at(1).dropped, 1u);
+	EXPECT_FALSE(netdev().held);
+	negotiate();
+	connect();
+	EXPECT_EQ(&channel("-tx"), tx);
+	EXPECT_EQ(&channel("-rx"), rx);
+	EXPECT_EQ(rx->rebound, 1u);
+	EXPECT_TRUE(eventually([] { return netdev().announced == 4; }));
+	others[0].deliver("x");
+	event(channel("-rx"));
+	EXPECT_EQ(poll().received, 1u);
+	EXPECT_EQ(rx->eois, 1u);
+	go();
+}
+
+/* Else the port would stay masked for ever. */
+TEST_F(NetfrontVif, RestoredBetweenAnEventAndItsEnd)
+{
+	come_up();
+	xpv_event_channel *rx = &channel("-rx");
+	event(*rx);
+	restore();
+	connection_lost();
+	negotiate();
+	connect();
+	EXPECT_FALSE(rx->awaits_eoi);
+	EXPECT_EQ(rx->spurious, 0u);
+	go();
+}
+
+TEST_F(NetfrontVif, RestoredToABackendWithOneChannel)
+{
+	come_up();
+	restore();
+	connection_lost();
+	device.backend.erase("feature-split-event-channels");
+	negotiate();
+	connect();
+	EXPECT_EQ(channels.size(), 1u);
+	EXPECT_EQ(channel("").name, "vif0-q0");
+	go();
+}
+
+TEST_F(NetfrontVif, SuspendBeforeThereIsAnything)
+{
+	probe();
+	xpv_vif_driver.hold(&device);
+	EXPECT_EQ(xpv_vif_driver.drain(&device, xpv_now_ms()), 0);
+	xpv_vif_driver.go_on(&device, XPV_RESUME_RESTORED);
+	negotiate();
+	connect();
+	EXPECT_FALSE(netdev().holding);
+	go();
+}
+
+/* XSA-465: detached right after a restore, before anything was sent. */
+TEST_F(NetfrontVif, DetachRightAfterARestore)
+{
+	come_up();
+	restore();
+	connection_lost();
+	go();
+}
+
+} // namespace
