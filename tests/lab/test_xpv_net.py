@@ -62,6 +62,7 @@ def test_traffic(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_down_and_up(net_guest, host):
     net = Net(net_guest, host)
     for _ in range(5):
@@ -71,6 +72,7 @@ def test_down_and_up(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_attach_and_detach_under_traffic(net_guest, host):
     """A second interface comes and goes, busy; the first one never notices."""
     net = Net(net_guest, host)
@@ -96,6 +98,7 @@ def test_attach_and_detach_under_traffic(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_stream_survives_suspends(net_guest, host):
     """A TCP connection with checked content through a checkpoint, a save and
     restore, and a migration."""
@@ -116,6 +119,7 @@ def test_stream_survives_suspends(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.newest_kernel
 def test_backend_unbound_and_bound(net_guest, host):
     """netback goes away and comes back under a stream: the interface stays."""
     net = Net(net_guest, host)
@@ -126,6 +130,7 @@ def test_backend_unbound_and_bound(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_backend_that_is_not_trusted(guest, modules, host):
     """Data goes to the backend in pages of its own only."""
     one = guest(type="hvm", drivers="xpv", modules=modules, vcpus=2, memory=320, vifs=1)
@@ -137,6 +142,7 @@ def test_backend_that_is_not_trusted(guest, modules, host):
     one.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_name_by_udev(net_guest, host):
     """systemd's udevd gives the name that an interface of the kernel's own netfront has."""
     net_guest.write_file(f"/etc/udev/rules.d/{RULES.name}", RULES.read_text())

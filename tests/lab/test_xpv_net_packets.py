@@ -17,6 +17,7 @@ def net_guest(guest, modules):
     return one
 
 
+@pytest.mark.matrix
 def test_families_tags_and_sizes(net_guest, host):
     """IPv4 and IPv6, with and without a VLAN tag, datagrams of every odd size
     and a stream each: what comes back is what was sent."""
@@ -39,6 +40,7 @@ def test_families_tags_and_sizes(net_guest, host):
     net_guest.unload_xpv()
 
 
+@pytest.mark.matrix
 def test_emulated_nic_is_unplugged(guest, modules, host):
     """A vif with an emulated NIC beside it, which Linux uses: unplug=nics
     removes that one, and it stays away after a restore."""

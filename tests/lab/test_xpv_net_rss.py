@@ -68,6 +68,7 @@ def spread(net):
     return [after - first for after, first in zip(received(net), before, strict=True)]
 
 
+@pytest.mark.matrix
 def test_rss(rss_net):
     """Key and table as ethtool sets them are netback's, packets follow them, and
     they outlive netback."""
@@ -104,6 +105,7 @@ def test_rss(rss_net):
     assert net.counters() == [0, 0, 0, 0]
 
 
+@pytest.mark.matrix
 def test_rss_follows_the_queues(rss_net):
     """ethtool -L takes a table along that spreads evenly, and refuses to take queues from another."""
     net = rss_net
@@ -121,6 +123,7 @@ def test_rss_follows_the_queues(rss_net):
     net.exchange(chunks=4)
 
 
+@pytest.mark.matrix
 def test_rss_flows(rss_net):
     """What is hashed; and the hash that comes with each packet, or not."""
     net = rss_net
@@ -140,6 +143,7 @@ def test_rss_flows(rss_net):
     assert net.counters() == [0, 0, 0, 0]
 
 
+@pytest.mark.matrix
 def test_rss_is_not_used(guest, modules, host):
     """receive_hash=0 leaves the choice to netback."""
     one = guest(type="hvm", drivers="xpv", modules=modules, vcpus=2, memory=320, vifs=1)

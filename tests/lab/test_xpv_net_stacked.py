@@ -24,6 +24,7 @@ UPPER = {
 }
 
 
+@pytest.mark.matrix
 def test_upper_devices(net):
     """The address moves to the upper device, traffic goes through it, and
     ends with it: promiscuous mode, a second MAC, a slave's MAC."""
@@ -42,6 +43,7 @@ def test_upper_devices(net):
     net.ping()
 
 
+@pytest.mark.matrix
 def test_netconsole(net, host):
     """Lines of the guest's log arrive in dom0, those printed with irqs off too."""
     guest = net.guest
