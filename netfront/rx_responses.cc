@@ -25,7 +25,7 @@ bool carries_data(const netif_rx_response &response)
 RxRing::Buffer RxRing::take_buffer()
 {
 	Buffer buffer = posted_[shared_.next_response_slot()];
-	static_cast<void>(shared_.take());
+	[[maybe_unused]] auto unread = shared_.take();
 	return buffer;
 }
 

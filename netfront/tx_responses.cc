@@ -193,7 +193,7 @@ unsigned int TxRing::still_mapped() const
 std::span<xpv_tx_owner *const> TxRing::release()
 {
 	/* What can be revoked by now; the others are added. */
-	static_cast<void>(end());
+	[[maybe_unused]] auto returned_below = end();
 	Collected unused;
 	for (unsigned int id = 0; id < slots_.count(); id++) {
 		Shadow *shadow = slots_.find(id);

@@ -268,9 +268,8 @@ Status xpv_vif::drain(uint64_t deadline_ms)
 	filter_work_.cancel();
 	rss_.wait_held();
 	/* What the backend does not take soon is lost, if this ends in another domain, as on any network. */
-	static_cast<void>(poll_until(Deadline::after(drain_ms).earlier_of(Deadline::at(deadline_ms)), [this] {
-		return in_flight() == 0;
-	}));
+	ignore(poll_until(Deadline::after(drain_ms).earlier_of(Deadline::at(deadline_ms)),
+			  [this] { return in_flight() == 0; }));
 	xpv_netdev_wait_held(netdev_);
 	return {};
 }
