@@ -209,6 +209,8 @@ TEST_F(Devices, BackendThatConnectsSecond)
 	ASSERT_TRUE(peer.becomes(frontend("51712") + "/state", "4"));
 	EXPECT_EQ(peer.get(frontend("51712") + "/ring-ref"), "8");
 	ASSERT_TRUE(the_calls.wait("51712", "pn"));
+	/* The state is written before negotiate() returns. */
+	fake::settle();
 	EXPECT_EQ(xpv_device_state(the_calls.device["51712"]), XenbusStateConnected);
 
 	peer.set(backend("51712") + "/state", "4");
