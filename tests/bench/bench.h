@@ -30,6 +30,7 @@
 #define COUNTER_DONE COUNTER_MARK(2)
 #define COUNTER_IS_TICK COUNTER_MARK(3)
 #define COUNTER_TICK COUNTER_MARK(4)
+#define COUNTER_VOID COUNTER_MARK(5)
 
 static u64 counts[ROUNDS];
 /* What was to be handled; and rounds in which not exactly that was. */

@@ -8,7 +8,9 @@
  *
  * A fourth one says that the measure that ends next is that of a tick of the
  * kernel's clock, and a fifth one, in a round, that it had such a tick, which is
- * not counted.
+ * not counted. Where at least an eighth of the rounds had fewer ticks than the
+ * others, only those are taken. A sixth one, after a round, says that it was not
+ * what was to be measured.
  *
  * Instructions of Xen and of its guests are told apart by their addresses, of
  * which Xen has 0xffff8000... to 0xffff87ff... for itself.
@@ -24,7 +26,7 @@
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-enum mark { BEGIN, END, DONE, IS_TICK, TICK, NO_MARK };
+enum mark { BEGIN, END, DONE, IS_TICK, TICK, VOID, NO_MARK };
 enum class { INSTRUCTIONS, LOCKED, FENCES, HYPERCALLS, STEPS, ENTRIES, XEN, CLASSES, ORDINARY };
 static const char *const names[CLASSES] = { "instructions", "locked", "fences", "hypercalls", "steps", "entries", "xen" };
 
@@ -36,6 +38,7 @@ struct processor {
 	uint64_t now[CLASSES];
 	uint64_t tick[CLASSES];
 	uint64_t rounds[CLASSES][ROUNDS];
+	unsigned int ticks_now, ticks[ROUNDS]; /* of a round */
 	unsigned int count;
 };
 static struct processor processors[PROCESSORS];
@@ -91,10 +94,32 @@ static int compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* Leave only the rounds with as few ticks as an eighth of them has. */
+static void choose_rounds(struct processor *self)
+{
+	unsigned int most = 0, few = 0, kept = 0;
+
+	for (;; most++) {
+		for (unsigned int i = 0; i < self->count; i++)
+			few += self->ticks[i] == most;
+		if (few * 8 >= self->count)
+			break;
+	}
+	for (unsigned int i = 0; i < self->count; i++) {
+		if (self->ticks[i] > most)
+			continue;
+		for (int k = 0; k < CLASSES; k++)
+			self->rounds[k][kept] = self->rounds[k][i];
+		kept++;
+	}
+	self->count = kept;
+}
+
 static void write_measure(struct processor *self)
 {
 	static unsigned int number;
 
+	choose_rounds(self);
 	fprintf(out, "%u %u", number++, self->count);
 	for (int i = 0; i < CLASSES && self->count; i++) {
 		qsort(self->rounds[i], self->count, sizeof(self->rounds[i][0]), compare);
@@ -110,6 +135,7 @@ static void write_measure(struct processor *self)
 
 static void take_tick(struct processor *self)
 {
+	self->ticks_now++;
 	for (int i = 0; i < CLASSES; i++)
 		self->now[i] -= self->now[i] < self->tick[i] ? self->now[i] : self->tick[i];
 }
@@ -121,6 +147,7 @@ static void on_mark(unsigned int cpu, void *mark)
 	switch ((enum mark)(uintptr_t)mark) {
 	case BEGIN:
 		memset(self->now, 0, sizeof(self->now));
+		self->ticks_now = 0;
 		self->in_xen = false;
 		self->active = true;
 		break;
@@ -128,6 +155,8 @@ static void on_mark(unsigned int cpu, void *mark)
 		self->active = false;
 		for (int i = 0; i < CLASSES && self->count < ROUNDS; i++)
 			self->rounds[i][self->count] = self->now[i];
+		if (self->count < ROUNDS)
+			self->ticks[self->count] = self->ticks_now;
 		self->count += self->count < ROUNDS;
 		break;
 	case IS_TICK:
@@ -135,6 +164,9 @@ static void on_mark(unsigned int cpu, void *mark)
 		break;
 	case TICK:
 		take_tick(self);
+		break;
+	case VOID:
+		self->count -= self->count > 0;
 		break;
 	default:
 		write_measure(self);
