@@ -16,12 +16,12 @@ void drop_all(std::span<xpv_tx_owner *const> owners)
 } // namespace
 
 Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backend, const BackendFeatures &features,
-					   const char *name)
+					   bool xdp, const char *name)
 {
 	unsigned int count = queues.count < features.max_queues ? queues.count : features.max_queues;
 	for (;;) {
 		QueueArray used = { queues.queues, count };
-		auto connection = XPV_TRY(xpv::make<Connection>(XPV_MAY_SLEEP, used, features));
+		auto connection = XPV_TRY(xpv::make<Connection>(XPV_MAY_SLEEP, used, features, xdp));
 		auto opened = connection->open(backend, name);
 		if (opened.ok())
 			return connection;
@@ -35,10 +35,12 @@ Result<Owned<Connection>> Connection::make(const QueueArray &queues, Domid backe
 
 Status Connection::open(Domid backend, const char *name)
 {
+	/* A program needs a copy of the packet: then the page can stay granted. */
+	unsigned int copy_limit = xdp_ ? static_cast<unsigned int>(page_size) : XPV_RX_COPY_LIMIT;
 	rings_ = XPV_TRY(Array<Rings>::make(queues_.count, XPV_MAY_SLEEP));
 	for (unsigned int i = 0; i < queues_.count; i++) {
 		auto tx = XPV_TRY(TxRing::make(backend));
-		auto rx = XPV_TRY(RxRing::make(backend));
+		auto rx = XPV_TRY(RxRing::make(backend, copy_limit));
 		rings_[i] = { tx.release(), rx.release() };
 		queues_[i].set_rings(rings_[i].tx, rings_[i].rx);
 		XPV_TRY(queues_[i].open(backend, name, features_.split_event_channels));

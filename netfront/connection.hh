@@ -35,13 +35,16 @@ class Connection {
 public:
 	/*
 	 * Allocate rings and channels for as many of the queues as the backend
-	 * supports, or for fewer where memory or grant references are short. `name` is
-	 * the vif's. Sleeping context.
+	 * supports, or for fewer where memory or grant references are short. `xdp` as in
+	 * xpv_vif_set_xdp(). `name` is the vif's. Sleeping context.
 	 */
 	[[nodiscard]] static Result<Owned<Connection>> make(const QueueArray &queues, Domid backend,
-							    const BackendFeatures &features, const char *name);
+							    const BackendFeatures &features, bool xdp, const char *name);
 	/* Only for make(), which does the part that can fail. */
-	Connection(const QueueArray &queues, const BackendFeatures &features) : queues_(queues), features_(features) {}
+	Connection(const QueueArray &queues, const BackendFeatures &features, bool xdp)
+	    : queues_(queues), features_(features), xdp_(xdp)
+	{
+	}
 	/* Call after end(), or if nothing was submitted. Parks pages that are still mapped. Sleeping context. */
 	~Connection();
 	Connection(const Connection &) = delete;
@@ -54,6 +57,7 @@ public:
 	[[nodiscard]] Status publish(xpv_device *device, const Rss &rss);
 	[[nodiscard]] unsigned int queue_count() const { return queues_.count; }
 	[[nodiscard]] const BackendFeatures &features() const { return features_; }
+	[[nodiscard]] bool xdp() const { return xdp_; }
 
 	/*
 	 * Stop events, and drop the packets in flight. The interface must be
@@ -82,6 +86,7 @@ private:
 
 	const QueueArray queues_;
 	const BackendFeatures features_;
+	const bool xdp_;
 	Array<Rings> rings_; /* one for each queue */
 	bool ended_ = false;
 };

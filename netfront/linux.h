@@ -25,7 +25,7 @@ extern "C" {
 struct device; /* Linux's */
 struct xpv_netdev; /* in C: a net_device and its queues */
 struct xpv_netdev_queue; /* in C: NAPI, page pool and statistics of one queue */
-struct xpv_tx_owner; /* in C: the sk_buff of a packet to transmit */
+struct xpv_tx_owner; /* in C: the sk_buff or xdp_frame of a packet to transmit */
 struct xpv_rx_page; /* in C: a struct page */
 struct xpv_vif; /* in C++: a device and its connection */
 struct xpv_net_queue; /* in C++: one queue, with its rings while there is a connection */
@@ -39,7 +39,10 @@ struct xpv_net_queue; /* in C++: one queue, with its rings while there is a conn
 /* Receive side scaling: the key and the table that Linux sees (netback's are as large). */
 #define XPV_NET_RSS_KEY_BYTES 40
 #define XPV_NET_RSS_ENTRIES 128
-/* Bytes of a received packet up to which it is copied; its page stays granted, and is posted again. */
+/*
+ * Bytes of a received packet up to which it is copied; its page stays granted, and is
+ * posted again. With xpv_vif_set_xdp() that is every packet of one page.
+ */
 #define XPV_RX_COPY_LIMIT 256
 
 struct xpv_net_address {
@@ -199,6 +202,13 @@ void xpv_vif_get_rss(struct xpv_vif *vif, struct xpv_net_rss *settings);
  */
 XPV_MUST_CHECK int xpv_vif_set_rss(struct xpv_vif *vif, const struct xpv_net_rss *settings);
 
+/*
+ * Receive packets for programs (XDP), which are copied, and are complete: with a
+ * checksum, and not to be segmented; or again the usual ones. Connects again if that
+ * is a change. Any context.
+ */
+void xpv_vif_set_xdp(struct xpv_vif *vif, bool xdp);
+
 /* Report that Linux's list of multicast addresses has changed. Any context but NMI. */
 void xpv_vif_multicast_changed(struct xpv_vif *vif);
 
@@ -298,7 +308,7 @@ void xpv_rx_page_put(struct xpv_netdev_queue *queue, struct xpv_rx_page *page);
 
 /* Copy `length` bytes of a packet, from `offset` on. Any context. */
 void xpv_tx_copy(const struct xpv_tx_owner *owner, unsigned int offset, void *to, unsigned int length);
-/* Free the owner of a packet that was in flight when its connection ended. Any context but NMI. */
+/* Free the owner of a packet that was in flight when its connection ended. Sleeping context. */
 void xpv_tx_drop(struct xpv_tx_owner *owner);
 
 #ifdef __cplusplus

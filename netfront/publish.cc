@@ -28,10 +28,13 @@ struct QueueKeys {
 constexpr xpv_store_write_item common[] = {
 	{ .path = "request-rx-copy", .value = "1", .result = 0 },
 	{ .path = "feature-rx-notify", .value = "1", .result = 0 },
+	/* Also for a program: without it netback reduces the MTU of its interface, for good. */
 	{ .path = "feature-sg", .value = "1", .result = 0 },
-	{ .path = "feature-gso-tcpv4", .value = "1", .result = 0 },
-	{ .path = "feature-gso-tcpv6", .value = "1", .result = 0 },
-	{ .path = "feature-ipv6-csum-offload", .value = "1", .result = 0 },
+	/*
+	 * An earlier driver may have left another. netback does not wait for the slot that
+	 * its details of the headroom take, and runs past the end of the ring if it is dry.
+	 */
+	{ .path = "xdp-headroom", .value = "0", .result = 0 },
 	/* Until its filter has been told the addresses. */
 	{ .path = "request-multicast-control", .value = "0", .result = 0 },
 };
@@ -47,6 +50,21 @@ Status remove_key(xpv_device *device, const char *directory, const char *key)
 		return {};
 	return removed;
 }
+
+/*
+ * What only Linux's own stack can take. A program can send a packet on, where
+ * nothing would complete its checksum or segment it.
+ */
+struct Offload {
+	const char *path, *with, *without;
+};
+constexpr Offload offloads[] = {
+	{ "feature-gso-tcpv4", "1", "0" },
+	{ "feature-gso-tcpv6", "1", "0" },
+	{ "feature-no-csum-offload", "0", "1" },
+	{ "feature-ipv6-csum-offload", "1", "0" },
+};
+constexpr unsigned int offload_count = sizeof(offloads) / sizeof(offloads[0]);
 
 /*
  * netback looks for a channel for each direction first, and would find those of
@@ -65,10 +83,13 @@ Status Connection::publish(xpv_device *device, const Rss &rss)
 	unsigned int count = queue_count();
 	bool split = features_.split_event_channels;
 	auto keys = XPV_TRY(Array<QueueKeys>::make(count, XPV_MAY_SLEEP));
-	auto items = XPV_TRY(Array<xpv_store_write_item>::make(common_count + 3 + QueueKeys::count * count, XPV_MAY_SLEEP));
+	auto items = XPV_TRY(Array<xpv_store_write_item>::make(common_count + offload_count + 3 + QueueKeys::count * count,
+							       XPV_MAY_SLEEP));
 	unsigned int n = 0;
 	for (const xpv_store_write_item &item : common)
 		items[n++] = item;
+	for (const Offload &offload : offloads)
+		items[n++] = { .path = offload.path, .value = xdp_ ? offload.without : offload.with, .result = 0 };
 	char queues[16];
 	xpv_format(queues, sizeof(queues), "%u", count);
 	items[n++] = { .path = "multi-queue-num-queues", .value = queues, .result = 0 };

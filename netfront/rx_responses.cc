@@ -152,7 +152,7 @@ void RxRing::accept(Reading &reading)
 	xpv_rx_packet &packet = reading.packet;
 	packet.pieces = &pieces_[reading.first_piece];
 	packet.piece_count = piece_count_ - reading.first_piece;
-	packet.owned = packet.piece_count > 1 || packet.length > XPV_RX_COPY_LIMIT;
+	packet.owned = packet.piece_count > 1 || packet.length > copy_limit_;
 	if (!packet.owned) {
 		/* Posted again by refill(), when the caller has copied the data. */
 		recycle({ packet.pieces->page, references_[reading.first_piece] });

@@ -6,7 +6,7 @@
 
 namespace xpv {
 
-Result<Owned<RxRing>> RxRing::make(Domid backend)
+Result<Owned<RxRing>> RxRing::make(Domid backend, unsigned int copy_limit)
 {
 	Parts parts;
 	parts.page = XPV_TRY(GrantedPage::make(backend, XPV_MAY_SLEEP));
@@ -15,12 +15,13 @@ Result<Owned<RxRing>> RxRing::make(Domid backend)
 	parts.pool = XPV_TRY(GrantPool::make("netfront rx", slots));
 	parts.posted = XPV_TRY(Array<Buffer>::make(slots, XPV_MAY_SLEEP));
 	parts.recycled = XPV_TRY(Array<Buffer>::make(slots, XPV_MAY_SLEEP));
-	return xpv::make<RxRing>(XPV_MAY_SLEEP, backend, std::move(parts));
+	return xpv::make<RxRing>(XPV_MAY_SLEEP, backend, copy_limit, std::move(parts));
 }
 
-RxRing::RxRing(Domid backend, Parts &&parts)
-    : backend_(backend), restores_(xpv_restore_count()), page_(std::move(parts.page)), shared_(parts.shared),
-      pool_(std::move(parts.pool)), posted_(std::move(parts.posted)), recycled_(std::move(parts.recycled))
+RxRing::RxRing(Domid backend, unsigned int copy_limit, Parts &&parts)
+    : backend_(backend), copy_limit_(copy_limit), restores_(xpv_restore_count()), page_(std::move(parts.page)),
+      shared_(parts.shared), pool_(std::move(parts.pool)), posted_(std::move(parts.posted)),
+      recycled_(std::move(parts.recycled))
 {
 }
 

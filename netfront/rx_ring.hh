@@ -34,8 +34,8 @@ public:
 		bool starving = false; /* there are too few pages in the ring */
 	};
 
-	/* Allocate a ring. Sleeping context. */
-	[[nodiscard]] static Result<Owned<RxRing>> make(Domid backend);
+	/* Allocate a ring, in which pages of packets up to this size stay granted. Sleeping context. */
+	[[nodiscard]] static Result<Owned<RxRing>> make(Domid backend, unsigned int copy_limit = XPV_RX_COPY_LIMIT);
 	/* Call after end() and release(). Sleeping context. */
 	~RxRing() = default;
 	RxRing(const RxRing &) = delete;
@@ -110,10 +110,11 @@ private:
 
 public:
 	/* Only for make(), which does the part that can fail. */
-	RxRing(Domid backend, Parts &&parts);
+	RxRing(Domid backend, unsigned int copy_limit, Parts &&parts);
 
 private:
 	const Domid backend_;
+	const unsigned int copy_limit_;
 	const uint32_t restores_; /* xpv_restore_count() at creation */
 	GrantedPage page_;
 	Shared shared_;

@@ -88,7 +88,9 @@ Status xpv_vif::negotiate()
 	XPV_TRY(make_netdev());
 	auto features = XPV_TRY(read_features(device_));
 	trusted_ = XPV_TRY(read_trusted(device_)) && xpv_net_trusted();
-	connection_ = XPV_TRY(Connection::make(wanted_queues(), xpv_device_backend_domain(device_), features, name()));
+	/* A change of these wishes from here on makes the bus connect again. */
+	connection_ = XPV_TRY(Connection::make(wanted_queues(), xpv_device_backend_domain(device_), features,
+					       read_once(xdp_wanted_), name()));
 	open_control_ring();
 	auto published = connection_->publish(device_, rss_);
 	/* The backend may have seen it all the same. */
@@ -137,10 +139,10 @@ Status xpv_vif::connect()
 
 	char interface[32];
 	xpv_netdev_name(netdev_, interface, sizeof(interface));
-	XPV_NOTICE_LIMITED("%s: %s %s, %u queues%s%s", xpv_device_path(device_), interface,
+	XPV_NOTICE_LIMITED("%s: %s %s, %u queues%s%s%s", xpv_device_path(device_), interface,
 			   registered_ ? "connected again" : "connected", connection_->queue_count(),
 			   backend.split_event_channels ? "" : ", one event channel each",
-			   trusted_ ? "" : ", backend not trusted");
+			   trusted_ ? "" : ", backend not trusted", connection_->xdp() ? ", XDP" : "");
 	/* The first time Linux itself does that when the interface gets an address. */
 	if (registered_) {
 		announcements_left_ = announcements;
@@ -359,6 +361,14 @@ void xpv_vif::set_queue_count(unsigned int count)
 	xpv_device_reconnect(device_);
 }
 
+void xpv_vif::set_xdp(bool xdp)
+{
+	if (xdp == read_once(xdp_wanted_))
+		return;
+	write_once(xdp_wanted_, xdp);
+	xpv_device_reconnect(device_);
+}
+
 void xpv_vif::fail(const Violation &violation)
 {
 	xpv_device_fail(device_, -XEN_EIO, "%s %llu", violation.what, static_cast<unsigned long long>(violation.number));
@@ -367,6 +377,11 @@ void xpv_vif::fail(const Violation &violation)
 void xpv_vif_multicast_changed(xpv_vif *vif)
 {
 	vif->multicast_changed();
+}
+
+void xpv_vif_set_xdp(xpv_vif *vif, bool xdp)
+{
+	vif->set_xdp(xdp);
 }
 
 void xpv_vif_set_queue_count(xpv_vif *vif, unsigned int count)

@@ -42,6 +42,9 @@ public:
 	/* As xpv_vif_set_queue_count(). */
 	void set_queue_count(unsigned int count);
 
+	/* As xpv_vif_set_xdp(). */
+	void set_xdp(bool xdp);
+
 	/* As xpv_vif_multicast_changed(). */
 	void multicast_changed();
 
@@ -90,6 +93,7 @@ private:
 	xpv::Owned<xpv::Connection> lost_; /* the last one, while its backend still maps pages of packets */
 	xpv::LeftRings left_mapped_; /* ring pages of earlier connections that a backend may still map */
 	unsigned int queues_wanted_ = 0; /* of queues_ */
+	bool xdp_wanted_ = false;
 	bool trusted_ = true;
 	bool registered_ = false;
 	unsigned int announcements_left_ = 0;
