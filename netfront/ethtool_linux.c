@@ -15,6 +15,10 @@ static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *info)
 
 static const char *const directions[] = { "tx", "rx" };
 static const char *const counters[] = { "packets", "bytes", "dropped", "errors" };
+static const char *const xdp_counters[NET_XDP_COUNTERS] = {
+	[NET_XDP_PASS] = "pass",	 [NET_XDP_DROP] = "drop",   [NET_XDP_TX] = "tx",
+	[NET_XDP_REDIRECT] = "redirect", [NET_XDP_ERROR] = "error",
+};
 
 static int get_sset_count(struct net_device *dev, int set)
 {
@@ -22,7 +26,7 @@ static int get_sset_count(struct net_device *dev, int set)
 
 	if (set != ETH_SS_STATS)
 		return -EOPNOTSUPP;
-	return netdev->queue_count * (ARRAY_SIZE(directions) * ARRAY_SIZE(counters) + 1);
+	return netdev->queue_count * (ARRAY_SIZE(directions) * ARRAY_SIZE(counters) + 1 + NET_XDP_COUNTERS + 1);
 }
 
 static void get_strings(struct net_device *dev, u32 set, u8 *data)
@@ -37,6 +41,9 @@ static void get_strings(struct net_device *dev, u32 set, u8 *data)
 			for (counter = 0; counter < ARRAY_SIZE(counters); counter++)
 				ethtool_sprintf(&data, "%s_queue_%u_%s", directions[direction], i, counters[counter]);
 		ethtool_sprintf(&data, "rx_queue_%u_gso_checksum_fixup", i);
+		for (counter = 0; counter < NET_XDP_COUNTERS; counter++)
+			ethtool_sprintf(&data, "rx_queue_%u_xdp_%s", i, xdp_counters[counter]);
+		ethtool_sprintf(&data, "tx_queue_%u_xdp_frames", i);
 	}
 }
 
@@ -55,6 +62,22 @@ static u64 *read_stats(const struct net_queue_stats *stats, u64 *data)
 	return data + 4;
 }
 
+static u64 *read_xdp_stats(const struct xpv_netdev_queue *queue, u64 *data)
+{
+	unsigned int start, i;
+
+	do {
+		start = u64_stats_fetch_begin(&queue->rx.syncp);
+		for (i = 0; i < NET_XDP_COUNTERS; i++)
+			data[i] = u64_stats_read(&queue->xdp[i]);
+	} while (u64_stats_fetch_retry(&queue->rx.syncp, start));
+	do {
+		start = u64_stats_fetch_begin(&queue->tx.syncp);
+		data[NET_XDP_COUNTERS] = u64_stats_read(&queue->tx_frames);
+	} while (u64_stats_fetch_retry(&queue->tx.syncp, start));
+	return data + NET_XDP_COUNTERS + 1;
+}
+
 static void get_ethtool_stats(struct net_device *dev, struct ethtool_stats *unused, u64 *data)
 {
 	struct xpv_netdev *netdev = netdev_priv(dev);
@@ -64,6 +87,7 @@ static void get_ethtool_stats(struct net_device *dev, struct ethtool_stats *unus
 		/* The fixups of rx overwrite those of tx, which has none. */
 		data = read_stats(&netdev->queues[i].tx, data);
 		data = read_stats(&netdev->queues[i].rx, data) + 1;
+		data = read_xdp_stats(&netdev->queues[i], data);
 	}
 }
 

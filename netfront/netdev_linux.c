@@ -12,8 +12,6 @@
 
 #include "netfront/netdev.h"
 
-#define PACKET_MAX 65535u /* netif.h: XEN_NETIF_MAX_TX_SIZE */
-
 /* ---- Queues. RTNL ---- */
 
 static void stop_transmitting(struct xpv_netdev *netdev)
@@ -56,7 +54,7 @@ static void enable_queues(struct xpv_netdev *netdev)
 
 	if (netdev->enabled)
 		return;
-	netdev->enabled = true;
+	WRITE_ONCE(netdev->enabled, true);
 	for (i = 0; i < netdev->queues_used; i++)
 		napi_enable(&netdev->queues[i].napi);
 	start_queues(netdev);
@@ -68,7 +66,7 @@ static void disable_queues(struct xpv_netdev *netdev)
 
 	for (i = 0; netdev->enabled && i < netdev->queues_used; i++)
 		napi_disable(&netdev->queues[i].napi);
-	netdev->enabled = false;
+	WRITE_ONCE(netdev->enabled, false);
 	/* Only now: a poll wakes the queue when it has taken responses. */
 	stop_transmitting(netdev);
 }
@@ -173,6 +171,8 @@ static const struct net_device_ops net_operations = {
 	.ndo_get_stats64 = net_get_stats64,
 	.ndo_set_rx_mode = net_set_rx_mode,
 	.ndo_fix_features = net_fix_features,
+	.ndo_bpf = net_xdp_setup,
+	.ndo_xdp_xmit = net_xdp_xmit,
 };
 
 /* ---- Life ---- */
@@ -187,6 +187,7 @@ static void destroy_queues(struct xpv_netdev *netdev)
 		if (!queue->pages)
 			break;
 		netif_napi_del(&queue->napi);
+		net_xdp_unregister(queue);
 		/* The page pool itself waits for pages that are still in packets. */
 		page_pool_destroy(queue->pages);
 	}
@@ -198,6 +199,7 @@ static int create_queues(struct xpv_netdev *netdev, const struct xpv_netdev_para
 	/* Not mapped for DMA: pages are granted instead. */
 	const struct page_pool_params pool = { .pool_size = XPV_NET_RING_SIZE, .nid = NUMA_NO_NODE };
 	unsigned int i;
+	int error;
 
 	netdev->queue_count = parameters->queue_count;
 	netdev->queues = kcalloc(netdev->queue_count, sizeof(*netdev->queues), GFP_KERNEL);
@@ -218,6 +220,11 @@ static int create_queues(struct xpv_netdev *netdev, const struct xpv_netdev_para
 		u64_stats_init(&queue->tx.syncp);
 		u64_stats_init(&queue->rx.syncp);
 		netif_napi_add(netdev->dev, &queue->napi, net_poll);
+		error = net_xdp_register(queue);
+		if (error) {
+			destroy_queues(netdev);
+			return error;
+		}
 	}
 	return 0;
 }
@@ -248,10 +255,13 @@ int xpv_netdev_create(struct device *parent, const struct xpv_netdev_parameters 
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	dev->min_mtu = ETH_MIN_MTU;
 	/* A VLAN's header comes on top of the MTU. */
-	dev->max_mtu = PACKET_MAX - VLAN_ETH_HLEN;
+	dev->max_mtu = NET_MTU_MAX;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	dev->xdp_features = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT | NETDEV_XDP_ACT_NDO_XMIT;
+#endif
 	if (parameters->mtu)
 		dev->mtu = parameters->mtu;
-	netif_set_tso_max_size(dev, PACKET_MAX - VLAN_ETH_HLEN);
+	netif_set_tso_max_size(dev, NET_MTU_MAX);
 	eth_hw_addr_set(dev, parameters->mac);
 	netif_carrier_off(dev);
 	*created = netdev;
@@ -331,9 +341,11 @@ int xpv_netdev_connect(struct xpv_netdev *netdev, unsigned int queue_count, cons
 	if (error)
 		goto out;
 	/* Nothing is in flight. */
-	for (i = 0; i < netdev->queue_count; i++)
+	for (i = 0; i < netdev->queue_count; i++) {
 		netdev_tx_reset_queue(netdev_get_tx_queue(dev, i));
-	netdev->queues_used = queue_count;
+		netdev->queues[i].frames_in_flight = 0;
+	}
+	WRITE_ONCE(netdev->queues_used, queue_count);
 	netdev->features = *features;
 	netdev->connected = true;
 	if (dev->reg_state == NETREG_REGISTERED)

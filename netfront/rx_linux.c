@@ -14,11 +14,6 @@
 /* Bytes of such a packet that are copied there if the length of the headers is not known. */
 #define HEAD_GUESS 128u
 
-static struct page *page_of(struct xpv_rx_page *page)
-{
-	return (struct page *)page;
-}
-
 /* ---- Pages ---- */
 
 unsigned int xpv_rx_pages_get(struct xpv_netdev_queue *queue, struct xpv_rx_page **pages, struct xpv_pfn *frames,
@@ -33,7 +28,7 @@ unsigned int xpv_rx_pages_get(struct xpv_netdev_queue *queue, struct xpv_rx_page
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		struct page *page = page_pool_alloc_pages(queue->pages, GFP_ATOMIC | __GFP_NOWARN | __GFP_ZERO);
+		struct page *page = net_rx_page_alloc(queue);
 
 		if (unlikely(!page))
 			break;
@@ -47,7 +42,7 @@ unsigned int xpv_rx_pages_get(struct xpv_netdev_queue *queue, struct xpv_rx_page
 
 void xpv_rx_page_put(struct xpv_netdev_queue *queue, struct xpv_rx_page *page)
 {
-	page_pool_put_full_page(queue->pages, page_of(page), false);
+	page_pool_put_full_page(queue->pages, net_page_of(page), false);
 }
 
 static void put_pages(struct xpv_netdev_queue *queue, const struct xpv_rx_packet *packet, unsigned int from)
@@ -94,12 +89,16 @@ static unsigned int head_length(const u8 *data, unsigned int length)
 	return min(offset + tcp->doff * 4, length);
 }
 
-/* Build a sk_buff. NULL: no memory, or too many pages; the packet's pages are freed then. */
-static struct sk_buff *build_skb_of(struct xpv_netdev_queue *queue, const struct xpv_rx_packet *packet)
+/*
+ * Build a sk_buff, with the bytes before the packet that are metadata of a program.
+ * NULL: no memory, or too many pages; the packet's pages are freed then.
+ */
+static struct sk_buff *build_skb_of(struct xpv_netdev_queue *queue, const struct xpv_rx_packet *packet,
+				    unsigned int metadata)
 {
 	const struct xpv_rx_piece *first = &packet->pieces[0];
-	const u8 *data = page_address(page_of(first->page)) + first->offset;
-	struct sk_buff *skb = napi_alloc_skb(&queue->napi, packet->owned ? HEAD_SIZE : packet->length);
+	const u8 *data = page_address(net_page_of(first->page)) + first->offset;
+	struct sk_buff *skb = napi_alloc_skb(&queue->napi, (packet->owned ? HEAD_SIZE : packet->length) + metadata);
 	unsigned int head;
 	unsigned int i;
 
@@ -107,15 +106,24 @@ static struct sk_buff *build_skb_of(struct xpv_netdev_queue *queue, const struct
 		put_pages(queue, packet, 0);
 		return NULL;
 	}
+	if (metadata) {
+		skb_put_data(skb, data - metadata, metadata);
+		__skb_pull(skb, metadata);
+		skb_metadata_set(skb, metadata);
+	}
 	if (!packet->owned) {
 		skb_put_data(skb, data, packet->length);
 		return skb;
 	}
-	head = head_length(data, first->length);
+	/* A small packet has its own page only for a program: then that is free again at once. */
+	if (packet->length <= XPV_RX_COPY_LIMIT && packet->piece_count == 1)
+		head = packet->length;
+	else
+		head = head_length(data, first->length);
 	skb_put_data(skb, data, head);
 	skb_mark_for_recycle(skb);
 	if (head < first->length)
-		skb_add_rx_frag(skb, 0, page_of(first->page), first->offset + head, first->length - head, PAGE_SIZE);
+		skb_add_rx_frag(skb, 0, net_page_of(first->page), first->offset + head, first->length - head, PAGE_SIZE);
 	else
 		xpv_rx_page_put(queue, first->page);
 	for (i = 1; i < packet->piece_count; i++) {
@@ -126,7 +134,7 @@ static struct sk_buff *build_skb_of(struct xpv_netdev_queue *queue, const struct
 			kfree_skb(skb);
 			return NULL;
 		}
-		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page_of(piece->page), piece->offset, piece->length,
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, net_page_of(piece->page), piece->offset, piece->length,
 				PAGE_SIZE);
 	}
 	return skb;
@@ -170,12 +178,29 @@ static void receive(struct xpv_netdev_queue *queue, const struct xpv_rx_batch *b
 {
 	struct net_device *dev = queue->netdev->dev;
 	unsigned int packets = 0, bytes = 0, dropped = 0, errors = batch->errors;
+	/* Softirqs are off: it is not freed before the poll is over. */
+	struct bpf_prog *program = rcu_dereference_bh(queue->netdev->program);
+	struct net_xdp_passed passed = {};
 	unsigned int i;
 
 	for (i = 0; i < batch->count; i++) {
 		const struct xpv_rx_packet *packet = &batch->packets[i];
-		struct sk_buff *skb = build_skb_of(queue, packet);
+		struct sk_buff *skb;
 
+		if (program) {
+			unsigned int length = packet->length;
+			int verdict = net_xdp_run(queue, program, packet, &passed);
+
+			if (verdict <= 0) {
+				packets += !verdict;
+				bytes += verdict ? 0 : length;
+				dropped += verdict == -ENOMEM;
+				errors += verdict == -EINVAL;
+				continue;
+			}
+			packet = &passed.packet;
+		}
+		skb = build_skb_of(queue, packet, passed.metadata);
 		if (unlikely(!skb)) {
 			dropped++;
 			continue;
@@ -248,6 +273,7 @@ int net_poll(struct napi_struct *napi, int budget)
 		if (!found)
 			break;
 	} while (done < budget);
+	net_xdp_flush(queue);
 	if (done >= budget)
 		return budget;
 	if (xpv_rx_arm(queue->queue))

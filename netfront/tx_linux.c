@@ -16,11 +16,6 @@
 #define STAGE_LIMIT 256u
 /* netbacks copy this much of the first slot, and some expect all headers in it (XSA-423). */
 #define HEADERS_MIN 128u
-/* Slots of the largest packet, with its GSO extra info. */
-#define ROOM_FOR_ONE (XPV_NET_SLOTS_MAX + 1)
-/* With less room than this the transmitter takes responses, if there are so many, which saves interrupts. */
-#define REAP_BELOW (XPV_NET_RING_SIZE - 32)
-#define REAP_AT_LEAST 16
 
 static struct xpv_tx_owner *owner_of(struct sk_buff *skb)
 {
@@ -209,11 +204,30 @@ static bool describe(const struct xpv_netdev *netdev, struct sk_buff *skb, struc
 	return true;
 }
 
+bool net_tx_describe_memory(const struct xpv_netdev *netdev, const void *data, unsigned int length,
+			    struct xpv_tx_packet *packet)
+{
+	bool scatter_gather = netdev->features.scatter_gather;
+
+	packet->length = length;
+	packet->segment_count = 0;
+	if (length <= STAGE_LIMIT || netdev->features.stage_all || is_of_slab(data) ||
+	    offset_in_page(data) + HEADERS_MIN > PAGE_SIZE)
+		return describe_staged(packet, scatter_gather);
+	if (!add_in_place(packet, page_to_pfn(virt_to_page(data)), offset_in_page(data), length) ||
+	    (packet->segment_count > 1 && !scatter_gather))
+		return describe_staged(packet, scatter_gather);
+	return true;
+}
+
 void xpv_tx_copy(const struct xpv_tx_owner *owner, unsigned int offset, void *to, unsigned int length)
 {
+	const struct xdp_frame *frame = net_frame_of(owner);
 	const struct sk_buff *skb = skb_of(owner);
 
-	if (likely(offset + length <= skb_headlen(skb)))
+	if (frame)
+		memcpy(to, frame->data + offset, length);
+	else if (likely(offset + length <= skb_headlen(skb)))
 		memcpy(to, skb->data + offset, length);
 	else if (skb_copy_bits(skb, offset, to, length))
 		/* The packet is shorter than it claims: send zeroes. */
@@ -233,21 +247,32 @@ static void count_dropped(struct xpv_netdev_queue *queue, unsigned int dropped, 
 void net_tx_reap(struct xpv_netdev_queue *queue, struct netdev_queue *txq, unsigned int least, int budget)
 {
 	struct xpv_tx_done done;
-	unsigned int bytes = 0;
+	unsigned int packets = 0, bytes = 0;
 	unsigned int i;
 
+	/* netpoll: frames cannot be released with interrupts off. The NAPI poll does it soon. */
+	if (unlikely(queue->frames_in_flight && irqs_disabled()))
+		return;
 	xpv_tx_collect(queue->queue, least, &done);
 	for (i = 0; i < done.count; i++) {
+		struct xdp_frame *frame = net_frame_of(done.owners[i]);
 		struct sk_buff *skb = skb_of(done.owners[i]);
 
+		if (frame) {
+			net_xdp_release(queue, frame, budget);
+			continue;
+		}
+		packets++;
 		bytes += skb->len;
 		napi_consume_skb(skb, budget);
 	}
-	if (done.count)
-		netdev_tx_completed_queue(txq, done.count, bytes);
+	/* Frames are not limited. */
+	if (packets)
+		netdev_tx_completed_queue(txq, packets, bytes);
 	if (unlikely(done.dropped || done.errors))
 		count_dropped(queue, done.dropped, done.errors);
-	if (netif_tx_queue_stopped(txq) && done.room >= 2 * ROOM_FOR_ONE && !READ_ONCE(queue->netdev->transmit_held))
+	if (netif_tx_queue_stopped(txq) && done.room >= 2 * NET_TX_ROOM_FOR_ONE &&
+	    !READ_ONCE(queue->netdev->transmit_held))
 		netif_tx_wake_queue(txq);
 }
 
@@ -271,7 +296,7 @@ netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	if (unlikely(room < 0)) {
 		if (room != -EAGAIN)
 			goto drop;
-		/* Should not happen: the queue is stopped before. */
+		/* Only where programs send too: otherwise the queue is stopped before. */
 		netif_tx_stop_queue(txq);
 		xpv_tx_push(queue->queue);
 		net_tx_reap(queue, txq, 0, 0);
@@ -282,12 +307,12 @@ netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	u64_stats_inc(&queue->tx.packets);
 	u64_stats_add(&queue->tx.bytes, length);
 	u64_stats_update_end(&queue->tx.syncp);
-	if (unlikely(room < ROOM_FOR_ONE))
+	if (unlikely(room < NET_TX_ROOM_FOR_ONE))
 		netif_tx_stop_queue(txq);
 	if (__netdev_tx_sent_queue(txq, length, netdev_xmit_more())) {
 		xpv_tx_push(queue->queue);
-		if (room < REAP_BELOW)
-			net_tx_reap(queue, txq, REAP_AT_LEAST, 0);
+		if (room < NET_TX_REAP_BELOW)
+			net_tx_reap(queue, txq, NET_TX_REAP_AT_LEAST, 0);
 	}
 	return NETDEV_TX_OK;
 
@@ -302,5 +327,10 @@ drop:
 
 void xpv_tx_drop(struct xpv_tx_owner *owner)
 {
-	dev_kfree_skb_any(skb_of(owner));
+	struct xdp_frame *frame = net_frame_of(owner);
+
+	if (frame)
+		xdp_return_frame(frame);
+	else
+		dev_kfree_skb_any(skb_of(owner));
 }
