@@ -51,7 +51,7 @@ CONFIG_XPV_NODES_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_XENBUS_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_BLKFRONT_KUNIT_TEST	?= $(xpv-kunit)
 # The same dependency as in Kconfig.
-CONFIG_XPV_NETFRONT_KUNIT_TEST	?= $(if $(and $(filter m,$(CONFIG_XPV_NETFRONT)),$(CONFIG_INET),$(CONFIG_BQL)),$(xpv-kunit),n)
+CONFIG_XPV_NETFRONT_KUNIT_TEST	?= $(if $(and $(filter m,$(CONFIG_XPV_NETFRONT)),$(CONFIG_INET),$(CONFIG_BQL),$(CONFIG_BPF_SYSCALL)),$(xpv-kunit),n)
 CONFIG_XPV_CONTROL_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_ECHO_KUNIT_TEST	?= $(xpv-kunit)
 CONFIG_XPV_SUSPEND_KUNIT_TEST	?= $(xpv-kunit)

@@ -8,6 +8,7 @@
 #include "netfront_kunit.h"
 
 #include <linux/device.h>
+#include <linux/ethtool.h>
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
 #include <linux/vmalloc.h>
@@ -218,6 +219,26 @@ const struct rtnl_link_stats64 *vif_stats(struct xpv_vif *vif)
 	return dev_get_stats(vif->dev, &vif->stats);
 }
 
+u64 vif_statistic(const struct xpv_vif *vif, const char *name)
+{
+	struct kunit *test = vif->test;
+	const struct ethtool_ops *ops = vif->dev->ethtool_ops;
+	unsigned int count = ops->get_sset_count(vif->dev, ETH_SS_STATS);
+	/* KASAN sees a name or a value too many. */
+	char *names = kunit_kzalloc(test, count * ETH_GSTRING_LEN, GFP_KERNEL);
+	u64 *values = kunit_kcalloc(test, count, sizeof(*values), GFP_KERNEL);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, names);
+	KUNIT_ASSERT_NOT_NULL(test, values);
+	ops->get_strings(vif->dev, ETH_SS_STATS, (u8 *)names);
+	ops->get_ethtool_stats(vif->dev, NULL, values);
+	for (i = 0; i < count; i++)
+		if (!strcmp(names + i * ETH_GSTRING_LEN, name))
+			return values[i];
+	return ~0ull;
+}
+
 void vif_open_byte_limit(struct xpv_vif *vif)
 {
 	const unsigned int limit = 1 << 24;
@@ -354,6 +375,18 @@ static struct kunit_case netfront_cases[] = {
 	KUNIT_CASE(rss_is_not_supported),
 	KUNIT_CASE(rss_table_and_key),
 	KUNIT_CASE(rss_kinds_of_flows),
+	KUNIT_CASE(program_sees_every_packet),
+	KUNIT_CASE(program_moves_the_packet),
+	KUNIT_CASE(verdicts_are_carried_out),
+	KUNIT_CASE(incomplete_packets_are_not_sent_on),
+	KUNIT_CASE(packets_are_sent_back),
+	KUNIT_CASE(sent_back_into_a_full_ring),
+	KUNIT_CASE(frames_of_others_are_sent),
+	KUNIT_CASE(frames_are_dropped_with_the_connection),
+	KUNIT_CASE(frames_are_refused_without_a_connection),
+	KUNIT_CASE(programs_need_a_small_mtu),
+	KUNIT_CASE(programs_are_exchanged_in_a_storm),
+	KUNIT_CASE(frames_in_a_storm),
 	KUNIT_CASE(poll_does_not_wake_a_stopped_queue),
 	KUNIT_CASE(disconnect_in_a_storm),
 	KUNIT_CASE(down_and_up_in_a_storm),

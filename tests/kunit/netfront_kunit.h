@@ -16,7 +16,16 @@
 #define net_set_rxfh kunit_net_set_rxfh
 #define net_set_rxnfc kunit_net_set_rxnfc
 #define net_start_xmit kunit_net_start_xmit
+#define net_tx_describe_memory kunit_net_tx_describe_memory
 #define net_tx_reap kunit_net_tx_reap
+#define net_xdp_flush kunit_net_xdp_flush
+#define net_xdp_register kunit_net_xdp_register
+#define net_xdp_release kunit_net_xdp_release
+#define net_xdp_run kunit_net_xdp_run
+#define net_xdp_setup kunit_net_xdp_setup
+#define net_xdp_transmit kunit_net_xdp_transmit
+#define net_xdp_unregister kunit_net_xdp_unregister
+#define net_xdp_xmit kunit_net_xdp_xmit
 #define xpv_net_queue_end_of_interrupt kunit_net_queue_end_of_interrupt
 #define xpv_netdev_announce kunit_netdev_announce
 #define xpv_netdev_begin_hold kunit_netdev_begin_hold
@@ -50,6 +59,7 @@
 #define xpv_vif_multicast_changed kunit_vif_multicast_changed
 #define xpv_vif_set_queue_count kunit_vif_set_queue_count
 #define xpv_vif_set_rss kunit_vif_set_rss
+#define xpv_vif_set_xdp kunit_vif_set_xdp
 
 #include <kunit/test.h>
 #include <linux/atomic.h>
@@ -91,7 +101,8 @@ struct frame {
 	const void *data;
 	unsigned int length;
 	unsigned int first_size; /* bytes in the first page; 0: `piece_size` */
-	unsigned int piece_size; /* bytes in each page; 0: a page */
+	unsigned int piece_size; /* bytes in each page; 0: what fits into one */
+	unsigned int offset; /* of the data in each page */
 	bool checksum_blank;
 	bool checksum_known_good;
 	enum xpv_net_gso gso;
@@ -171,6 +182,7 @@ struct xpv_vif {
 	struct sk_buff_head received;
 	unsigned int multicast_changes, queues_asked;
 	struct xpv_net_rss rss; /* `supported` says whether the backend has any */
+	unsigned int xdp_changes; /* odd: packets for programs are asked for */
 	struct rtnl_link_stats64 stats;
 };
 
@@ -216,6 +228,8 @@ static inline struct netdev_queue *vif_txq(const struct xpv_vif *vif, unsigned i
 
 /* Return the statistics, valid until the next call. */
 const struct rtnl_link_stats64 *vif_stats(struct xpv_vif *vif);
+/* Return the value of ethtool's statistics that has this name, or ~0. */
+u64 vif_statistic(const struct xpv_vif *vif, const char *name);
 /* Let the byte queue limit not limit anything. */
 void vif_open_byte_limit(struct xpv_vif *vif);
 
@@ -356,6 +370,21 @@ void channels_are_checked(struct kunit *test);
 void rss_is_not_supported(struct kunit *test);
 void rss_table_and_key(struct kunit *test);
 void rss_kinds_of_flows(struct kunit *test);
+
+/* ---- netfront_kunit_xdp.c ---- */
+
+void program_sees_every_packet(struct kunit *test);
+void program_moves_the_packet(struct kunit *test);
+void verdicts_are_carried_out(struct kunit *test);
+void incomplete_packets_are_not_sent_on(struct kunit *test);
+void packets_are_sent_back(struct kunit *test);
+void sent_back_into_a_full_ring(struct kunit *test);
+void frames_of_others_are_sent(struct kunit *test);
+void frames_are_dropped_with_the_connection(struct kunit *test);
+void frames_are_refused_without_a_connection(struct kunit *test);
+void programs_need_a_small_mtu(struct kunit *test);
+void programs_are_exchanged_in_a_storm(struct kunit *test);
+void frames_in_a_storm(struct kunit *test);
 
 /* ---- netfront_kunit_races.c ---- */
 

@@ -8,3 +8,5 @@
 #include "netfront/rss_linux.c"
 #include "netfront/rx_linux.c"
 #include "netfront/tx_linux.c"
+#include "netfront/xdp_linux.c"
+#include "netfront/xdp_tx_linux.c"

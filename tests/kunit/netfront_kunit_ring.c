@@ -114,6 +114,7 @@ static const char *check_offloads(const struct xpv_net_queue *queue, const struc
 
 static const char *check_packet(struct xpv_net_queue *queue, const struct xpv_tx_packet *packet)
 {
+	const struct xdp_frame *frame = net_frame_of(packet->owner);
 	const struct sk_buff *skb = (const struct sk_buff *)packet->owner;
 	unsigned int from = 0;
 	unsigned int i;
@@ -129,9 +130,11 @@ static const char *check_packet(struct xpv_net_queue *queue, const struct xpv_tx
 			return wrong;
 		from += packet->segments[i].length;
 	}
-	if (from != packet->length || from != skb->len)
+	if (from != packet->length || from != (frame ? frame->len : skb->len))
 		return "a packet and its segments differ in length";
-	if (skb_copy_bits(skb, 0, queue->expected, from) || memcmp(queue->gathered, queue->expected, from))
+	if (frame && memcmp(queue->gathered, frame->data, from))
+		return "a frame and its segments differ in data";
+	if (!frame && (skb_copy_bits(skb, 0, queue->expected, from) || memcmp(queue->gathered, queue->expected, from)))
 		return "a packet and its segments differ in data";
 	return check_offloads(queue, packet, skb);
 }
@@ -272,7 +275,7 @@ static void release_batch_locked(struct xpv_net_queue *queue)
 static bool deliver_locked(struct xpv_net_queue *queue, const struct frame *frame)
 {
 	struct received_packet *arrival = &queue->arrivals[queue->arrived % RING_SLOTS];
-	unsigned int size = frame->first_size ?: frame->piece_size ?: PAGE_SIZE;
+	unsigned int size = frame->first_size ?: frame->piece_size ?: PAGE_SIZE - frame->offset;
 	unsigned int from = 0;
 
 	if (!queue->open || queue->arrived - queue->released == RING_SLOTS || queue->posted_count < XPV_NET_SLOTS_MAX)
@@ -282,10 +285,10 @@ static bool deliver_locked(struct xpv_net_queue *queue, const struct frame *fram
 		unsigned int length = min(size, frame->length - from);
 		struct xpv_rx_page *page = queue->posted[--queue->posted_count];
 
-		memcpy(address_of(page), frame->data + from, length);
-		arrival->pieces[arrival->packet.piece_count++] = (struct xpv_rx_piece){ page, 0, length };
+		memcpy(address_of(page) + frame->offset, frame->data + from, length);
+		arrival->pieces[arrival->packet.piece_count++] = (struct xpv_rx_piece){ page, frame->offset, length };
 		from += length;
-		size = frame->piece_size ?: PAGE_SIZE;
+		size = frame->piece_size ?: PAGE_SIZE - frame->offset;
 	}
 	arrival->packet.pieces = arrival->pieces;
 	arrival->packet.length = from;
@@ -440,6 +443,12 @@ int xpv_vif_set_rss(struct xpv_vif *vif, const struct xpv_net_rss *settings)
 {
 	vif->rss = *settings;
 	return 0;
+}
+
+void xpv_vif_set_xdp(struct xpv_vif *vif, bool xdp)
+{
+	if ((vif->xdp_changes & 1) != xdp)
+		vif->xdp_changes++;
 }
 
 /* ---- Connections ---- */

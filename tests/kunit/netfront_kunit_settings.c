@@ -196,26 +196,6 @@ void statistics_have_names(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(names + count * ETH_GSTRING_LEN, 0, ETH_GSTRING_LEN));
 }
 
-/* Return the value that has this name, or ~0. */
-static u64 statistic(struct kunit *test, const struct xpv_vif *vif, const char *name)
-{
-	const struct ethtool_ops *ops = vif->dev->ethtool_ops;
-	unsigned int count = ops->get_sset_count(vif->dev, ETH_SS_STATS);
-	/* KASAN sees a name or a value too many. */
-	char *names = kunit_kzalloc(test, count * ETH_GSTRING_LEN, GFP_KERNEL);
-	u64 *values = kunit_kcalloc(test, count, sizeof(*values), GFP_KERNEL);
-	unsigned int i;
-
-	KUNIT_ASSERT_NOT_NULL(test, names);
-	KUNIT_ASSERT_NOT_NULL(test, values);
-	ops->get_strings(vif->dev, ETH_SS_STATS, (u8 *)names);
-	ops->get_ethtool_stats(vif->dev, NULL, values);
-	for (i = 0; i < count; i++)
-		if (!strcmp(names + i * ETH_GSTRING_LEN, name))
-			return values[i];
-	return ~0ull;
-}
-
 void statistics_count_each_queue(struct kunit *test)
 {
 	struct xpv_vif *vif = vif_make_up(test, 2, &all_features);
@@ -226,14 +206,14 @@ void statistics_count_each_queue(struct kunit *test)
 	write_plain(packet_bytes, frame.length);
 	KUNIT_ASSERT_TRUE(test, vif_deliver(vif->queues[1], &frame));
 	KUNIT_ASSERT_TRUE(test, EVENTUALLY(vif_stats(vif)->rx_packets == 1));
-	KUNIT_EXPECT_EQ(test, 0, (int)statistic(test, vif, "tx_queue_0_packets"));
-	KUNIT_EXPECT_EQ(test, 0, (int)statistic(test, vif, "rx_queue_0_packets"));
-	KUNIT_EXPECT_EQ(test, 1, (int)statistic(test, vif, "tx_queue_1_packets"));
-	KUNIT_EXPECT_EQ(test, 300, (int)statistic(test, vif, "tx_queue_1_bytes"));
-	KUNIT_EXPECT_EQ(test, 1, (int)statistic(test, vif, "rx_queue_1_packets"));
-	KUNIT_EXPECT_EQ(test, 700, (int)statistic(test, vif, "rx_queue_1_bytes"));
-	KUNIT_EXPECT_EQ(test, 0, (int)statistic(test, vif, "rx_queue_1_errors"));
-	KUNIT_EXPECT_EQ(test, 0, (int)statistic(test, vif, "rx_queue_1_gso_checksum_fixup"));
+	KUNIT_EXPECT_EQ(test, 0, (int)vif_statistic(vif, "tx_queue_0_packets"));
+	KUNIT_EXPECT_EQ(test, 0, (int)vif_statistic(vif, "rx_queue_0_packets"));
+	KUNIT_EXPECT_EQ(test, 1, (int)vif_statistic(vif, "tx_queue_1_packets"));
+	KUNIT_EXPECT_EQ(test, 300, (int)vif_statistic(vif, "tx_queue_1_bytes"));
+	KUNIT_EXPECT_EQ(test, 1, (int)vif_statistic(vif, "rx_queue_1_packets"));
+	KUNIT_EXPECT_EQ(test, 700, (int)vif_statistic(vif, "rx_queue_1_bytes"));
+	KUNIT_EXPECT_EQ(test, 0, (int)vif_statistic(vif, "rx_queue_1_errors"));
+	KUNIT_EXPECT_EQ(test, 0, (int)vif_statistic(vif, "rx_queue_1_gso_checksum_fixup"));
 	KUNIT_EXPECT_EQ(test, 300, (int)vif_stats(vif)->tx_bytes);
 	KUNIT_EXPECT_EQ(test, 700, (int)vif_stats(vif)->rx_bytes);
 }
