@@ -79,6 +79,8 @@ class Interface(Net):
         front, back = (keys(self.host.run(f"xenstore-ls -f {path}").out) for path in (frontend, backend))
         found = {f"frontend's {key}": front.get(f"{frontend}/{key}") for key in FRONTEND}
         found["queues"] = found.pop("frontend's multi-queue-num-queues") or "1"
+        # A key that is not there says the same.
+        found["frontend's feature-no-csum-offload"] = found["frontend's feature-no-csum-offload"] or "0"
         found["split event channels"] = any(path.endswith("/event-channel-tx") for path in front)
         found.update((f"backend's {path.rpartition('/')[2]}", value) for path, value in back.items()
                      if re.search(r"/(feature-[^/]*|multi-queue-[^/]*)$", path))
