@@ -40,7 +40,8 @@ def programs(tmp_path_factory):
     built = {}
     for send in SENDS:
         path = tmp_path_factory.mktemp("xdp") / f"{send}.o"
-        subprocess.run(["clang", "-O2", "-target", "bpf", f"-DSEND=SEND_{send}", "-c",
+        # -g: xdp-tools chain only programs with type information.
+        subprocess.run(["clang", "-O2", "-g", "-target", "bpf", f"-DSEND=SEND_{send}", "-c",
                         str(initrd.INSIDE / "xdp_echo.bpf.c"), "-o", str(path)], check=True)
         built[send] = path.read_bytes()
     return built
@@ -195,6 +196,36 @@ def test_xdp_flood(net):
     net.ask()
     net.clean()
     net.guest.unload_xpv()
+
+
+def test_xdp_tools(net):
+    """Programs of xdp-tools come and go beside ours while a stream passes; one transmits as fast as it can."""
+    guest, stream = net.guest, net.stream()
+    guest.run("mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf")
+    guest.run(f"xdp-loader load -m native {net.name} /tmp/xdp_BACK.o")
+    net.settle(True)
+    net.expect("BACK")
+    for _ in range(3):
+        # Before ours, by its priority.
+        guest.run(f"xdp-filter load -m native -f udp,ipv4 {net.name}; xdp-filter port -p udp -m dst {ECHO_PORT}")
+        net.expect("NOTHING")
+        stream.progress()
+        guest.run(f"xdp-filter unload {net.name}")
+        net.expect("BACK")
+    dom0_mac = net.host.run("cat /sys/class/net/xenbr0/address").out.strip()
+    arrived = f"cat /sys/class/net/{net.vif}/statistics/rx_packets"
+    frames, packets = net.count("frames"), int(net.host.run(arrived).out)
+    guest.run(f"timeout -s INT 8 xdp-trafficgen udp -m {dom0_mac} {net.name} >/tmp/trafficgen.out 2>&1; true")
+    sent = net.count("frames") - frames
+    assert sent > 2000, guest.run("cat /tmp/trafficgen.out").out
+    until(lambda: int(net.host.run(arrived).out) >= packets + sent, 30)
+    guest.run(f"xdp-loader unload {net.name} --all")
+    net.settle(False)
+    stream.progress()
+    assert stream.stop() > 0
+    net.exchange(chunks=8)
+    net.clean()
+    guest.unload_xpv()
 
 
 def test_xdp_with_a_backend_that_is_not_trusted(guest, modules, host, programs):

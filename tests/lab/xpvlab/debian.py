@@ -13,7 +13,7 @@ RELEASE = "bookworm"
 
 # What the lab's own commands need on the build machine.
 PACKAGES = """
-    build-essential dpkg-dev git ninja-build meson pkg-config
+    build-essential clang dpkg-dev git ninja-build meson pkg-config
     libglib2.0-dev libpixman-1-dev libattr1-dev libcap-ng-dev libfdt-dev
     qemu-system-x86 qemu-system-data seabios ipxe-qemu
     mmdebstrap squashfs-tools e2fsprogs isolinux syslinux-common genisoimage

@@ -26,7 +26,7 @@ DOM0 = COMMON + """
     iputils-ping tcpdump ethtool
 """.split()
 GUEST = COMMON + """
-    fio iputils-ping ethtool xenstore-utils pciutils stress-ng
+    fio iputils-ping ethtool xenstore-utils pciutils stress-ng xdp-tools
 """.split()
 
 
