@@ -35,7 +35,9 @@ class Net:
     def listen(self):
         """A peer in dom0; its job and its port."""
         self._port += 1
-        job = self.host.start(f"exec python3 /run/lab/netpeer.py listen {self._port} /run/lab/net.{self._port}")
+        # The progress of an earlier guest's connection is not this one's.
+        job = self.host.start(f"rm -f /run/lab/net.{self._port}; "
+                              f"exec python3 /run/lab/netpeer.py listen {self._port} /run/lab/net.{self._port}")
         wait_until(self.host, f"ss -ltn | grep -q ':{self._port} '")
         return job, self._port
 
