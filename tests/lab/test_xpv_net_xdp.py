@@ -15,6 +15,8 @@ from xpvlab.nettest import Net
 from xpvlab.underload import IMAGE
 from xpvlab.waiting import until, wait_until
 
+pytestmark = pytest.mark.matrix
+
 ECHO_PORT = 7
 SIZES = (1, 18, 100, 213, 214, 215, 300, 1000, 1472)
 # What each way to send counts, and whether the datagram comes back.
