@@ -220,15 +220,30 @@ bool net_tx_describe_memory(const struct xpv_netdev *netdev, const void *data, u
 	return true;
 }
 
+/*
+ * As memcpy(), which from 6.4 on moves a word at a time on processors without
+ * FSRM. From some hundred bytes on they all do this faster.
+ */
+static void copy_linear(void *to, const void *from, unsigned int length)
+{
+	unsigned long words = length / sizeof(long);
+
+	if (length > STAGE_LIMIT) {
+		asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+		length %= sizeof(long);
+	}
+	memcpy(to, from, length);
+}
+
 void xpv_tx_copy(const struct xpv_tx_owner *owner, unsigned int offset, void *to, unsigned int length)
 {
 	const struct xdp_frame *frame = net_frame_of(owner);
 	const struct sk_buff *skb = skb_of(owner);
 
 	if (frame)
-		memcpy(to, frame->data + offset, length);
+		copy_linear(to, frame->data + offset, length);
 	else if (likely(offset + length <= skb_headlen(skb)))
-		memcpy(to, skb->data + offset, length);
+		copy_linear(to, skb->data + offset, length);
 	else if (skb_copy_bits(skb, offset, to, length))
 		/* The packet is shorter than it claims: send zeroes. */
 		memset(to, 0, length);
@@ -286,7 +301,8 @@ netdev_tx_t net_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct xpv_netdev_queue *queue = &netdev->queues[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = netdev_get_tx_queue(dev, queue->index);
 	unsigned int length = skb->len;
-	struct xpv_tx_packet packet;
+	/* Only describe() writes to it: to clear it first costs time. */
+	struct xpv_tx_packet packet __attribute__((uninitialized));
 	int room;
 
 	if (unlikely(!describe(netdev, skb, &packet)))

@@ -49,40 +49,41 @@ unsigned int TxRing::room() const
 	return ids < places ? ids : places;
 }
 
-/* A page for each staged segment, each at its place in free_staging_ from the top. */
-Status TxRing::stage(const xpv_tx_packet &packet)
+/*
+ * Copy what is staged, each into a page at its place in free_staging_ from the top,
+ * and grant the rest: references_, in the order of the segments.
+ */
+Status TxRing::prepare(const xpv_tx_packet &packet)
 {
 	unsigned int next = free_count_;
 	unsigned int from = 0;
+	unsigned int in_place = 0;
 	for (unsigned int i = 0; i < packet.segment_count; i++) {
 		const xpv_tx_segment &segment = packet.segments[i];
 		if (segment.staged) {
 			/* There are as many pages as ids. */
 			Staging &staging = staging_[free_staging_[--next]];
-			if (!staging.page) [[unlikely]] {
-				auto page = XPV_TRY(Page::make(XPV_ATOMIC));
-				Pfn frame = page.pfn();
-				XPV_TRY(pool_.issue(backend_, XPV_GRANT_READ_ONLY, &frame, 1, &staging.reference));
-				staging.page = page.release();
-			}
+			if (!staging.page) [[unlikely]]
+				XPV_TRY(make_staging(staging));
 			xpv_tx_copy(packet.owner, from, staging.page, segment.length);
+		} else {
+			frames_[in_place++] = segment.frame;
 		}
 		from += segment.length;
 	}
-	return {};
+	if (in_place == 0)
+		return {};
+	return pool_.issue(backend_, XPV_GRANT_READ_ONLY, frames_, in_place, references_);
 }
 
-/* Grant the other segments; references in their order. */
-Status TxRing::grant(const xpv_tx_packet &packet, Gref *references)
+Status TxRing::make_staging(Staging &staging)
 {
-	Pfn frames[XPV_NET_SLOTS_MAX];
-	unsigned int count = 0;
-	for (unsigned int i = 0; i < packet.segment_count; i++)
-		if (!packet.segments[i].staged)
-			frames[count++] = packet.segments[i].frame;
-	if (count == 0)
-		return {};
-	return pool_.issue(backend_, XPV_GRANT_READ_ONLY, frames, count, references);
+	auto page = XPV_TRY(Page::make(XPV_ATOMIC));
+	Pfn frame = page.pfn();
+	if (!pool_.issue(backend_, XPV_GRANT_READ_ONLY, &frame, 1, &staging.reference).ok())
+		return Error(XEN_ENOMEM);
+	staging.page = page.release();
+	return {};
 }
 
 void TxRing::put_gso(const xpv_tx_packet &packet)
@@ -107,16 +108,17 @@ Status TxRing::submit(const xpv_tx_packet &packet)
 		return Error(XEN_EINVAL);
 	if (room() < count + gso) [[unlikely]]
 		return Error(XEN_EAGAIN);
-	XPV_TRY(stage(packet));
-	Gref references[XPV_NET_SLOTS_MAX];
-	auto granted = grant(packet, references);
-	if (!granted.ok()) [[unlikely]] {
-		XPV_ERR_LIMITED("cannot grant memory of a packet (%pe)", err_ptr(granted.code()));
+	auto prepared = prepare(packet);
+	if (!prepared.ok()) [[unlikely]] {
+		/* No page to stage in. */
+		if (prepared.error() == XEN_ENOMEM)
+			return prepared;
+		XPV_ERR_LIMITED("cannot grant memory of a packet (%pe)", err_ptr(prepared.code()));
 		/* Some references may be lost to pages that a backend kept mapped. */
-		return Error(granted.error() == XEN_ENOSPC ? XEN_EAGAIN : XEN_ENOMEM);
+		return Error(prepared.error() == XEN_ENOSPC ? XEN_EAGAIN : XEN_ENOMEM);
 	}
 
-	const Gref *reference = references;
+	const Gref *reference = references_;
 	unsigned int first = 0;
 	for (unsigned int i = 0; i < count; i++) {
 		const xpv_tx_segment &segment = packet.segments[i];

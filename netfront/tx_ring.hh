@@ -107,8 +107,8 @@ private:
 		bool lost; /* as in Shadow */
 	};
 
-	[[nodiscard]] Status stage(const xpv_tx_packet &packet);
-	[[nodiscard]] Status grant(const xpv_tx_packet &packet, Gref *references);
+	[[nodiscard]] Status prepare(const xpv_tx_packet &packet);
+	[[nodiscard]] Status make_staging(Staging &staging);
 	void put_gso(const xpv_tx_packet &packet);
 	[[nodiscard]] Violation take_responses(unsigned int count, Collected &collected);
 	void finish(unsigned int id, int16_t status, Collected &collected);
@@ -144,6 +144,10 @@ private:
 	Array<Staging> staging_;
 	Array<unsigned int> free_staging_; /* indices, the first free_count_ */
 	unsigned int free_count_;
+
+	/* Of the packet that is submitted; here, because it costs time to clear them on the stack. */
+	Pfn frames_[XPV_NET_SLOTS_MAX] = {};
+	Gref references_[XPV_NET_SLOTS_MAX] = {};
 
 	/* Of one collection: references to revoke, owners to give back. */
 	Array<Gref> revoking_;
