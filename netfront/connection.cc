@@ -63,6 +63,13 @@ Connection::~Connection()
 	}
 }
 
+/* No poll runs before xpv_netdev_connect(). */
+void Connection::post_pages()
+{
+	for (xpv_net_queue *queue : queues_)
+		queue->refill();
+}
+
 void Connection::end(bool keep_lost)
 {
 	ended_ = true;

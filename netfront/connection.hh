@@ -50,6 +50,8 @@ public:
 	Connection(const Connection &) = delete;
 	Connection &operator=(const Connection &) = delete;
 
+	/* Post pages to receive in, before publish(), as far as there are any. Sleeping context. */
+	void post_pages();
 	/*
 	 * Publish rings and channels, and the control ring, if there is one; and switch
 	 * to Connected: the last step of negotiate(). Sleeping context.

@@ -179,7 +179,7 @@ void xpv_rx_collect(struct xpv_net_queue *queue, unsigned int budget, struct xpv
 /*
  * Post pages to receive in. The packets of the last xpv_rx_collect() must not be
  * used any more. When there are too few pages, the queue is polled again soon.
- * NAPI poll.
+ * NAPI poll, or while that does not run.
  */
 void xpv_rx_refill(struct xpv_net_queue *queue);
 /* Ask for an event at the next packet. True: there is a packet already, poll again. NAPI poll, before napi_complete_done(). */
@@ -263,11 +263,17 @@ void xpv_netdev_destroy(struct xpv_netdev *netdev);
 XPV_MUST_CHECK int xpv_netdev_connect(struct xpv_netdev *netdev, unsigned int queue_count,
 				      const struct xpv_netdev_features *features);
 /*
- * Stop the queues and set the carrier off: from the return of this to the next
- * connect no function of a queue is called.
+ * Stop the queues and, unless `keep_carrier`, set the carrier off: from the return of
+ * this to the next connect no function of a queue is called by Linux, and its NAPI
+ * poll does not run.
  */
-void xpv_netdev_disconnect(struct xpv_netdev *netdev);
-/* Set the carrier, and the speed in Mbit/s or 0. Only while connected. Does not take RTNL. */
+void xpv_netdev_disconnect(struct xpv_netdev *netdev, bool keep_carrier);
+/*
+ * Return whether to post pages to receive in before the next connect: the interface
+ * is up. `stage_all` is what the connect will have. Does not take RTNL.
+ */
+XPV_MUST_CHECK bool xpv_netdev_prepare(struct xpv_netdev *netdev, bool stage_all);
+/* Set the carrier, and the speed in Mbit/s or 0. On only while connected. Does not take RTNL. */
 void xpv_netdev_set_link(struct xpv_netdev *netdev, bool carrier, unsigned int speed);
 /* Announce the interface's addresses to its neighbours (gratuitous ARP and the like), if it is up. */
 void xpv_netdev_announce(struct xpv_netdev *netdev);
@@ -299,7 +305,7 @@ void xpv_netdev_poll(struct xpv_netdev_queue *queue);
 
 /*
  * Allocate at most `count` pages to post, with their frames. Return their number.
- * Their content may be shown to the backend. NAPI poll.
+ * Their content may be shown to the backend. NAPI poll, or while that does not run.
  */
 XPV_MUST_CHECK unsigned int xpv_rx_pages_get(struct xpv_netdev_queue *queue, struct xpv_rx_page **pages,
 					     struct xpv_pfn *frames, unsigned int count);

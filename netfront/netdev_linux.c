@@ -359,10 +359,18 @@ out:
 	return error;
 }
 
-void xpv_netdev_disconnect(struct xpv_netdev *netdev)
+bool xpv_netdev_prepare(struct xpv_netdev *netdev, bool stage_all)
+{
+	/* Nobody else reads it between connections. */
+	netdev->features.stage_all = stage_all;
+	return netif_running(netdev->dev);
+}
+
+void xpv_netdev_disconnect(struct xpv_netdev *netdev, bool keep_carrier)
 {
 	rtnl_lock();
-	netif_carrier_off(netdev->dev);
+	if (!keep_carrier)
+		netif_carrier_off(netdev->dev);
 	disable_queues(netdev);
 	/* napi_disable() does not wait for what a poll does after napi_complete_done(). */
 	synchronize_net();

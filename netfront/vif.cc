@@ -10,9 +10,14 @@ using namespace xpv;
 
 namespace {
 
-/* How often, and when, neighbours are told of a connection that is not the first: some of it may be lost on the way. */
-constexpr unsigned int announcements = 4;
-constexpr unsigned int announcement_interval_ms = 250;
+/*
+ * When neighbours are told of a connection that is not the first: at once, and after these intervals, a second in
+ * all. Some of it may be lost on the way: a bridge may not pass on packets yet.
+ */
+constexpr unsigned int announcement_intervals_ms[] = { 25, 75, 150, 250, 500 };
+constexpr unsigned int announcement_count = 1 + sizeof(announcement_intervals_ms) / sizeof(unsigned int);
+/* How long the carrier stays after a restore, until the new backend is Connected. */
+constexpr unsigned int carrier_kept_ms = 2000;
 /* An event that a backend forgot to send is missed for so long at most. */
 constexpr unsigned int watchdog_ms = 2000;
 /* Until the ring has room again, and until xenstore may have recovered. */
@@ -91,11 +96,18 @@ Status xpv_vif::negotiate()
 	/* A change of these wishes from here on makes the bus connect again. */
 	connection_ = XPV_TRY(Connection::make(wanted_queues(), xpv_device_backend_domain(device_), features,
 					       read_once(xdp_wanted_), name()));
+	restored_ = false;
 	open_control_ring();
+	/*
+	 * netback's interface has a carrier, and is forwarded to by its bridge, once all queues have pages to receive
+	 * in. So it has when it says Connected.
+	 */
+	if (xpv_netdev_prepare(netdev_, !trusted_))
+		connection_->post_pages();
 	auto published = connection_->publish(device_, rss_);
 	/* The backend may have seen it all the same. */
 	if (!published.ok())
-		end_connection(false);
+		end_connection(false, false);
 	return published;
 }
 
@@ -132,6 +144,7 @@ Status xpv_vif::connect()
 			return added;
 		}
 	}
+	carrier_work_.cancel();
 	xpv_netdev_set_link(netdev_, link.carrier, link.speed);
 	watch_link(link);
 	/* The backend may have unmapped the last connection's rings only when it connected to this one. */
@@ -145,7 +158,7 @@ Status xpv_vif::connect()
 			   trusted_ ? "" : ", backend not trusted", connection_->xdp() ? ", XDP" : "");
 	/* The first time Linux itself does that when the interface gets an address. */
 	if (registered_) {
-		announcements_left_ = announcements;
+		announcements_ = 0;
 		announce_work_.schedule();
 	}
 	registered_ = true;
@@ -193,8 +206,9 @@ void xpv_vif::follow(Result<BackendLink> link)
 		xpv_netdev_set_link(netdev_, link.value().carrier, link.value().speed);
 }
 
-void xpv_vif::end_connection(bool final)
+void xpv_vif::end_connection(bool final, bool keep_carrier)
 {
+	carrier_work_.cancel();
 	link_watch_.stop();
 	write_once(can_filter_, false);
 	filter_work_.cancel();
@@ -203,7 +217,9 @@ void xpv_vif::end_connection(bool final)
 	report_parked(rss_.close(left_mapped_));
 	if (!connection_)
 		return;
-	xpv_netdev_disconnect(netdev_);
+	xpv_netdev_disconnect(netdev_, keep_carrier);
+	if (keep_carrier)
+		carrier_work_.schedule(carrier_kept_ms);
 	connection_->end(!final);
 	lost_ = std::move(connection_);
 	write_once(queues_used_, 0);
@@ -227,7 +243,11 @@ void xpv_vif::report_parked(unsigned int pages)
 
 void xpv_vif::connection_lost()
 {
-	end_connection(false);
+	/*
+	 * On the new host the network is most likely as near. Without a carrier Linux would forget its neighbours, and
+	 * others on top their addresses.
+	 */
+	end_connection(false, std::exchange(restored_, false));
 	write_once(state_, "stopped");
 	if (registered_)
 		XPV_NOTICE_LIMITED("%s: connection lost", name());
@@ -235,7 +255,7 @@ void xpv_vif::connection_lost()
 
 void xpv_vif::disconnect()
 {
-	end_connection(true);
+	end_connection(true, false);
 	drop_lost_connection();
 	report_parked(left_mapped_.park());
 	for (xpv_net_queue *queue : queues_)
@@ -279,8 +299,12 @@ Status xpv_vif::drain(uint64_t deadline_ms)
 void xpv_vif::go_on(xpv_resume_kind kind)
 {
 	/* connection_lost() follows, where there is a connection; until then nothing goes to a backend of another domain. */
-	if (!netdev_ || (kind == XPV_RESUME_RESTORED && connection_))
+	if (!netdev_)
 		return;
+	if (kind == XPV_RESUME_RESTORED && connection_) {
+		restored_ = true;
+		return;
+	}
 	xpv_netdev_release(netdev_);
 	write_once(filter_held_, false);
 	rss_.go_on();
@@ -298,6 +322,12 @@ unsigned int xpv_vif::in_flight() const
 	for (const xpv_net_queue *queue : queues_)
 		count += queue->tx_in_flight();
 	return count;
+}
+
+/* connect() and end_connection() cancel it. */
+void xpv_vif::drop_carrier()
+{
+	xpv_netdev_set_link(netdev_, false, 0);
 }
 
 /* While there is a connection: end_connection() cancels before it touches one. */
@@ -349,8 +379,8 @@ void xpv_vif::filter_refused()
 void xpv_vif::announce()
 {
 	xpv_netdev_announce(netdev_);
-	if (--announcements_left_ != 0)
-		announce_work_.schedule(announcement_interval_ms);
+	if (++announcements_ < announcement_count)
+		announce_work_.schedule(announcement_intervals_ms[announcements_ - 1]);
 }
 
 void xpv_vif::set_queue_count(unsigned int count)

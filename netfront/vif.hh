@@ -72,7 +72,7 @@ private:
 		return { queues_.data(), xpv::read_once(queues_wanted_) };
 	}
 	[[nodiscard]] unsigned int in_flight() const;
-	void end_connection(bool final);
+	void end_connection(bool final, bool keep_carrier);
 	void drop_lost_connection();
 	void report_parked(unsigned int pages);
 	void open_control_ring();
@@ -81,6 +81,7 @@ private:
 	void follow(xpv::Result<xpv::BackendLink> link);
 	void update_filter();
 	void announce();
+	void drop_carrier();
 	void find_lost_events();
 
 	xpv_device *const device_;
@@ -96,7 +97,8 @@ private:
 	bool xdp_wanted_ = false;
 	bool trusted_ = true;
 	bool registered_ = false;
-	unsigned int announcements_left_ = 0;
+	bool restored_ = false; /* since the connection was made */
+	unsigned int announcements_ = 0; /* so far, of this connection */
 
 	xpv::MulticastFilter filter_;
 	bool can_filter_ = false; /* of this connection; false while there is none */
@@ -110,6 +112,7 @@ private:
 	const char *state_ = "-";
 	unsigned int queues_used_ = 0;
 
+	xpv::Work<&xpv_vif::drop_carrier> carrier_work_{ *this, XPV_WORK_RECOVERY, "xpv netfront carrier"_lock };
 	xpv::Work<&xpv_vif::announce> announce_work_{ *this, XPV_WORK_RECOVERY, "xpv netfront announce"_lock };
 	xpv::Work<&xpv_vif::update_filter> filter_work_{ *this, XPV_WORK_RECOVERY, "xpv netfront filter"_lock };
 	xpv::Work<&xpv_vif::find_lost_events> watchdog_{ *this, XPV_WORK_WATCHDOG, "xpv netfront watchdog"_lock };

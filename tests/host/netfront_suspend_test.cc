@@ -46,11 +46,103 @@ TEST_F(NetfrontVif, RestoredInterfaceKeepsItsChannels)
 	EXPECT_EQ(&channel("-tx"), tx);
 	EXPECT_EQ(&channel("-rx"), rx);
 	EXPECT_EQ(rx->rebound, 1u);
-	EXPECT_TRUE(eventually([] { return netdev().announced == 4; }));
+	EXPECT_TRUE(eventually([] { return netdev().announced == 6; }));
 	others[0].deliver("x");
 	event(channel("-rx"));
 	EXPECT_EQ(poll().received, 1u);
 	EXPECT_EQ(rx->eois, 1u);
+	go();
+}
+
+/* netback's carrier, and so the bridge's port, waits for pages to receive in. */
+TEST_F(NetfrontVif, PagesArePostedBeforeTheBackendConnectsAgain)
+{
+	come_up();
+	restore();
+	connection_lost();
+	fake::sleep_for(std::chrono::milliseconds(100));
+	negotiate();
+	EXPECT_NE(others[0].rx().req_prod, 0u);
+	EXPECT_EQ(netdev().announced, 0u) << "not before the backend is Connected";
+	connect();
+	fake::settle();
+	EXPECT_EQ(netdev().announced, 1u);
+	others[0].deliver("x");
+	event(channel("-rx"));
+	EXPECT_EQ(poll().received, 1u);
+	go();
+}
+
+TEST_F(NetfrontVif, CarrierStaysOverARestore)
+{
+	come_up();
+	restore();
+	connection_lost();
+	EXPECT_TRUE(netdev().carrier);
+	negotiate();
+	EXPECT_TRUE(netdev().carrier);
+	connect();
+	fake::sleep_for(std::chrono::seconds(10));
+	EXPECT_TRUE(netdev().carrier);
+	release();
+	connection_lost();
+	EXPECT_FALSE(netdev().carrier) << "this time the backend went";
+	go();
+}
+
+TEST_F(NetfrontVif, CarrierWaitsForALateBackendForSoLongOnly)
+{
+	come_up();
+	restore();
+	connection_lost();
+	negotiate();
+	fake::advance(std::chrono::milliseconds(1990));
+	EXPECT_TRUE(netdev().carrier);
+	fake::advance(std::chrono::milliseconds(20));
+	EXPECT_FALSE(netdev().carrier);
+	connect();
+	EXPECT_TRUE(netdev().carrier);
+	go();
+}
+
+TEST_F(NetfrontVif, CarrierGoesIfConnectingFails)
+{
+	come_up();
+	restore();
+	connection_lost();
+	negotiate();
+	fake::netfront.connect_error = -XEN_ENOMEM;
+	EXPECT_EQ(xpv_vif_driver.connect(&device), -XEN_ENOMEM);
+	fake::sleep_for(std::chrono::seconds(3));
+	EXPECT_FALSE(netdev().carrier);
+	fake::netfront.connect_error = 0;
+	connect();
+	EXPECT_TRUE(netdev().carrier);
+	go();
+}
+
+TEST_F(NetfrontVif, CarrierGoesWithABackendThatIsNotTheRestoredOne)
+{
+	come_up();
+	restore();
+	disconnect();
+	negotiate();
+	connect();
+	release();
+	connection_lost();
+	EXPECT_FALSE(netdev().carrier);
+	go();
+}
+
+TEST_F(NetfrontVif, CarrierIsWhatTheNewBackendSays)
+{
+	come_up();
+	restore();
+	connection_lost();
+	negotiate();
+	device.backend["carrier"] = "0";
+	connect();
+	EXPECT_FALSE(netdev().carrier);
 	go();
 }
 

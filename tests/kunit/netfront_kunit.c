@@ -72,7 +72,7 @@ void vif_disconnect(struct xpv_vif *vif)
 {
 	unsigned int i;
 
-	xpv_netdev_disconnect(vif->netdev);
+	xpv_netdev_disconnect(vif->netdev, vif->keeps_carrier);
 	/* From here on the rings' functions may not be called. */
 	WRITE_ONCE(vif->connected, false);
 	WRITE_ONCE(vif->transmit_held, false);
@@ -355,6 +355,7 @@ static struct kunit_case netfront_cases[] = {
 	KUNIT_CASE(packet_for_an_interface_that_is_down),
 	KUNIT_CASE(interface_is_registered),
 	KUNIT_CASE(goes_up_and_down),
+	KUNIT_CASE(keeps_its_carrier),
 	KUNIT_CASE(removed_while_up),
 	KUNIT_CASE(removed_before_it_is_registered),
 	KUNIT_CASE(received_pages_outlive_the_interface),

@@ -38,6 +38,7 @@
 #define xpv_netdev_multicast kunit_netdev_multicast
 #define xpv_netdev_name kunit_netdev_name
 #define xpv_netdev_poll kunit_netdev_poll
+#define xpv_netdev_prepare kunit_netdev_prepare
 #define xpv_netdev_register kunit_netdev_register
 #define xpv_netdev_release kunit_netdev_release
 #define xpv_netdev_set_link kunit_netdev_set_link
@@ -171,6 +172,7 @@ struct xpv_vif {
 	struct xpv_netdev_features features;
 	unsigned int queues_used;
 	bool connected, transmit_held, polls_held;
+	bool keeps_carrier; /* when the connection ends */
 	const char *violation; /* the first one */
 
 	/* How the backend behaves. */
@@ -344,6 +346,7 @@ void packet_for_an_interface_that_is_down(struct kunit *test);
 
 void interface_is_registered(struct kunit *test);
 void goes_up_and_down(struct kunit *test);
+void keeps_its_carrier(struct kunit *test);
 void removed_while_up(struct kunit *test);
 void removed_before_it_is_registered(struct kunit *test);
 void received_pages_outlive_the_interface(struct kunit *test);

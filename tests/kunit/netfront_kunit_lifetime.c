@@ -66,6 +66,31 @@ void goes_up_and_down(struct kunit *test)
 	}
 }
 
+/* Over a restore. What Linux sends meanwhile waits for the next connection. */
+void keeps_its_carrier(struct kunit *test)
+{
+	struct xpv_vif *vif = vif_make_up(test, 1, &all_features);
+
+	vif_wait_ready(vif);
+	vif->keeps_carrier = true;
+	vif_disconnect(vif);
+	KUNIT_EXPECT_TRUE(test, netif_carrier_ok(vif->dev));
+	KUNIT_EXPECT_TRUE(test, xpv_netdev_prepare(vif->netdev, false));
+	vif_send(vif, packet_linear(100));
+	msleep(20);
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&packets_released));
+	vif_connect(vif, 1, &all_features);
+	KUNIT_EXPECT_TRUE(test, EVENTUALLY(READ_ONCE(vif->queues[0]->submitted) == 1));
+	vif_wait_ready(vif);
+	expect_traffic(test, vif);
+
+	vif_disconnect(vif);
+	xpv_netdev_set_link(vif->netdev, false, 0);
+	KUNIT_EXPECT_FALSE(test, netif_carrier_ok(vif->dev));
+	vif_down(vif);
+	KUNIT_EXPECT_FALSE(test, xpv_netdev_prepare(vif->netdev, false));
+}
+
 /* With packets in the ring and above it, and others received. */
 void removed_while_up(struct kunit *test)
 {

@@ -131,14 +131,22 @@ int xpv_netdev_connect(xpv_netdev *netdev, unsigned int queue_count, const xpv_n
 	return 0;
 }
 
-void xpv_netdev_disconnect(xpv_netdev *netdev)
+bool xpv_netdev_prepare(xpv_netdev *netdev, bool stage_all)
 {
-	netdev->connected = netdev->carrier = netdev->holding = netdev->held = false;
+	must_be(!netdev->connected, "netfront: prepared while connected");
+	netdev->features.stage_all = stage_all;
+	return netdev->registered;
+}
+
+void xpv_netdev_disconnect(xpv_netdev *netdev, bool keep_carrier)
+{
+	netdev->connected = netdev->holding = netdev->held = false;
+	netdev->carrier = netdev->carrier && keep_carrier;
 }
 
 void xpv_netdev_set_link(xpv_netdev *netdev, bool carrier, unsigned int speed)
 {
-	must_be(netdev->connected, "netfront: carrier without a connection");
+	must_be(netdev->connected || !carrier, "netfront: carrier without a connection");
 	netdev->carrier = carrier;
 	netdev->speed = speed;
 }
