@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Count what xpv's primitives cost, against the kernel's own on the same Xen.
 
-    tests/bench/run.py primitives|suspend|xenbus|net [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]... [--disks N]...
+    tests/bench/run.py primitives|suspend|xenbus|net [--modules DIR] [--kernel 6.1|6.12] [--vcpus N]... [--disks N]... [--nics N]...
                        [--part counts|traffic] [--rounds N] [--seconds N]
 
 suspend, xenbus, net: see suspend.py, xenbus.py and net.py. primitives:
@@ -96,8 +96,9 @@ def main():
     parser.add_argument("--kernel", choices=["6.1", "6.12"], default="6.12")
     parser.add_argument("--vcpus", type=int, action="append", help="of the suspended guests; may be repeated")
     parser.add_argument("--disks", type=int, action="append", help="likewise")
+    parser.add_argument("--nics", type=int, action="append", help="of the migrated guests, instead of suspended ones; likewise")
     parser.add_argument("--part", choices=list(net.PARTS), action="append", help="of net; may be repeated; default: all")
-    parser.add_argument("--rounds", type=int, default=3, help="of net's traffic (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of net's traffic, and of migrations (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=1, help="of each measure of net's traffic (default: %(default)s)")
     options = parser.parse_args()
     if options.suite != "primitives":

@@ -28,6 +28,8 @@ counted from Xen's own trace, up to the first block that a reader gets
 A thread misses some time without any suspend; the fit over the number of vCPUs
 is of the outage less that.
 
+With --nics guests are migrated instead, and seen from the network: netoutage.py.
+
 The lab's processors are emulated, so the figures compare; they are no times.
 """
 
@@ -42,6 +44,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+import netoutage  # noqa: E402
 import xenbus  # noqa: E402
 import xentrace  # noqa: E402
 from background import STOP  # noqa: E402
@@ -270,6 +273,9 @@ def slope(found):
 
 
 def main(options):
+    if options.nics:
+        netoutage.main(options, timeline)
+        return
     cases = [case for case in CASES if (not options.vcpus or case.vcpus in options.vcpus)
              and (not options.disks or case.disks in options.disks)]
     outages = {drivers: {way: {} for way in WAYS} for drivers in ("intree", "xpv")}
